@@ -1,0 +1,17 @@
+//! s3mem mounts an S3 bucket so that any program that takes a file name reads
+//! objects straight from memory.
+//!
+//! The crate map, from the top down; imports run strictly downward, which
+//! `tests/it/layering.rs` holds:
+//!
+//! - [`cli`], [`config`]: arguments (syntax), then settings (checked)
+//! - [`app`]: mount, daemonize, signals, umount
+//! - [`fuse`]: the only folder that names the kernel library
+//! - [`fs`]: file-system operations without a kernel
+//! - [`catalog`]: what exists, and under which name
+//! - [`reader`]: the bytes of one object version
+//! - [`store`]: requests to S3
+//! - [`mem`], [`stats`], [`key`]: memory, counters, nouns
+
+pub mod key;
+pub mod store;

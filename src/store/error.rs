@@ -1,0 +1,97 @@
+//! What can go wrong with a request: a kind to branch on, a source to report.
+
+use std::error::Error;
+use std::fmt;
+
+/// The kinds of failure that somebody above decides by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreErrorKind {
+    /// There is no such object.
+    NotFound,
+    /// There is no such bucket.
+    NoSuchBucket,
+    /// The credentials do not allow this request.
+    AccessDenied,
+    /// No credentials were found.
+    NoCredentials,
+    /// The credentials were valid once.
+    ExpiredCredentials,
+    /// The server does not know the access key, or the signature is wrong.
+    BadCredentials,
+    /// The bucket is in another region; which one, where the server says so.
+    WrongRegion(Option<String>),
+    /// The object is in an archive and has to be restored first.
+    Archived,
+    /// The object is not the version that was asked for any more.
+    Changed,
+    /// The range lies outside the object.
+    RangeOutside,
+    /// The server asks to slow down or has a passing fault.
+    Transient,
+    /// The body ended or broke before all its bytes were here.
+    ShortBody,
+    /// No answer within the deadline, or a body that stalled.
+    Timeout,
+    /// The server can't be reached at all.
+    Unreachable,
+    /// Anything else: an answer that makes no sense, a refusal without a known code.
+    Other,
+}
+
+impl StoreErrorKind {
+    /// Whether the same request may succeed when it is sent again.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Transient | Self::ShortBody | Self::Timeout | Self::Unreachable => true,
+            Self::NotFound
+            | Self::NoSuchBucket
+            | Self::AccessDenied
+            | Self::NoCredentials
+            | Self::ExpiredCredentials
+            | Self::BadCredentials
+            | Self::WrongRegion(_)
+            | Self::Archived
+            | Self::Changed
+            | Self::RangeOutside
+            | Self::Other => false,
+        }
+    }
+}
+
+/// A failed request. `Display` says what happened; the cause is in `source()`.
+#[derive(Debug)]
+pub struct StoreError {
+    /// What to branch on.
+    pub kind: StoreErrorKind,
+    /// What was asked for, for the log: `GET key`, `LIST prefix`.
+    pub request: String,
+    /// S3's own code and message where there are any.
+    pub detail: String,
+    /// The server's id of the request, to quote to its operators.
+    pub request_id: Option<String>,
+    /// The cause below, if there is one.
+    pub source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl StoreError {
+    /// An error without a cause below it.
+    pub fn new(kind: StoreErrorKind, request: impl Into<String>, detail: impl Into<String>) -> Self {
+        StoreError { kind, request: request.into(), detail: detail.into(), request_id: None, source: None }
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.request.escape_debug(), self.detail)?;
+        if let Some(id) = &self.request_id {
+            write!(f, " (request id {id})")?;
+        }
+        Ok(())
+    }
+}
+
+impl Error for StoreError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn Error + 'static))
+    }
+}

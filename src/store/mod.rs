@@ -1,0 +1,121 @@
+//! Objects over the network: the one trait through which everything reads S3.
+//!
+//! Contract: an [`ObjectStore`] answers three questions (what is here, what is
+//! this, give me these bytes) for one bucket. In production the stack is
+//! `Retry(Limit(Meter(S3)))`: each attempt is limited and counted, and no permit
+//! is held while backing off. Never sees inodes, file names or directories.
+
+mod error;
+mod limit;
+mod meter;
+mod retry;
+mod s3;
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+
+pub use error::{StoreError, StoreErrorKind};
+pub use limit::Limit;
+pub use meter::Meter;
+pub use retry::{Retry, RetryConfig};
+pub use s3::{S3, S3Config};
+
+use crate::key::{ETag, ObjectKey, ObjectVersion, Prefix};
+
+/// One bucket, read-only so far.
+#[async_trait]
+pub trait ObjectStore: Send + Sync + Debug {
+    /// One page of a listing.
+    async fn list_page(&self, request: ListRequest) -> Result<ListPage, StoreError>;
+
+    /// What one object is, without its bytes.
+    async fn head(&self, key: &ObjectKey) -> Result<ObjectHead, StoreError>;
+
+    /// A range of one version's bytes, as a stream that starts when the headers are here.
+    async fn get_range(&self, request: GetRequest) -> Result<GetBody, StoreError>;
+}
+
+/// Which page of which listing is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListRequest {
+    /// Only keys that start with this.
+    pub prefix: Prefix,
+    /// Whether keys are rolled up at the next `/` behind the prefix.
+    pub delimited: bool,
+    /// Where an earlier page left off: its [`ListPage::next`].
+    pub token: Option<String>,
+    /// At most so many keys and prefixes together; S3 gives no more than 1,000.
+    pub max_keys: u16,
+}
+
+/// One page of a listing, each part in key order.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListPage {
+    /// The objects.
+    pub objects: Vec<ListedObject>,
+    /// The prefixes that keys were rolled up into; each ends in `/`.
+    pub prefixes: Vec<Prefix>,
+    /// Keys that can't be asked for because they are no UTF-8, percent-encoded.
+    pub unreachable: Vec<String>,
+    /// The token of the next page; `None` when this was the last.
+    pub next: Option<String>,
+}
+
+/// What a listing says of one object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedObject {
+    /// Which version of which object it is.
+    pub version: ObjectVersion,
+    /// Its storage class, where the server says one (`STANDARD`, `GLACIER`, ...).
+    pub storage_class: Option<Arc<str>>,
+}
+
+/// What the headers of a HEAD or a GET say of one object.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ObjectHead {
+    /// The size of the whole object in bytes.
+    pub size: u64,
+    /// The entity tag.
+    pub etag: Option<ETag>,
+    /// When the object was written, where the server says so.
+    pub last_modified: Option<SystemTime>,
+    /// The media type.
+    pub content_type: Option<String>,
+    /// The storage class; S3 omits it for `STANDARD`.
+    pub storage_class: Option<String>,
+    /// The object's own metadata: `x-amz-meta-NAME`, without the prefix.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// Which bytes of which version are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GetRequest {
+    /// The object.
+    pub key: ObjectKey,
+    /// The byte range; never empty, never past the end of the version asked for.
+    pub range: Range<u64>,
+    /// The only version that may answer (sent as If-Match).
+    pub etag: Option<ETag>,
+}
+
+/// The answer to a [`GetRequest`]: the headers at once, the bytes as they arrive.
+pub struct GetBody {
+    /// What the headers say of the object.
+    pub head: ObjectHead,
+    /// The bytes in order. A stream that ends before the range is complete is
+    /// an error of kind [`StoreErrorKind::ShortBody`], never a silent end.
+    pub bytes: BoxStream<'static, Result<Bytes, StoreError>>,
+}
+
+impl Debug for GetBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GetBody").field("head", &self.head).finish_non_exhaustive()
+    }
+}
