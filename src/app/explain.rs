@@ -267,8 +267,13 @@ fn speaks_of_tls(error: &StoreError) -> bool {
 }
 
 /// The texts of the causes below, from the top down.
-fn causes(error: &StoreError) -> impl Iterator<Item = String> {
-    iter::successors(error.source(), |cause| cause.source()).map(ToString::to_string)
+fn causes(error: &StoreError) -> impl Iterator<Item = String> + '_ {
+    let mut next = error.source();
+    iter::from_fn(move || {
+        let cause = next?;
+        next = cause.source();
+        Some(cause.to_string())
+    })
 }
 
 /// What the server said, or what the system said about the connection.

@@ -25,10 +25,10 @@ use crate::sys::{self, Severity};
 
 /// The log file can't be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("the log file {path} can't be written: {source}")]
+#[error("the log file {path} can't be written: {cause}")]
 pub(super) struct LogError {
     path: PathBuf,
-    source: io::Error,
+    cause: io::Error,
 }
 
 /// Sends events and panics to `target` from now on.
@@ -81,7 +81,7 @@ impl Sink {
                 .create(true)
                 .open(path)
                 .map(Sink::File)
-                .map_err(|source| LogError { path: path.clone(), source }),
+                .map_err(|cause| LogError { path: path.clone(), cause }),
         }
     }
 }

@@ -40,8 +40,8 @@ pub(super) enum StartError {
     Mount { path: PathBuf, reason: String, hint: &'static str },
     #[error("the system does not give what s3mem needs to run: {0}")]
     System(#[from] io::Error),
-    #[error("the mount on {path} broke: {source}")]
-    Broken { path: PathBuf, source: io::Error },
+    #[error("the mount on {path} broke: {cause}")]
+    Broken { path: PathBuf, cause: io::Error },
 }
 
 /// Runs the command.
@@ -156,8 +156,8 @@ fn session_end(
             tracing::info!("{} is unmounted", path.display());
             Ok(())
         }
-        Err(source) => {
-            let error = StartError::Broken { path: path.into(), source };
+        Err(cause) => {
+            let error = StartError::Broken { path: path.into(), cause };
             tracing::error!("{error}");
             Err(error)
         }

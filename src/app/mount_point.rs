@@ -19,23 +19,23 @@ pub(super) enum MountPointError {
     NotADirectory(PathBuf),
     #[error("the mount point {0} is not empty, and its files would be hidden; give an empty folder")]
     NotEmpty(PathBuf),
-    #[error("{source} is already mounted on {path}; unmount it first, with: s3mem umount '{path}'")]
-    MountedByUs { path: PathBuf, source: String },
-    #[error("{source} ({fs_type}) is already mounted on {path}; give another folder, or unmount it first, with: umount '{path}'")]
-    MountedByOthers { path: PathBuf, source: String, fs_type: String },
+    #[error("{what} is already mounted on {path}; unmount it first, with: s3mem umount '{path}'")]
+    MountedByUs { path: PathBuf, what: String },
+    #[error("{what} ({fs_type}) is already mounted on {path}; give another folder, or unmount it first, with: umount '{path}'")]
+    MountedByOthers { path: PathBuf, what: String, fs_type: String },
     #[error(
-        "a dead mount of {source} ({fs_type}) is on {path} (\"Transport endpoint is not connected\"); \
+        "a dead mount of {what} ({fs_type}) is on {path} (\"Transport endpoint is not connected\"); \
          its program has crashed. Remove it with: fusermount3 -uz '{path}' (as root: umount -l '{path}')"
     )]
-    DeadOfOthers { path: PathBuf, source: String, fs_type: String },
-    #[error("a dead mount of {source} that a crashed s3mem left on {path} can't be removed: {reason}; try: sudo umount -l '{path}'")]
-    DeadStays { path: PathBuf, source: String, reason: String },
+    DeadOfOthers { path: PathBuf, what: String, fs_type: String },
+    #[error("a dead mount of {what} that a crashed s3mem left on {path} can't be removed: {reason}; try: sudo umount -l '{path}'")]
+    DeadStays { path: PathBuf, what: String, reason: String },
     #[error("you may not write to the mount point {0}, and an ordinary user can mount only on a folder that is theirs; create one with: mkdir ~/s3")]
     NotWritable(PathBuf),
     #[error("the mount point {0} lies in a folder shared by all and belongs to somebody else; create a folder of your own with: mkdir ~/s3")]
     NotOwned(PathBuf),
-    #[error("the mount point {path} can't be looked at: {source}")]
-    Unreadable { path: PathBuf, source: io::Error },
+    #[error("the mount point {path} can't be looked at: {cause}")]
+    Unreadable { path: PathBuf, cause: io::Error },
 }
 
 /// How often a dead mount is taken away before giving up: a crash and a restart
@@ -47,7 +47,7 @@ const MAX_DEAD_MOUNTS: usize = 16;
 pub(super) fn claim(typed: &Path, environment: &Environment) -> Result<PathBuf, MountPointError> {
     let path = resolve(typed)?;
     for _ in 0..MAX_DEAD_MOUNTS {
-        let table = MountTable::read().map_err(|source| unreadable(&path, source))?;
+        let table = MountTable::read().map_err(|cause| unreadable(&path, cause))?;
         match table.on(&path) {
             Some(mounted) => replace(&path, mounted, environment)?,
             None => return check_folder(&path).map(|()| path),
@@ -77,34 +77,34 @@ pub(super) fn is_dead(path: &Path) -> bool {
 
 /// Takes away a dead mount of ours; anything else that is mounted is an error.
 fn replace(path: &Path, mounted: &Mounted, environment: &Environment) -> Result<(), MountPointError> {
-    let (path_buf, source) = (path.to_path_buf(), mounted.source.clone());
+    let (path_buf, what) = (path.to_path_buf(), mounted.source.clone());
     match (is_dead(path), mounted.is_s3mem()) {
         (true, true) => umount::unmount(path, How::Lazily, environment).map_err(|error| {
             let reason = match error {
                 UnmountError::Busy => "it is in use".to_owned(),
                 UnmountError::Failed(reason) => reason,
             };
-            MountPointError::DeadStays { path: path_buf, source, reason }
+            MountPointError::DeadStays { path: path_buf, what, reason }
         }),
         (true, false) => {
             let fs_type = mounted.fs_type.clone();
-            Err(MountPointError::DeadOfOthers { path: path_buf, source, fs_type })
+            Err(MountPointError::DeadOfOthers { path: path_buf, what, fs_type })
         }
-        (false, true) => Err(MountPointError::MountedByUs { path: path_buf, source }),
+        (false, true) => Err(MountPointError::MountedByUs { path: path_buf, what }),
         (false, false) => {
             let fs_type = mounted.fs_type.clone();
-            Err(MountPointError::MountedByOthers { path: path_buf, source, fs_type })
+            Err(MountPointError::MountedByOthers { path: path_buf, what, fs_type })
         }
     }
 }
 
 fn check_folder(path: &Path) -> Result<(), MountPointError> {
-    let metadata = fs::metadata(path).map_err(|source| unreadable(path, source))?;
+    let metadata = fs::metadata(path).map_err(|cause| unreadable(path, cause))?;
     if !metadata.is_dir() {
         return Err(MountPointError::NotADirectory(path.into()));
     }
     let first = fs::read_dir(path).and_then(|mut entries| entries.next().transpose());
-    if first.map_err(|source| unreadable(path, source))?.is_some() {
+    if first.map_err(|cause| unreadable(path, cause))?.is_some() {
         return Err(MountPointError::NotEmpty(path.into()));
     }
     if sys::effective_uid() == 0 {
@@ -121,8 +121,8 @@ fn check_folder(path: &Path) -> Result<(), MountPointError> {
     Ok(())
 }
 
-fn unreadable(path: &Path, source: io::Error) -> MountPointError {
-    MountPointError::Unreadable { path: path.into(), source }
+fn unreadable(path: &Path, cause: io::Error) -> MountPointError {
+    MountPointError::Unreadable { path: path.into(), cause }
 }
 
 #[cfg(test)]

@@ -35,8 +35,8 @@ pub(super) enum UmountError {
     NotMounted(PathBuf),
     #[error("{path} is a folder inside a mount; unmount the whole, with: s3mem umount '{mount_point}'")]
     Inside { path: PathBuf, mount_point: PathBuf },
-    #[error("{path} is not a mount of s3mem but {source} ({fs_type}); unmount it with: umount '{path}'")]
-    NotOurs { path: PathBuf, source: String, fs_type: String },
+    #[error("{path} is not a mount of s3mem but {what} ({fs_type}); unmount it with: umount '{path}'")]
+    NotOurs { path: PathBuf, what: String, fs_type: String },
     #[error("{path} was mounted by the user with the number {user}; only they and root can unmount it: sudo s3mem umount '{path}'")]
     OfSomebodyElse { path: PathBuf, user: u32 },
     #[error("{path} is in use{users}. Close what is open there, or leave the folder ('cd'), and try again")]
@@ -75,8 +75,8 @@ fn find(path: &Path) -> Result<Mounted, UmountError> {
         });
     };
     if !mounted.is_s3mem() {
-        let (source, fs_type) = (mounted.source.clone(), mounted.fs_type.clone());
-        return Err(UmountError::NotOurs { path, source, fs_type });
+        let (what, fs_type) = (mounted.source.clone(), mounted.fs_type.clone());
+        return Err(UmountError::NotOurs { path, what, fs_type });
     }
     let me = sys::effective_uid();
     match mounted.user {

@@ -256,7 +256,7 @@ impl MountSettings {
             source,
             mount_point,
             s3,
-            retry: RetryConfig { request_timeout, ..RetryConfig::default() },
+            retry: RetryConfig::within(request_timeout),
             request_timeout,
             fs,
             mount,
