@@ -47,9 +47,8 @@ pub fn replace_stream(stream: i32, file: &File) -> io::Result<()> {
 pub fn keep_descriptors_from_children() {
     // SAFETY: only sets a flag on descriptors: none is closed, and no memory is touched.
     // A failure leaves all as it was.
-    let _ = unsafe {
-        libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)
-    };
+    let _ =
+        unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
 }
 
 /// Unmounts what is mounted on `mount_point`; with `lazily` it vanishes from the

@@ -23,7 +23,9 @@ const READY: u8 = b'+';
 pub(super) enum DaemonError {
     #[error("the daemon can't be started: {0}")]
     Start(io::Error),
-    #[error("the daemon ended before the mount was usable ({0}); 's3mem mount -f' shows what happens")]
+    #[error(
+        "the daemon ended before the mount was usable ({0}); 's3mem mount -f' shows what happens"
+    )]
     Died(ExitStatus),
     /// It has written why it failed to standard error.
     #[error("the daemon failed")]

@@ -132,11 +132,13 @@ fn no_such_bucket(asked: &Asked<'_>) -> String {
 fn access_denied(error: &StoreError, asked: &Asked<'_>) -> String {
     let arn = asked.arn();
     let objects = if asked.bucket.starts_with("arn:") { "/object/*" } else { "/*" };
-    let (permission, on) = missing_permission(error)
-        .map_or_else(|| ("s3:ListBucket".to_owned(), arn.clone()), |name| {
+    let (permission, on) = missing_permission(error).map_or_else(
+        || ("s3:ListBucket".to_owned(), arn.clone()),
+        |name| {
             let on = if name == "s3:GetObject" { format!("{arn}{objects}") } else { arn.clone() };
             (name, on)
-        });
+        },
+    );
     let mut sentence = if asked.anonymous {
         format!(
             "no access to the bucket \"{}\" without credentials: it does not let everybody list it \
@@ -151,7 +153,8 @@ fn access_denied(error: &StoreError, asked: &Asked<'_>) -> String {
         )
     };
     if !asked.prefix.is_empty() && !asked.anonymous {
-        sentence += "; if you may see another part of the bucket only, mount BUCKET/PREFIX of that part";
+        sentence +=
+            "; if you may see another part of the bucket only, mount BUCKET/PREFIX of that part";
     }
     if !asked.requester_pays && !asked.anonymous && asked.endpoint_url.is_none() {
         sentence += ". If the bucket charges its readers, add --requester-pays";
@@ -165,8 +168,10 @@ fn access_denied(error: &StoreError, asked: &Asked<'_>) -> String {
 /// The permission that AWS names in its message: "not authorized to perform: s3:X on".
 fn missing_permission(error: &StoreError) -> Option<String> {
     let (_, behind) = error.detail.split_once("not authorized to perform: ")?;
-    let name: String =
-        behind.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, ':' | '-')).collect();
+    let name: String = behind
+        .chars()
+        .take_while(|c| c.is_ascii_alphanumeric() || matches!(c, ':' | '-'))
+        .collect();
     name.contains(':').then_some(name)
 }
 
@@ -288,9 +293,9 @@ fn said(error: &StoreError) -> String {
         StoreErrorKind::NoCredentials | StoreErrorKind::ExpiredCredentials
             if error.request_id.is_none() =>
         {
-            match causes(error).last() {
-                Some(cause) => format!(" ({cause})"),
-                None => String::new(),
+            match causes(error).last().map(|cause| worth_telling(&cause)) {
+                Some(cause) if !cause.is_empty() => format!(" ({cause})"),
+                _ => String::new(),
             }
         }
         StoreErrorKind::NotFound
@@ -307,6 +312,14 @@ fn said(error: &StoreError) -> String {
         | StoreErrorKind::ShortBody
         | StoreErrorKind::Other => format!(" (the server says: {detail}{id})"),
     }
+}
+
+/// What the providers of credentials say, without those that nobody has set up.
+fn worth_telling(cause: &str) -> String {
+    let lines = cause.lines().map(str::trim);
+    let telling =
+        lines.filter(|line| !line.contains("was not enabled") && !line.ends_with("Attempted:"));
+    telling.collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
@@ -337,7 +350,10 @@ mod tests {
         let detail = "AccessDenied: User: arn:aws:iam::1:user/me is not authorized to perform: \
                       s3:GetObject on resource: x (status 403)";
         let text = told(StoreErrorKind::AccessDenied, detail, &asked());
-        assert!(text.contains("lack the permission s3:GetObject on arn:aws:s3:::tiles/*"), "{text}");
+        assert!(
+            text.contains("lack the permission s3:GetObject on arn:aws:s3:::tiles/*"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -371,7 +387,10 @@ mod tests {
             ..StoreError::new(StoreErrorKind::Unreachable, "LIST ", "the server can't be reached")
         };
         let text = explain(&error, &asked);
-        assert!(text.contains("http://localhost:1") && text.contains("Connection refused"), "{text}");
+        assert!(
+            text.contains("http://localhost:1") && text.contains("Connection refused"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -382,8 +401,17 @@ mod tests {
         };
         let untrusted = explain(&failing("invalid peer certificate: UnknownIssuer"), &asked());
         assert!(untrusted.contains("is not trusted"), "{untrusted}");
-        let plain = explain(&failing("received corrupt message of type InvalidContentType"), &asked());
+        let plain =
+            explain(&failing("received corrupt message of type InvalidContentType"), &asked());
         assert!(plain.contains("http://"), "{plain}");
+    }
+
+    #[test]
+    fn providers_that_nobody_set_up_are_not_listed() {
+        let chain = "no credentials found in chain. Attempted:\n  \
+                     Environment: the credential provider was not enabled: x\n  \
+                     Profile: the SSO token has no refresh token";
+        assert_eq!(worth_telling(chain), "Profile: the SSO token has no refresh token");
     }
 
     #[test]

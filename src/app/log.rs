@@ -138,7 +138,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         let sink = Sink::open(&LogTarget::File(path.clone())).unwrap();
-        let targets = Targets::new().with_target("s3mem", filter(level)).with_default(LevelFilter::WARN);
+        let targets =
+            Targets::new().with_target("s3mem", filter(level)).with_default(LevelFilter::WARN);
         let subscriber = tracing_subscriber::registry().with(layer(sink).with_filter(targets));
         tracing::subscriber::with_default(subscriber, event);
         fs::read_to_string(path).unwrap()

@@ -113,7 +113,9 @@ fn serve_mounted(
     let device = device_on(path);
     let _presence = device.as_deref().and_then(|device| {
         Presence::announce(device)
-            .inspect_err(|error| tracing::debug!("'s3mem umount' can't wait for this process: {error}"))
+            .inspect_err(|error| {
+                tracing::debug!("'s3mem umount' can't wait for this process: {error}")
+            })
             .ok()
     });
     let (tell_end, mut end) = oneshot::channel();
@@ -173,9 +175,14 @@ fn leave(path: &Path, device: Option<&str>, environment: &Environment) {
     match umount::unmount(path, How::IfUnused, environment) {
         Ok(()) => return,
         Err(UnmountError::Busy) => {
-            tracing::info!("{} is in use; open files can be read for a few seconds more", path.display());
+            tracing::info!(
+                "{} is in use; open files can be read for a few seconds more",
+                path.display()
+            );
         }
-        Err(UnmountError::Failed(reason)) => tracing::warn!("unmounting {}: {reason}", path.display()),
+        Err(UnmountError::Failed(reason)) => {
+            tracing::warn!("unmounting {}: {reason}", path.display())
+        }
     }
     if let Err(error) = umount::unmount(path, How::Lazily, environment) {
         let reason = match error {
@@ -194,7 +201,8 @@ fn device_on(path: &Path) -> Option<String> {
 
 fn mount_error(path: &Path, error: &io::Error) -> StartError {
     let text = error.to_string();
-    let hint = if error.kind() == io::ErrorKind::PermissionDenied || text.contains("not permitted") {
+    let hint = if error.kind() == io::ErrorKind::PermissionDenied || text.contains("not permitted")
+    {
         ". A container has to be started with --device /dev/fuse --cap-add SYS_ADMIN; elsewhere \
          fusermount3 has to be installed as the system ships it (setuid root, package fuse3)"
     } else {

@@ -17,22 +17,32 @@ pub(super) enum MountPointError {
     Missing(PathBuf),
     #[error("the mount point {0} is not a folder; give an empty folder")]
     NotADirectory(PathBuf),
-    #[error("the mount point {0} is not empty, and its files would be hidden; give an empty folder")]
+    #[error(
+        "the mount point {0} is not empty, and its files would be hidden; give an empty folder"
+    )]
     NotEmpty(PathBuf),
     #[error("{what} is already mounted on {path}; unmount it first, with: s3mem umount '{path}'")]
     MountedByUs { path: PathBuf, what: String },
-    #[error("{what} ({fs_type}) is already mounted on {path}; give another folder, or unmount it first, with: umount '{path}'")]
+    #[error(
+        "{what} ({fs_type}) is already mounted on {path}; give another folder, or unmount it first, with: umount '{path}'"
+    )]
     MountedByOthers { path: PathBuf, what: String, fs_type: String },
     #[error(
         "a dead mount of {what} ({fs_type}) is on {path} (\"Transport endpoint is not connected\"); \
          its program has crashed. Remove it with: fusermount3 -uz '{path}' (as root: umount -l '{path}')"
     )]
     DeadOfOthers { path: PathBuf, what: String, fs_type: String },
-    #[error("a dead mount of {what} that a crashed s3mem left on {path} can't be removed: {reason}; try: sudo umount -l '{path}'")]
+    #[error(
+        "a dead mount of {what} that a crashed s3mem left on {path} can't be removed: {reason}; try: sudo umount -l '{path}'"
+    )]
     DeadStays { path: PathBuf, what: String, reason: String },
-    #[error("you may not write to the mount point {0}, and an ordinary user can mount only on a folder that is theirs; create one with: mkdir ~/s3")]
+    #[error(
+        "you may not write to the mount point {0}, and an ordinary user can mount only on a folder that is theirs; create one with: mkdir ~/s3"
+    )]
     NotWritable(PathBuf),
-    #[error("the mount point {0} lies in a folder shared by all and belongs to somebody else; create a folder of your own with: mkdir ~/s3")]
+    #[error(
+        "the mount point {0} lies in a folder shared by all and belongs to somebody else; create a folder of your own with: mkdir ~/s3"
+    )]
     NotOwned(PathBuf),
     #[error("the mount point {path} can't be looked at: {cause}")]
     Unreadable { path: PathBuf, cause: io::Error },
@@ -63,7 +73,9 @@ pub(super) fn resolve(typed: &Path) -> Result<PathBuf, MountPointError> {
         let above = typed.parent().map(fs::canonicalize);
         match (error.kind(), above, typed.file_name()) {
             (io::ErrorKind::NotFound, _, _) => Err(MountPointError::Missing(typed.into())),
-            (io::ErrorKind::NotADirectory, _, _) => Err(MountPointError::NotADirectory(typed.into())),
+            (io::ErrorKind::NotADirectory, _, _) => {
+                Err(MountPointError::NotADirectory(typed.into()))
+            }
             (_, Some(Ok(above)), Some(name)) => Ok(above.join(name)),
             _ => Err(unreadable(typed, error)),
         }
@@ -76,7 +88,11 @@ pub(super) fn is_dead(path: &Path) -> bool {
 }
 
 /// Takes away a dead mount of ours; anything else that is mounted is an error.
-fn replace(path: &Path, mounted: &Mounted, environment: &Environment) -> Result<(), MountPointError> {
+fn replace(
+    path: &Path,
+    mounted: &Mounted,
+    environment: &Environment,
+) -> Result<(), MountPointError> {
     let (path_buf, what) = (path.to_path_buf(), mounted.source.clone());
     match (is_dead(path), mounted.is_s3mem()) {
         (true, true) => umount::unmount(path, How::Lazily, environment).map_err(|error| {

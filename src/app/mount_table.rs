@@ -53,7 +53,9 @@ impl MountTable {
 
     /// The mount of s3mem that `path` lies in.
     pub(super) fn s3mem_around(&self, path: &Path) -> Option<&Mounted> {
-        path.ancestors().skip(1).find_map(|above| self.on(above).filter(|mounted| mounted.is_s3mem()))
+        path.ancestors()
+            .skip(1)
+            .find_map(|above| self.on(above).filter(|mounted| mounted.is_s3mem()))
     }
 }
 
@@ -78,9 +80,10 @@ fn unescape(field: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
     while let Some((first, behind)) = rest.split_first() {
-        let octal = behind.get(..3).filter(|_| *first == b'\\').and_then(|digits| {
-            u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok()
-        });
+        let octal = behind
+            .get(..3)
+            .filter(|_| *first == b'\\')
+            .and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok());
         match octal {
             Some(byte) => {
                 bytes.push(byte);
@@ -122,7 +125,10 @@ mod tests {
         let table = table(first_two);
         let ours = table.on(Path::new("/mnt/my data")).unwrap();
         assert!(ours.is_s3mem());
-        assert_eq!((ours.device.as_str(), ours.source.as_str(), ours.user), ("0:45", "s3://b/p q", Some(1000)));
+        assert_eq!(
+            (ours.device.as_str(), ours.source.as_str(), ours.user),
+            ("0:45", "s3://b/p q", Some(1000))
+        );
         assert_eq!(table.s3mem_around(Path::new("/mnt/my data/a/b")), Some(ours));
         assert_eq!(table.s3mem_around(Path::new("/mnt")), None);
     }

@@ -49,10 +49,12 @@ pub(super) fn check(allow_other: bool, environment: &Environment) -> Result<(), 
 }
 
 fn open_device(device: &Path) -> Result<File, Missing> {
-    OpenOptions::new().read(true).write(true).open(device).map_err(|error| match error.raw_os_error() {
-        // ENODEV, ENXIO: the file is there, the module is not.
-        Some(libc::ENOENT | libc::ENODEV | libc::ENXIO) => Missing::Device,
-        _ => Missing::DeviceAccess(error),
+    OpenOptions::new().read(true).write(true).open(device).map_err(|error| {
+        match error.raw_os_error() {
+            // ENODEV, ENXIO: the file is there, the module is not.
+            Some(libc::ENOENT | libc::ENODEV | libc::ENXIO) => Missing::Device,
+            _ => Missing::DeviceAccess(error),
+        }
     })
 }
 

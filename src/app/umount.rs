@@ -29,17 +29,27 @@ const NAMED_USERS: usize = 5;
 /// Why something was not unmounted. Each is a sentence for the user.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UmountError {
+    #[error("{0} does not exist")]
+    Missing(PathBuf),
     #[error(transparent)]
-    Path(#[from] MountPointError),
+    Path(MountPointError),
     #[error("nothing is mounted on {0}; 'findmnt -t fuse.s3mem' lists the mounts of s3mem")]
     NotMounted(PathBuf),
-    #[error("{path} is a folder inside a mount; unmount the whole, with: s3mem umount '{mount_point}'")]
+    #[error(
+        "{path} is a folder inside a mount; unmount the whole, with: s3mem umount '{mount_point}'"
+    )]
     Inside { path: PathBuf, mount_point: PathBuf },
-    #[error("{path} is not a mount of s3mem but {what} ({fs_type}); unmount it with: umount '{path}'")]
+    #[error(
+        "{path} is not a mount of s3mem but {what} ({fs_type}); unmount it with: umount '{path}'"
+    )]
     NotOurs { path: PathBuf, what: String, fs_type: String },
-    #[error("{path} was mounted by the user with the number {user}; only they and root can unmount it: sudo s3mem umount '{path}'")]
+    #[error(
+        "{path} was mounted by the user with the number {user}; only they and root can unmount it: sudo s3mem umount '{path}'"
+    )]
     OfSomebodyElse { path: PathBuf, user: u32 },
-    #[error("{path} is in use{users}. Close what is open there, or leave the folder ('cd'), and try again")]
+    #[error(
+        "{path} is in use{users}. Close what is open there, or leave the folder ('cd'), and try again"
+    )]
     Busy { path: PathBuf, users: String },
     #[error("{path} could not be unmounted: {reason}")]
     Failed { path: PathBuf, reason: String },
@@ -49,7 +59,11 @@ pub(super) enum UmountError {
 
 /// Runs the command.
 pub(super) fn run(args: &UmountArgs, environment: &Environment) -> Result<(), AppError> {
-    let path = mount_point::resolve(&config::absolute(&args.mount_point)?).map_err(UmountError::Path)?;
+    let typed = config::absolute(&args.mount_point)?;
+    let path = mount_point::resolve(&typed).map_err(|error| match error {
+        MountPointError::Missing(path) => UmountError::Missing(path),
+        other => UmountError::Path(other),
+    })?;
     let mounted = find(&path)?;
     let daemon = Daemon::of(&mounted.device);
     // A mount without its daemon has nobody who could be disturbed.
@@ -85,7 +99,11 @@ fn find(path: &Path) -> Result<Mounted, UmountError> {
     }
 }
 
-fn unmount_unless_busy(path: &Path, how: How, environment: &Environment) -> Result<(), UnmountError> {
+fn unmount_unless_busy(
+    path: &Path,
+    how: How,
+    environment: &Environment,
+) -> Result<(), UnmountError> {
     for _ in 1..BUSY_ATTEMPTS {
         match unmount(path, how, environment) {
             Err(UnmountError::Busy) => thread::sleep(BUSY_PAUSE),
@@ -115,7 +133,11 @@ pub(super) enum UnmountError {
 
 /// Takes the uppermost mount on `path` away, whoever's it is: as root by the kernel's
 /// call, else by fusermount3, which lets users unmount what is theirs.
-pub(super) fn unmount(path: &Path, how: How, environment: &Environment) -> Result<(), UnmountError> {
+pub(super) fn unmount(
+    path: &Path,
+    how: How,
+    environment: &Environment,
+) -> Result<(), UnmountError> {
     if sys::effective_uid() == 0 {
         return sys::unmount(path, how == How::Lazily).map_err(|error| {
             match error.raw_os_error() {
@@ -169,7 +191,8 @@ fn users_of(mount_point: &Path) -> String {
 /// Whether a process stands in the mount, runs a program of it, or has a file of it
 /// open or mapped. Reads links and the list of mappings; touches no file of the mount.
 fn uses(process: &Path, mount_point: &Path) -> bool {
-    let leads_there = |link: PathBuf| fs::read_link(link).is_ok_and(|to| to.starts_with(mount_point));
+    let leads_there =
+        |link: PathBuf| fs::read_link(link).is_ok_and(|to| to.starts_with(mount_point));
     if ["cwd", "root", "exe"].iter().any(|name| leads_there(process.join(name))) {
         return true;
     }

@@ -36,7 +36,8 @@ fn rewrite_mount_helper(words: Vec<OsString>) -> Result<Vec<OsString>, String> {
     let mut flags: Vec<OsString> = Vec::new();
     let mut rest = words.into_iter().skip(1);
     while let Some(word) = rest.next() {
-        let Some(letters) = word.to_str().and_then(|w| w.strip_prefix('-')).filter(|l| !l.is_empty())
+        let Some(letters) =
+            word.to_str().and_then(|w| w.strip_prefix('-')).filter(|l| !l.is_empty())
         else {
             operands.push(word);
             continue;
@@ -54,7 +55,8 @@ fn rewrite_mount_helper(words: Vec<OsString>) -> Result<Vec<OsString>, String> {
                 'o' | 't' | 'N' => {
                     let behind = &letters[index + 1..];
                     let value = if behind.is_empty() { rest.next() } else { Some(behind.into()) };
-                    let value = value.ok_or_else(|| format!("-{letter} needs a value behind it"))?;
+                    let value =
+                        value.ok_or_else(|| format!("-{letter} needs a value behind it"))?;
                     if letter == 'o' {
                         flags.extend(["-o".into(), value]);
                     }

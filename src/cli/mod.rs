@@ -12,6 +12,7 @@ mod options;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 /// How wide a help text gets, however wide the terminal is.
@@ -97,160 +98,191 @@ Examples:
 )]
 pub struct MountArgs {
     /// What to mount: BUCKET, BUCKET/PREFIX, s3://BUCKET/PREFIX, or an access point's ARN
-    ///
-    /// What to mount: the name of a bucket, s3://BUCKET, or the ARN of an access point. With /PREFIX
-    /// behind it, only the objects under that prefix are seen, as if that folder were the bucket.
-    #[arg(value_name = "BUCKET[/PREFIX]")]
+    #[arg(
+        value_name = "BUCKET[/PREFIX]",
+        long_help = "What to mount: the name of a bucket, s3://BUCKET, or the ARN of an access point. \
+            With /PREFIX behind it, only the objects under that prefix are seen, as if that \
+            folder were the bucket."
+    )]
     pub source: OsString,
 
     /// An empty folder, where the files will appear
-    ///
-    /// The folder where the files will appear. It has to exist and to be empty, and nothing may be
-    /// mounted on it. A dead mount that a crashed s3mem left there is replaced.
-    #[arg(value_name = "MOUNTPOINT")]
+    #[arg(
+        value_name = "MOUNTPOINT",
+        long_help = "The folder where the files will appear. It has to exist and to be empty, and nothing \
+            may be mounted on it. A dead mount that a crashed s3mem left there is replaced."
+    )]
     pub mount_point: PathBuf,
 
     /// The server, if it is not AWS, such as https://s3.example.org
-    ///
-    /// The address of the server, if the bucket is not on AWS, such as https://s3.example.org or
-    /// http://localhost:9000. Also taken from AWS_ENDPOINT_URL and from the AWS profile.
-    #[arg(long, value_name = "URL", help_heading = HEADING_WHERE)]
+    #[arg(
+        long, value_name = "URL", help_heading = HEADING_WHERE,
+        long_help = "The address of the server, if the bucket is not on AWS, such as \
+            https://s3.example.org or http://localhost:9000. Also taken from AWS_ENDPOINT_URL \
+            and from the AWS profile."
+    )]
     pub endpoint_url: Option<String>,
 
     /// Ask for URL/BUCKET/KEY instead of BUCKET.URL/KEY
-    ///
-    /// Ask the server for URL/BUCKET/KEY instead of BUCKET.URL/KEY. Most servers that are not AWS
-    /// (MinIO, Ceph) need this.
-    #[arg(long, help_heading = HEADING_WHERE)]
+    #[arg(
+        long, help_heading = HEADING_WHERE,
+        long_help = "Ask the server for URL/BUCKET/KEY instead of BUCKET.URL/KEY. Most servers that are \
+            not AWS (MinIO, Ceph) need this."
+    )]
     pub path_style: bool,
 
     /// The AWS region of the bucket [default: found out]
-    ///
-    /// The AWS region of the bucket, such as eu-central-1. If it is not given, it is taken from the
-    /// environment or the profile, and a bucket that turns out to be elsewhere is followed there.
-    #[arg(long, value_name = "REGION", help_heading = HEADING_WHERE)]
+    #[arg(
+        long, value_name = "REGION", help_heading = HEADING_WHERE,
+        long_help = "The AWS region of the bucket, such as eu-central-1. If it is not given, it is taken \
+            from the environment or the profile, and a bucket that turns out to be elsewhere is \
+            followed there."
+    )]
     pub region: Option<String>,
 
     /// The AWS profile whose credentials are used
-    ///
-    /// The profile in ~/.aws/config and ~/.aws/credentials whose credentials and settings are used,
-    /// instead of AWS_PROFILE or the default one.
-    #[arg(long, value_name = "NAME", help_heading = HEADING_ACCESS)]
+    #[arg(
+        long, value_name = "NAME", help_heading = HEADING_ACCESS,
+        long_help = "The profile in ~/.aws/config and ~/.aws/credentials whose credentials and settings \
+            are used, instead of AWS_PROFILE or the default one."
+    )]
     pub profile: Option<String>,
 
     /// Send no credentials: for public buckets
-    ///
-    /// Send requests without any credentials. Public buckets can be read so without an AWS account.
-    #[arg(long, help_heading = HEADING_ACCESS)]
+    #[arg(
+        long, help_heading = HEADING_ACCESS,
+        long_help = "Send requests without any credentials. Public buckets can be read so without an AWS \
+            account."
+    )]
     pub no_sign_request: bool,
 
     /// Agree to be charged for requests and transfer
-    ///
-    /// Agree to be charged for the requests and the transfer, as buckets of the kind "requester pays"
-    /// demand (sentinel-s2-l1c is one).
-    #[arg(long, help_heading = HEADING_ACCESS)]
+    #[arg(
+        long, help_heading = HEADING_ACCESS,
+        long_help = "Agree to be charged for the requests and the transfer, as buckets of the kind \
+            \"requester pays\" demand (sentinel-s2-l1c is one)."
+    )]
     pub requester_pays: bool,
 
     /// Refuse a bucket that another account owns
-    ///
-    /// The number (12 digits) of the AWS account that the bucket must belong to. If it belongs to
-    /// another, every request is refused.
-    #[arg(long, value_name = "ID", help_heading = HEADING_ACCESS)]
+    #[arg(
+        long, value_name = "ID", help_heading = HEADING_ACCESS,
+        long_help = "The number (12 digits) of the AWS account that the bucket must belong to. If it \
+            belongs to another, every request is refused."
+    )]
     pub expected_bucket_owner: Option<String>,
 
     /// Memory for all that is held, such as 2G [default: a quarter of the RAM]
-    ///
-    /// How much memory s3mem may use for all that it holds (objects, listings, names), such as 512M,
-    /// 2G or 1.5GiB; at least 64M. When it is full, what has not been used for longest is dropped and
-    /// fetched again when needed. The default is a quarter of the machine's memory, or of what the
-    /// container or batch job (the cgroup) is allowed.
-    #[arg(long, value_name = "SIZE", help_heading = HEADING_BEHAVIOUR)]
+    #[arg(
+        long, value_name = "SIZE", help_heading = HEADING_BEHAVIOUR,
+        long_help = "How much memory s3mem may use for all that it holds (objects, listings, names), such \
+            as 512M, 2G or 1.5GiB; at least 64M. When it is full, what has not been used for \
+            longest is dropped and fetched again when needed. The default is a quarter of the \
+            machine's memory, or of what the container or batch job (the cgroup) is allowed."
+    )]
     pub memory: Option<String>,
 
     /// How long a listing is believed; 0 and forever too [default: 60]
-    ///
-    /// For how many seconds a listing of a folder is believed before the server is asked again. 0 asks
-    /// every time; "forever" never asks again: right for data that does not change, and fastest.
-    #[arg(long, value_name = "SECONDS", help_heading = HEADING_BEHAVIOUR)]
+    #[arg(
+        long, value_name = "SECONDS", help_heading = HEADING_BEHAVIOUR,
+        long_help = "For how many seconds a listing of a folder is believed before the server is asked \
+            again. 0 asks every time; \"forever\" never asks again: right for data that does not \
+            change, and fastest."
+    )]
     pub metadata_ttl: Option<String>,
 
     /// How long a request may stay without any answer [default: 30]
-    ///
-    /// For how many seconds a request may stay without any answer, repeated attempts included, before
-    /// the program that reads gets an input/output error.
-    #[arg(long, value_name = "SECONDS", help_heading = HEADING_BEHAVIOUR)]
+    #[arg(
+        long, value_name = "SECONDS", help_heading = HEADING_BEHAVIOUR,
+        long_help = "For how many seconds a request may stay without any answer, repeated attempts \
+            included, before the program that reads gets an input/output error."
+    )]
     pub request_timeout: Option<String>,
 
     /// Never change anything in the bucket (the default)
-    ///
-    /// Never change anything in the bucket. This is the default; the flag is there to say it in scripts
-    /// and in /etc/fstab.
-    #[arg(long, help_heading = HEADING_BEHAVIOUR)]
+    #[arg(
+        long, help_heading = HEADING_BEHAVIOUR,
+        long_help = "Never change anything in the bucket. This is the default; the flag is there to say \
+            it in scripts and in /etc/fstab."
+    )]
     pub read_only: bool,
 
     /// The number of the user who owns the files [default: you]
-    ///
-    /// The number of the user whom the files seem to belong to ('id -u NAME' prints it). The default is
-    /// the user who mounts.
-    #[arg(long, value_name = "NUMBER", help_heading = HEADING_OWNER)]
+    #[arg(
+        long, value_name = "NUMBER", help_heading = HEADING_OWNER,
+        long_help = "The number of the user whom the files seem to belong to ('id -u NAME' prints it). \
+            The default is the user who mounts."
+    )]
     pub uid: Option<String>,
 
     /// The number of the group that owns the files [default: yours]
-    ///
-    /// The number of the group that the files seem to belong to ('id -g NAME' prints it). The default is
-    /// the main group of the user who mounts.
-    #[arg(long, value_name = "NUMBER", help_heading = HEADING_OWNER)]
+    #[arg(
+        long, value_name = "NUMBER", help_heading = HEADING_OWNER,
+        long_help = "The number of the group that the files seem to belong to ('id -g NAME' prints it). \
+            The default is the main group of the user who mounts."
+    )]
     pub gid: Option<String>,
 
     /// The permissions of files, in octal [default: 0644]
-    ///
-    /// The permissions that files show, in octal. Whatever they say, nothing can be written. The default
-    /// lets everybody read, and gives copies that their owner can edit and delete.
-    #[arg(long, value_name = "MODE", help_heading = HEADING_OWNER)]
+    #[arg(
+        long, value_name = "MODE", help_heading = HEADING_OWNER,
+        long_help = "The permissions that files show, in octal. Whatever they say, nothing can be \
+            written. The default lets everybody read, and gives copies that their owner can edit \
+            and delete."
+    )]
     pub file_mode: Option<String>,
 
     /// The permissions of folders, in octal [default: 0755]
-    ///
-    /// The permissions that folders show, in octal. Whatever they say, nothing can be written.
-    #[arg(long, value_name = "MODE", help_heading = HEADING_OWNER)]
+    #[arg(
+        long, value_name = "MODE", help_heading = HEADING_OWNER,
+        long_help = "The permissions that folders show, in octal. Whatever they say, nothing can be \
+            written."
+    )]
     pub dir_mode: Option<String>,
 
     /// Let other users of this machine see the files
-    ///
-    /// Let all users of this machine see the files, as far as the permissions allow; without it only
-    /// the user who mounts sees them, not even root. As an ordinary user this needs the line
-    /// user_allow_other in /etc/fuse.conf.
-    #[arg(long, help_heading = HEADING_OWNER)]
+    #[arg(
+        long, help_heading = HEADING_OWNER,
+        long_help = "Let all users of this machine see the files, as far as the permissions allow; \
+            without it only the user who mounts sees them, not even root. As an ordinary user \
+            this needs the line user_allow_other in /etc/fuse.conf."
+    )]
     pub allow_other: bool,
 
     /// Stay in the foreground, until Ctrl-C
-    ///
-    /// Stay in the foreground and log to the terminal, until Ctrl-C. For trying things out, for
-    /// containers and for service managers.
-    #[arg(short = 'f', long, help_heading = HEADING_RUNNING)]
+    #[arg(
+        short = 'f', long, help_heading = HEADING_RUNNING,
+        long_help = "Stay in the foreground and log to the terminal, until Ctrl-C. For trying things out, \
+            for containers and for service managers."
+    )]
     pub foreground: bool,
 
     /// Append the log to this file [default: the system's log]
-    ///
-    /// Append the log to this file. The default is the terminal in the foreground, and else the system's
-    /// log, where 'journalctl -t s3mem' (or 'grep s3mem /var/log/syslog') shows it.
-    #[arg(long, value_name = "PATH", help_heading = HEADING_RUNNING)]
+    #[arg(
+        long, value_name = "PATH", help_heading = HEADING_RUNNING,
+        long_help = "Append the log to this file. The default is the terminal in the foreground, and else \
+            the system's log, where 'journalctl -t s3mem' (or 'grep s3mem /var/log/syslog') \
+            shows it."
+    )]
     pub log_file: Option<PathBuf>,
 
     /// How much is logged
-    ///
-    /// How much is logged. Credentials are not logged at any level.
-    #[arg(long, value_name = "LEVEL", value_enum, default_value_t = LogLevel::Info, help_heading = HEADING_RUNNING)]
+    #[arg(
+        long, value_name = "LEVEL", value_enum, default_value_t = LogLevel::Info, help_heading = HEADING_RUNNING,
+        long_help = "How much is logged. Credentials are not logged at any level."
+    )]
     pub log_level: LogLevel,
 
     /// Options as mount(8) and /etc/fstab write them
-    ///
-    /// Options as mount(8) and /etc/fstab write them, with commas between them. Each long option of this
-    /// page can be given so, with its value behind '=' and with '_' or '-' inside the name:
-    /// -o allow_other,memory=4G. A comma inside a value is written '\,'. The general words of mount(8)
-    /// (ro, noexec, _netdev, nofail, user, x-systemd...) are understood; rw is accepted, because mount(8)
-    /// adds it to every call, and the mount is read-only all the same.
-    #[arg(short = 'o', value_name = "OPT[,OPT]", action = clap::ArgAction::Append, help_heading = HEADING_RUNNING)]
+    #[arg(
+        short = 'o', value_name = "OPT[,OPT]", action = clap::ArgAction::Append, help_heading = HEADING_RUNNING,
+        long_help = "Options as mount(8) and /etc/fstab write them, with commas between them. Each long \
+            option of this page can be given so, with its value behind '=' and with '_' or '-' \
+            inside the name: -o allow_other,memory=4G. A comma inside a value is written '\\,'. \
+            The general words of mount(8) (ro, noexec, _netdev, nofail, user, x-systemd...) are \
+            understood; rw is accepted, because mount(8) adds it to every call, and the mount is \
+            read-only all the same."
+    )]
     pub options: Vec<String>,
 
     /// The name that mount(8) and df show, where mount(8) asks for another one than the source.
@@ -320,7 +352,8 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::
     if mount.options.is_empty() {
         return Ok(command);
     }
-    let flags = options::flags_of(&mount.options, mount.sloppy, &mount_flags()).map_err(usage_error)?;
+    let flags =
+        options::flags_of(&mount.options, mount.sloppy, &mount_flags()).map_err(usage_error)?;
     // Right behind `s3mem mount`: a flag that was typed comes later, and wins.
     words.splice(2..2, flags);
     Ok(Cli::try_parse_from(&words)?.command)
@@ -352,8 +385,15 @@ fn mount_flags() -> Vec<String> {
         .collect()
 }
 
+/// A usage error of `s3mem mount`.
 fn usage_error(sentence: String) -> clap::Error {
-    Cli::command().error(clap::error::ErrorKind::InvalidValue, sentence)
+    let mut command = Cli::command();
+    // Gives the subcommands their full names.
+    command.build();
+    match command.find_subcommand_mut("mount") {
+        Some(mount) => mount.error(ErrorKind::InvalidValue, sentence),
+        None => command.error(ErrorKind::InvalidValue, sentence),
+    }
 }
 
 #[cfg(test)]

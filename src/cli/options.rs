@@ -12,11 +12,45 @@ use std::ffi::OsString;
 /// adds `rw` and mount.fuse3 `dev` and `suid` to every call by themselves, so these
 /// can't be refused.
 const WITHOUT_EFFECT: &[&str] = &[
-    "_netdev", "_rnetdev", "async", "atime", "auto", "auto_unmount", "default_permissions",
-    "defaults", "dev", "diratime", "dirsync", "exec", "group", "lazytime", "loud", "mand",
-    "noatime", "noauto", "nodev", "nodiratime", "nofail", "nogroup", "nolazytime", "nomand",
-    "noowner", "norelatime", "nostrictatime", "nosuid", "nouser", "nousers", "owner", "relatime",
-    "rw", "silent", "strictatime", "suid", "sync", "user", "users",
+    "_netdev",
+    "_rnetdev",
+    "async",
+    "atime",
+    "auto",
+    "auto_unmount",
+    "default_permissions",
+    "defaults",
+    "dev",
+    "diratime",
+    "dirsync",
+    "exec",
+    "group",
+    "lazytime",
+    "loud",
+    "mand",
+    "noatime",
+    "noauto",
+    "nodev",
+    "nodiratime",
+    "nofail",
+    "nogroup",
+    "nolazytime",
+    "nomand",
+    "noowner",
+    "norelatime",
+    "nostrictatime",
+    "nosuid",
+    "nouser",
+    "nousers",
+    "owner",
+    "relatime",
+    "rw",
+    "silent",
+    "strictatime",
+    "suid",
+    "sync",
+    "user",
+    "users",
 ];
 
 /// Prefixes of general words with a value that others read.
@@ -110,13 +144,20 @@ mod tests {
     fn every_long_flag_can_be_written_with_underscores_or_hyphens() {
         let both = ["allow_other,memory=4G,file_mode=0400", "allow-other,memory=4G,file-mode=0400"];
         for argument in both {
-            assert_eq!(flags(argument).unwrap(), ["--allow-other", "--memory=4G", "--file-mode=0400"]);
+            assert_eq!(
+                flags(argument).unwrap(),
+                ["--allow-other", "--memory=4G", "--file-mode=0400"]
+            );
         }
     }
 
     #[test]
     fn general_words_of_mount_change_nothing() {
-        assert!(flags("rw,dev,suid,_netdev,nofail,x-systemd.automount,comment=a b,user=eve,").unwrap().is_empty());
+        assert!(
+            flags("rw,dev,suid,_netdev,nofail,x-systemd.automount,comment=a b,user=eve,")
+                .unwrap()
+                .is_empty()
+        );
     }
 
     #[test]

@@ -38,7 +38,8 @@ fn a_value_that_looks_like_an_option_word_stays_a_value() {
 
 #[test]
 fn a_mount_helper_means_fake_by_f_and_not_foreground() {
-    let args = mount(&["/sbin/mount.s3mem", "s3://b/p", "/mnt", "-sfnv", "-o", "rw,whatever=1,uid=7"]);
+    let args =
+        mount(&["/sbin/mount.s3mem", "s3://b/p", "/mnt", "-sfnv", "-o", "rw,whatever=1,uid=7"]);
     assert!(args.fake && !args.foreground);
     assert_eq!(args.uid.as_deref(), Some("7"));
     assert_eq!(args.source, "s3://b/p");
@@ -89,7 +90,10 @@ fn the_daemon_is_called_with_what_was_typed_and_one_flag_more() {
 #[test]
 fn every_visible_long_flag_is_an_option_word() {
     for flag in mount_flags() {
-        assert!(!["daemon", "fake", "sloppy", "noexec", "fsname"].contains(&flag.as_str()), "{flag} is hidden");
+        assert!(
+            !["daemon", "fake", "sloppy", "noexec", "fsname"].contains(&flag.as_str()),
+            "{flag} is hidden"
+        );
     }
     assert!(mount_flags().contains(&"expected-bucket-owner".to_owned()));
 }

@@ -26,7 +26,8 @@ fn group_limit_v2(root: &Path) -> Option<u64> {
 
 /// Control groups of version 1: a tree for each controller, `5:memory:/path`.
 fn group_limit_v1(root: &Path) -> Option<u64> {
-    let group = group_path(root, |controllers| controllers.split(',').any(|name| name == "memory"))?;
+    let group =
+        group_path(root, |controllers| controllers.split(',').any(|name| name == "memory"))?;
     smallest_limit(&root.join("sys/fs/cgroup/memory"), &group, "memory.limit_in_bytes")
 }
 

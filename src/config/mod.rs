@@ -83,7 +83,9 @@ pub enum ConfigError {
     #[error("--region \"{0}\" is no name of a region: it should look like eu-central-1")]
     Region(String),
     /// `--profile` is empty.
-    #[error("--profile is empty: give the name of a profile in ~/.aws/config, or leave the flag out")]
+    #[error(
+        "--profile is empty: give the name of a profile in ~/.aws/config, or leave the flag out"
+    )]
     Profile,
     /// `--expected-bucket-owner` is no account.
     #[error("--expected-bucket-owner \"{0}\" is no AWS account: it should be 12 digits")]
@@ -119,7 +121,9 @@ pub enum ConfigError {
         example: &'static str,
     },
     /// The current folder is gone, so that relative paths mean nothing.
-    #[error("\"{0}\" can't be looked up, because the folder that you are in does not exist any more")]
+    #[error(
+        "\"{0}\" can't be looked up, because the folder that you are in does not exist any more"
+    )]
     RelativePath(String),
     /// The log would be written into the mount itself.
     #[error("the log file {log} lies inside the mount point; put it somewhere else")]
@@ -291,7 +295,10 @@ fn log_target(args: &MountArgs, mount_point: &Path) -> Result<LogTarget, ConfigE
 
 /// The endpoint that requests will go to, as far as the SDK's own files do not say
 /// otherwise. What the SDK reads from a variable by itself is checked here too.
-fn endpoint_url(args: &MountArgs, environment: &Environment) -> Result<Option<String>, ConfigError> {
+fn endpoint_url(
+    args: &MountArgs,
+    environment: &Environment,
+) -> Result<Option<String>, ConfigError> {
     let given = match (&args.endpoint_url, &environment.endpoint_url) {
         (Some(url), _) => Some(("--endpoint-url", url)),
         (None, Some(url)) => Some(("AWS_ENDPOINT_URL", url)),
@@ -323,7 +330,9 @@ fn is_host_and_port(authority: &str) -> bool {
         },
     };
     let host_char = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
-    !host.is_empty() && host.chars().all(host_char) && port.is_none_or(|port| port.parse::<u16>().is_ok())
+    !host.is_empty()
+        && host.chars().all(host_char)
+        && port.is_none_or(|port| port.parse::<u16>().is_ok())
 }
 
 fn memory_bytes(
@@ -406,10 +415,11 @@ fn mode(
     let Some(text) = text else { return Ok(default) };
     let digits = text.strip_prefix("0o").unwrap_or(text);
     let octal = digits.chars().all(|c| c.is_digit(8)).then(|| u16::from_str_radix(digits, 8).ok());
-    octal
-        .flatten()
-        .filter(|mode| *mode <= 0o777)
-        .ok_or_else(|| ConfigError::Mode { flag, text: text.into(), example })
+    octal.flatten().filter(|mode| *mode <= 0o777).ok_or_else(|| ConfigError::Mode {
+        flag,
+        text: text.into(),
+        example,
+    })
 }
 
 fn region(args: &MountArgs) -> Result<Option<String>, ConfigError> {

@@ -72,7 +72,20 @@ mod tests {
 
     #[test]
     fn nonsense_is_no_size() {
-        for text in ["", "G", "-1G", "1.G", ".5G", "1.2.3G", "1e9", "2 gigs", "1G1", "99999999999T", "1.0000000001G", "٣G"] {
+        for text in [
+            "",
+            "G",
+            "-1G",
+            "1.G",
+            ".5G",
+            "1.2.3G",
+            "1e9",
+            "2 gigs",
+            "1G1",
+            "99999999999T",
+            "1.0000000001G",
+            "٣G",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

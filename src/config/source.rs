@@ -28,7 +28,8 @@ impl Source {
         if rest.is_empty() || rest.contains("://") {
             return Err(ConfigError::Source(text.into()));
         }
-        let (bucket, prefix) = if rest.starts_with("arn:") { split_arn(rest)? } else { split(rest) };
+        let (bucket, prefix) =
+            if rest.starts_with("arn:") { split_arn(rest)? } else { split(rest) };
         let bucket = bucket.parse().map_err(ConfigError::Bucket)?;
         Ok(Source { bucket, prefix: Prefix::from_user(prefix) })
     }
@@ -97,7 +98,18 @@ mod tests {
 
     #[test]
     fn what_names_no_bucket_is_refused() {
-        for text in ["", "s3://", "/", "a b", "https://s3.amazonaws.com/tiles", "arn:aws:s3", "arn:aws:s3:eu-central-1:12:accesspoint/x", "arn:aws:s3:::tiles/10", "arn:aws:s3::123456789012:accesspoint/m.mrap", "arn:é:é:é:é:é/é"] {
+        for text in [
+            "",
+            "s3://",
+            "/",
+            "a b",
+            "https://s3.amazonaws.com/tiles",
+            "arn:aws:s3",
+            "arn:aws:s3:eu-central-1:12:accesspoint/x",
+            "arn:aws:s3:::tiles/10",
+            "arn:aws:s3::123456789012:accesspoint/m.mrap",
+            "arn:é:é:é:é:é/é",
+        ] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

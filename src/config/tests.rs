@@ -47,7 +47,11 @@ fn memory_over_the_limit_is_taken_with_a_note() {
     let environment = Environment { memory_limit_bytes: Some(GIB), ..Environment::default() };
     let settings = settings_in(&environment, &["--memory", "2G"]).unwrap();
     assert_eq!(settings.fs.memory_bytes, 2 * GIB);
-    assert!(settings.notes[0].contains("--memory 2G is more than the 1 GiB"), "{:?}", settings.notes);
+    assert!(
+        settings.notes[0].contains("--memory 2G is more than the 1 GiB"),
+        "{:?}",
+        settings.notes
+    );
 }
 
 #[test]
@@ -77,10 +81,28 @@ fn a_request_timeout_of_zero_is_refused() {
 
 #[test]
 fn endpoints_are_addresses_of_servers_without_passwords() {
-    for good in ["https://s3.example.org", "http://localhost:9000", "http://[::1]:9000/base", "http://10.0.0.1"] {
-        assert_eq!(settings(&["--endpoint-url", good]).unwrap().endpoint_url.as_deref(), Some(good));
+    for good in [
+        "https://s3.example.org",
+        "http://localhost:9000",
+        "http://[::1]:9000/base",
+        "http://10.0.0.1",
+    ] {
+        assert_eq!(
+            settings(&["--endpoint-url", good]).unwrap().endpoint_url.as_deref(),
+            Some(good)
+        );
     }
-    for bad in ["", "s3.example.org", "localhost:9000", "ftp://x", "http://", "http://a b", "http://a:port", "http://[::1", "https://:9000"] {
+    for bad in [
+        "",
+        "s3.example.org",
+        "localhost:9000",
+        "ftp://x",
+        "http://",
+        "http://a b",
+        "http://a:port",
+        "http://[::1",
+        "https://:9000",
+    ] {
         let flag = format!("--endpoint-url={bad}");
         assert!(refusal(&[&flag]).contains("no address of a server"), "{bad}");
     }
