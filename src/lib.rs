@@ -14,8 +14,11 @@
 //! - [`mem`], [`stats`], [`key`], [`sys`]: memory, counters, nouns, calls to libc
 
 pub mod app;
+pub mod catalog;
 pub mod cli;
 pub mod config;
+pub mod fs;
+pub mod fuse;
 pub mod key;
 pub mod mem;
 pub mod reader;

@@ -79,9 +79,9 @@ fn serve(settings: &MountSettings, environment: &Environment) -> Result<(), AppE
 }
 
 /// Connects to the bucket and lists its root, which proves that it can be read.
-async fn open(settings: &MountSettings) -> Result<Arc<FileSystem>, StoreError> {
+async fn open(settings: &MountSettings) -> Result<Arc<FileSystem>, Arc<StoreError>> {
     let opening = async {
-        let stats = Arc::new(Stats::default());
+        let stats = Stats::new();
         let s3: Arc<dyn ObjectStore> = Arc::new(S3::connect(settings.s3.clone()).await?);
         let metered = Arc::new(Meter::new(s3, stats.clone()));
         let limited = Arc::new(Limit::new(metered));
@@ -109,8 +109,8 @@ fn serve_mounted(
 ) -> Result<(), StartError> {
     // Before there is a mount: a signal must find somebody who unmounts.
     let mut signals = runtime.block_on(async { EndSignals::catch() })?;
-    let mounted = fuse::mount(fs, runtime.handle().clone(), path, &settings.mount)
-        .map_err(|error| mount_error(path, &error))?;
+    let mounted =
+        fuse::mount(fs, path, &settings.mount).map_err(|error| mount_error(path, &error))?;
     let device = device_on(path);
     let _presence = device.as_deref().and_then(|device| {
         Presence::announce(device)

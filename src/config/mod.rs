@@ -247,15 +247,11 @@ impl MountSettings {
             requester_pays: args.requester_pays,
             expected_bucket_owner: bucket_owner(args)?,
         };
-        let mut kernel_options = vec!["ro".to_owned(), "nosuid".to_owned(), "nodev".to_owned()];
-        if args.noexec {
-            kernel_options.push("noexec".to_owned());
-        }
         let shown = args.fsname.clone().unwrap_or_else(|| source.to_string());
         let mount = MountConfig {
             source: one_option_word(&shown),
             allow_other: args.allow_other,
-            kernel_options,
+            allow_exec: !args.noexec,
         };
         Ok(MountSettings {
             source,
