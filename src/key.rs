@@ -52,7 +52,9 @@ impl FromStr for Bucket {
         // Underscores and capitals are legal in old us-east-1 buckets and on
         // other servers, so only what can never be a bucket is refused.
         let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-        if (3..=255).contains(&text.len()) && text.chars().all(legal) && !text.starts_with(['.', '-'])
+        if (3..=255).contains(&text.len())
+            && text.chars().all(legal)
+            && !text.starts_with(['.', '-'])
         {
             Ok(Bucket(text.into()))
         } else {
@@ -72,7 +74,8 @@ fn parse_arn(text: &str) -> Result<Bucket, KeyError> {
     let [_, partition, service, region, account, resource] = parts[..] else {
         return Err(KeyError::Arn(text.into()));
     };
-    let name = resource.strip_prefix("accesspoint/").or_else(|| resource.strip_prefix("accesspoint:"));
+    let name =
+        resource.strip_prefix("accesspoint/").or_else(|| resource.strip_prefix("accesspoint:"));
     let name_ok = name.is_some_and(|n| {
         !n.is_empty() && n.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-'))
     });
@@ -198,10 +201,25 @@ mod tests {
 
     #[test]
     fn buckets_and_arns_parse_and_nonsense_does_not() {
-        for good in ["sentinel-s2-l1c", "abc", "My_Old.Bucket", "arn:aws:s3:eu-central-1:123456789012:accesspoint/tiles"] {
+        for good in [
+            "sentinel-s2-l1c",
+            "abc",
+            "My_Old.Bucket",
+            "arn:aws:s3:eu-central-1:123456789012:accesspoint/tiles",
+        ] {
             assert!(good.parse::<Bucket>().is_ok(), "{good}");
         }
-        for bad in ["", "ab", "a b c", "a/b", ".abc", "arn:aws:s3", "arn:aws:s3:::bucket", "arn:aws:s3:eu-central-1:12:accesspoint/x", "arn:aws:s3:eu-central-1:123456789012:accesspoint/"] {
+        for bad in [
+            "",
+            "ab",
+            "a b c",
+            "a/b",
+            ".abc",
+            "arn:aws:s3",
+            "arn:aws:s3:::bucket",
+            "arn:aws:s3:eu-central-1:12:accesspoint/x",
+            "arn:aws:s3:eu-central-1:123456789012:accesspoint/",
+        ] {
             assert!(bad.parse::<Bucket>().is_err(), "{bad}");
         }
     }

@@ -14,4 +14,7 @@
 //! - [`mem`], [`stats`], [`key`]: memory, counters, nouns
 
 pub mod key;
+pub mod mem;
+pub mod reader;
+pub mod stats;
 pub mod store;

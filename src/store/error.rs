@@ -75,8 +75,18 @@ pub struct StoreError {
 
 impl StoreError {
     /// An error without a cause below it.
-    pub fn new(kind: StoreErrorKind, request: impl Into<String>, detail: impl Into<String>) -> Self {
-        StoreError { kind, request: request.into(), detail: detail.into(), request_id: None, source: None }
+    pub fn new(
+        kind: StoreErrorKind,
+        request: impl Into<String>,
+        detail: impl Into<String>,
+    ) -> Self {
+        StoreError {
+            kind,
+            request: request.into(),
+            detail: detail.into(),
+            request_id: None,
+            source: None,
+        }
     }
 }
 

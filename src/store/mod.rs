@@ -10,6 +10,7 @@ mod limit;
 mod meter;
 mod retry;
 mod s3;
+mod s3_error;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;

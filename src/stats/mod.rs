@@ -1,0 +1,92 @@
+//! Counters of what the program did and what it cost.
+//!
+//! Every counter's name ends in its unit. Counters only ever grow; a reader takes
+//! a [`Snapshot`] before and after and subtracts.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)+) => {
+        /// The counters, shared by all who count.
+        #[derive(Debug, Default)]
+        pub struct Stats {
+            $($(#[$doc])* pub $name: Counter,)+
+        }
+
+        /// What the counters said at one moment.
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+        pub struct Snapshot {
+            $($(#[$doc])* pub $name: u64,)+
+        }
+
+        impl Stats {
+            /// What the counters say now.
+            pub fn snapshot(&self) -> Snapshot {
+                Snapshot { $($name: self.$name.get(),)+ }
+            }
+        }
+
+        impl std::ops::Sub for Snapshot {
+            type Output = Snapshot;
+
+            fn sub(self, earlier: Snapshot) -> Snapshot {
+                Snapshot { $($name: self.$name - earlier.$name,)+ }
+            }
+        }
+    };
+}
+
+counters! {
+    /// LIST requests sent, each attempt counted. S3 charges 12.5 times a GET for one.
+    list_requests,
+    /// HEAD requests sent, each attempt counted.
+    head_requests,
+    /// GET requests sent, each attempt counted.
+    get_requests,
+    /// Object bytes that arrived.
+    get_bytes,
+    /// Requests and bodies that were tried again.
+    retry_requests,
+    /// Requests that failed, each attempt counted; "no such object" is not a failure.
+    failed_requests,
+}
+
+impl Stats {
+    /// New counters at zero.
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+}
+
+/// One counter.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Counts `n` more.
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// The count.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_of_snapshots_is_what_was_counted_between() {
+        let stats = Stats::new();
+        stats.get_requests.add(2);
+        let before = stats.snapshot();
+        stats.get_requests.add(1);
+        stats.get_bytes.add(100);
+        let cost = stats.snapshot() - before;
+        assert_eq!(cost, Snapshot { get_requests: 1, get_bytes: 100, ..Snapshot::default() });
+    }
+}

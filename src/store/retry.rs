@@ -1,0 +1,217 @@
+//! Tries again what may succeed, and resumes bodies that were cut.
+//!
+//! The SDK's own retries are off: they do not cover a body that breaks after its
+//! headers, nor a 429, and share one token bucket in the whole process. Every
+//! request has a deadline, and so has every silence in a body; a retry starts
+//! only inside the deadline, after a jittered pause. A body that was cut goes on
+//! with a range from the byte that was reached, pinned to the same version.
+
+use std::future::Future;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::{
+    GetBody, GetRequest, ListPage, ListRequest, ObjectHead, ObjectStore, StoreError, StoreErrorKind,
+};
+use crate::key::{ETag, ObjectKey};
+use crate::stats::Stats;
+
+/// The slowest body that is still waited for once the deadline has passed.
+const MIN_BODY_BYTES_PER_SECOND: u64 = 16 << 10;
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long to wait, and when to try again.
+#[derive(Debug, Clone)]
+pub struct RetryConfig {
+    /// How long a request may take until its headers are here, retries included.
+    pub request_timeout: Duration,
+    /// How long one attempt may take until its headers are here.
+    pub attempt_timeout: Duration,
+    /// How long a body may be silent before it is asked for again.
+    pub stall_timeout: Duration,
+}
+
+impl RetryConfig {
+    /// Attempts and silences of a third of `request_timeout`, so that a request
+    /// that was lost has two more tries inside it.
+    pub fn within(request_timeout: Duration) -> Self {
+        let third = request_timeout / 3;
+        RetryConfig { request_timeout, attempt_timeout: third, stall_timeout: third }
+    }
+}
+
+/// A store that tries again.
+#[derive(Debug)]
+pub struct Retry {
+    inner: Arc<dyn ObjectStore>,
+    config: RetryConfig,
+    stats: Arc<Stats>,
+}
+
+impl Retry {
+    /// Tries requests to `inner` again as `config` says, and counts in `stats`.
+    pub fn new(inner: Arc<dyn ObjectStore>, config: RetryConfig, stats: Arc<Stats>) -> Self {
+        Retry { inner, config, stats }
+    }
+
+    /// Runs `attempt` until it succeeds, fails for good or `deadline` is near.
+    async fn until<T, F>(
+        &self,
+        deadline: Instant,
+        name: &str,
+        attempt: impl Fn() -> F + Send,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>> + Send,
+    {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let attempt_end = deadline.min(Instant::now() + self.config.attempt_timeout);
+            let error = match timeout_at(attempt_end, attempt()).await {
+                Ok(Ok(value)) => return Ok(value),
+                Ok(Err(error)) => error,
+                Err(_) => StoreError::new(
+                    StoreErrorKind::Timeout,
+                    name,
+                    format!("no answer within {:.0?}", self.config.attempt_timeout),
+                ),
+            };
+            let jittered = pause.mul_f64(0.5 + fastrand::f64());
+            if !error.kind.is_transient() || Instant::now() + jittered >= deadline {
+                return Err(error);
+            }
+            self.stats.retry_requests.add(1);
+            sleep(jittered).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.config.request_timeout
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Retry {
+    async fn list_page(&self, request: ListRequest) -> Result<ListPage, StoreError> {
+        let name = format!("LIST {}", request.prefix);
+        self.until(self.deadline(), &name, || self.inner.list_page(request.clone())).await
+    }
+
+    async fn head(&self, key: &ObjectKey) -> Result<ObjectHead, StoreError> {
+        self.until(self.deadline(), &format!("HEAD {key}"), || self.inner.head(key)).await
+    }
+
+    async fn get_range(&self, request: GetRequest) -> Result<GetBody, StoreError> {
+        let retry = Retry {
+            inner: self.inner.clone(),
+            config: self.config.clone(),
+            stats: self.stats.clone(),
+        };
+        let first = retry.open(&request, self.deadline()).await?;
+        let head = first.head.clone();
+        let length = request.range.end - request.range.start;
+        let body_time = Duration::from_secs(length / MIN_BODY_BYTES_PER_SECOND);
+        let body = ResumingBody {
+            etag: request.etag.clone().or_else(|| head.etag.clone()),
+            key: request.key,
+            left: request.range,
+            current: Some(first.bytes),
+            progress_deadline: self.deadline(),
+            body_deadline: self.deadline() + body_time,
+            retry,
+        };
+        Ok(GetBody { head, bytes: stream::unfold(body, ResumingBody::next).boxed() })
+    }
+}
+
+impl Retry {
+    async fn open(&self, request: &GetRequest, deadline: Instant) -> Result<GetBody, StoreError> {
+        let name = format!("GET {}", request.key);
+        self.until(deadline, &name, || self.inner.get_range(request.clone())).await
+    }
+}
+
+/// A body that asks again for what is left when it is cut or stalls.
+struct ResumingBody {
+    retry: Retry,
+    key: ObjectKey,
+    etag: Option<ETag>,
+    left: Range<u64>,
+    current: Option<BoxStream<'static, Result<Bytes, StoreError>>>,
+    /// Until when the next bytes must arrive; each arrival renews it.
+    progress_deadline: Instant,
+    /// Until when the whole body must be here.
+    body_deadline: Instant,
+}
+
+impl ResumingBody {
+    async fn next(mut self) -> Option<(Result<Bytes, StoreError>, Self)> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            if self.left.is_empty() {
+                return None;
+            }
+            let error = match self.next_chunk().await {
+                Ok(chunk) => return Some((Ok(chunk), self)),
+                Err(error) => error,
+            };
+            self.current = None;
+            let jittered = pause.mul_f64(0.5 + fastrand::f64());
+            let deadline = self.progress_deadline.min(self.body_deadline);
+            if !error.kind.is_transient() || Instant::now() + jittered >= deadline {
+                self.left.start = self.left.end;
+                return Some((Err(error), self));
+            }
+            self.retry.stats.retry_requests.add(1);
+            sleep(jittered).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn next_chunk(&mut self) -> Result<Bytes, StoreError> {
+        let deadline = self.progress_deadline.min(self.body_deadline);
+        let mut stream = match self.current.take() {
+            Some(stream) => stream,
+            None => self.reopen(deadline).await?,
+        };
+        let silence = self.retry.config.stall_timeout.min(deadline - Instant::now());
+        let chunk = match timeout(silence, stream.next()).await {
+            Ok(Some(chunk)) => chunk?,
+            Ok(None) => return Err(self.error(StoreErrorKind::ShortBody, "the body was cut short")),
+            Err(_) => return Err(self.error(StoreErrorKind::Timeout, "the body stalled")),
+        };
+        let wanted = (self.left.end - self.left.start).min(chunk.len() as u64);
+        self.left.start += wanted;
+        self.progress_deadline = self.retry.deadline();
+        self.current = Some(stream);
+        Ok(chunk.slice(..wanted as usize))
+    }
+
+    async fn reopen(
+        &mut self,
+        deadline: Instant,
+    ) -> Result<BoxStream<'static, Result<Bytes, StoreError>>, StoreError> {
+        let request =
+            GetRequest { key: self.key.clone(), range: self.left.clone(), etag: self.etag.clone() };
+        let body = self.retry.open(&request, deadline).await?;
+        // A server that ignores If-Match must not splice two versions here.
+        if self.etag.is_some() && body.head.etag.is_some() && self.etag != body.head.etag {
+            return Err(self.error(StoreErrorKind::Changed, "overwritten while it was read"));
+        }
+        Ok(body.bytes)
+    }
+
+    fn error(&self, kind: StoreErrorKind, what: &str) -> StoreError {
+        let detail = format!("{what} {} bytes before its end", self.left.end - self.left.start);
+        StoreError::new(kind, format!("GET {}", self.key), detail)
+    }
+}

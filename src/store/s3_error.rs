@@ -1,0 +1,123 @@
+//! What the SDK's errors mean.
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::RequestId;
+
+use super::{StoreError, StoreErrorKind};
+
+/// Why no credentials could be had.
+pub(super) fn credentials_error(error: CredentialsError) -> StoreError {
+    let kind = match error {
+        CredentialsError::CredentialsNotLoaded(_) => StoreErrorKind::NoCredentials,
+        _ if mentions_expiry(&error) => StoreErrorKind::ExpiredCredentials,
+        _ => StoreErrorKind::NoCredentials,
+    };
+    let detail = DisplayErrorContext(&error).to_string();
+    StoreError { source: Some(Box::new(error)), ..StoreError::new(kind, "credentials", detail) }
+}
+
+/// What a failed request means.
+pub(super) fn service_error<E>(request: String, error: SdkError<E, HttpResponse>) -> StoreError
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    let request_id = error.request_id().map(str::to_owned);
+    let (kind, detail) = match &error {
+        SdkError::ServiceError(service) => service_kind(service.err(), service.raw()),
+        _ if find_credentials_error(&error).is_some_and(mentions_expiry) => {
+            (StoreErrorKind::ExpiredCredentials, "the credentials have expired".to_owned())
+        }
+        _ if find_credentials_error(&error).is_some() => {
+            (StoreErrorKind::NoCredentials, "no credentials could be had".to_owned())
+        }
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => {
+            (StoreErrorKind::Timeout, "the connection timed out".to_owned())
+        }
+        SdkError::DispatchFailure(failure) if failure.is_io() => {
+            (StoreErrorKind::Unreachable, "the server can't be reached".to_owned())
+        }
+        SdkError::TimeoutError(_) => (StoreErrorKind::Timeout, "no answer in time".to_owned()),
+        SdkError::ResponseError(response) => response_kind(response.raw()),
+        _ => (StoreErrorKind::Other, "the request could not be sent".to_owned()),
+    };
+    StoreError { kind, request, detail, request_id, source: Some(Box::new(error)) }
+}
+
+fn service_kind(
+    error: &(impl ProvideErrorMetadata + std::error::Error),
+    raw: &HttpResponse,
+) -> (StoreErrorKind, String) {
+    let status = raw.status().as_u16();
+    let region = raw.headers().get("x-amz-bucket-region").map(str::to_owned);
+    let code = error.code().unwrap_or("");
+    let kind = match (code, status) {
+        ("NoSuchBucket", _) => StoreErrorKind::NoSuchBucket,
+        ("NoSuchKey" | "NotFound" | "NoSuchVersion", _) => StoreErrorKind::NotFound,
+        ("InvalidObjectState", _) => StoreErrorKind::Archived,
+        ("ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired", _) => {
+            StoreErrorKind::ExpiredCredentials
+        }
+        (
+            "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken" | "InvalidSecurity",
+            _,
+        ) => StoreErrorKind::BadCredentials,
+        ("PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed", _)
+        | ("IllegalLocationConstraintException", _)
+        | (_, 301 | 307) => StoreErrorKind::WrongRegion(region.or_else(|| region_in_body(raw))),
+        ("PreconditionFailed", _) | (_, 412) => StoreErrorKind::Changed,
+        ("InvalidRange", _) | (_, 416) => StoreErrorKind::RangeOutside,
+        ("RequestTimeTooSkewed", _) => StoreErrorKind::BadCredentials,
+        (
+            "SlowDown" | "RequestTimeout" | "InternalError" | "ServiceUnavailable" | "Throttling",
+            _,
+        )
+        | ("ThrottlingException" | "TooManyRequests" | "OperationAborted", _)
+        | (_, 429 | 500 | 502 | 503 | 504) => StoreErrorKind::Transient,
+        ("AccessDenied" | "AllAccessDisabled" | "AccountProblem", _) | (_, 401 | 403) => {
+            StoreErrorKind::AccessDenied
+        }
+        (_, 404) => StoreErrorKind::NotFound,
+        _ => StoreErrorKind::Other,
+    };
+    let detail = match (code, error.message()) {
+        ("", None) => format!("the server answered with status {status}"),
+        (code, None) => format!("{code} (status {status})"),
+        (code, Some(message)) => format!("{code}: {message} (status {status})"),
+    };
+    (kind, detail)
+}
+
+/// An answer that is no answer of S3: worth another try if the server was
+/// ailing, otherwise somebody else is listening there.
+fn response_kind(raw: &HttpResponse) -> (StoreErrorKind, String) {
+    let status = raw.status().as_u16();
+    let kind = if status >= 500 { StoreErrorKind::Transient } else { StoreErrorKind::Other };
+    (kind, format!("the answer (status {status}) is not one that an S3 server gives"))
+}
+
+/// The region that AuthorizationHeaderMalformed names in its body.
+fn region_in_body(raw: &HttpResponse) -> Option<String> {
+    let body = std::str::from_utf8(raw.body().bytes()?).ok()?;
+    let (_, rest) = body.split_once("<Region>")?;
+    let (region, _) = rest.split_once("</Region>")?;
+    (!region.is_empty()).then(|| region.to_owned())
+}
+
+fn find_credentials_error<'e>(
+    error: &'e (dyn std::error::Error + 'static),
+) -> Option<&'e CredentialsError> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(found) = error.downcast_ref::<CredentialsError>() {
+            return Some(found);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+fn mentions_expiry(error: &CredentialsError) -> bool {
+    DisplayErrorContext(error).to_string().to_lowercase().contains("expired")
+}

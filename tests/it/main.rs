@@ -1,0 +1,9 @@
+//! The integration tests: one binary, so that the SDK is linked once.
+
+#![expect(clippy::unwrap_used, reason = "a test that gets no answer has failed")]
+
+#[expect(dead_code, reason = "the demo and the benches use more of it")]
+#[path = "../support/mod.rs"]
+mod support;
+
+mod server;

@@ -1,0 +1,274 @@
+//! Connections and requests around the S3 service.
+//!
+//! Contract: every request is recognised, counted and given a request id here,
+//! and struck here by faults and bucket policies; what gets through goes to
+//! `s3s`, which checks the signature and speaks S3.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue, RANGE};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use percent_encoding::percent_decode_str;
+use s3s::service::S3Service;
+use tokio::net::{TcpListener, TcpStream};
+
+use super::body::{Link, Pace, ShapedBody};
+use super::faults::Refusal;
+use super::{BoxError, Shared};
+
+/// The kinds of request that faults tell apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Op {
+    /// ListObjectsV2 and ListObjects.
+    List,
+    /// GetObject.
+    Get,
+    /// HeadObject.
+    Head,
+    /// HeadBucket.
+    HeadBucket,
+    /// PutObject and CopyObject.
+    Put,
+    /// UploadPart and UploadPartCopy.
+    UploadPart,
+    /// CreateMultipartUpload.
+    CreateUpload,
+    /// CompleteMultipartUpload.
+    CompleteUpload,
+    /// AbortMultipartUpload.
+    AbortUpload,
+    /// DeleteObject and DeleteObjects.
+    Delete,
+    /// Everything else.
+    Other,
+}
+
+/// What a request asks for, as far as its line tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) op: Op,
+    pub(super) bucket: String,
+    /// The key; of a listing, the prefix.
+    pub(super) key: String,
+}
+
+impl Asked {
+    fn of<T>(request: &Request<T>) -> Self {
+        let path = request.uri().path().strip_prefix('/').unwrap_or("");
+        let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+        let query = request.uri().query().unwrap_or("");
+        let has = |name: &str| parameters(query).any(|(given, _)| given == name);
+        let method = request.method();
+        let op = match (method, bucket.is_empty(), key.is_empty()) {
+            (&Method::HEAD, false, true) => Op::HeadBucket,
+            (&Method::HEAD, false, false) => Op::Head,
+            (&Method::GET, false, true) if is_listing(query) => Op::List,
+            (&Method::GET, false, false) if !is_subresource(query) => Op::Get,
+            (&Method::PUT, false, false) if has("uploadId") => Op::UploadPart,
+            (&Method::PUT, false, false) if !is_subresource(query) => Op::Put,
+            (&Method::POST, false, false) if has("uploads") => Op::CreateUpload,
+            (&Method::POST, false, false) if has("uploadId") => Op::CompleteUpload,
+            (&Method::POST, false, true) if has("delete") => Op::Delete,
+            (&Method::DELETE, false, false) if has("uploadId") => Op::AbortUpload,
+            (&Method::DELETE, false, false) => Op::Delete,
+            _ => Op::Other,
+        };
+        let key = match op {
+            Op::List => {
+                parameters(query).find(|(name, _)| *name == "prefix").map_or("", |(_, v)| v)
+            }
+            _ => key,
+        };
+        let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        Asked { op, bucket: decode(bucket), key: decode(key) }
+    }
+}
+
+fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+}
+
+/// Whether a GET of a bucket lists it, rather than one of its many settings.
+fn is_listing(query: &str) -> bool {
+    const LISTING: [&str; 11] = [
+        "",
+        "list-type",
+        "prefix",
+        "delimiter",
+        "max-keys",
+        "encoding-type",
+        "start-after",
+        "continuation-token",
+        "marker",
+        "fetch-owner",
+        "x-id",
+    ];
+    parameters(query).all(|(name, _)| LISTING.contains(&name))
+}
+
+/// Whether the query turns a request for an object into one for something beside it.
+fn is_subresource(query: &str) -> bool {
+    const BESIDE: [&str; 9] = [
+        "acl",
+        "tagging",
+        "attributes",
+        "legal-hold",
+        "retention",
+        "torrent",
+        "uploadId",
+        "uploads",
+        "restore",
+    ];
+    parameters(query).any(|(name, _)| BESIDE.contains(&name))
+}
+
+/// Accepts connections until it is dropped.
+pub(super) async fn serve(
+    listener: std::net::TcpListener,
+    shared: Arc<Shared>,
+    service: S3Service,
+) {
+    let listener = TcpListener::from_std(listener).expect("the runtime has an I/O driver");
+    loop {
+        // Fails for a connection that is gone already or for want of
+        // descriptors; either way the next one may do better.
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::task::yield_now().await;
+            continue;
+        };
+        tokio::spawn(connection(stream, Arc::clone(&shared), service.clone()));
+    }
+}
+
+async fn connection(stream: TcpStream, shared: Arc<Shared>, service: S3Service) {
+    let Ok(socket) = stream.as_fd().try_clone_to_owned() else { return };
+    let link = Arc::new(Link { socket, pace: Pace::default() });
+    // Fails only where the peer has hung up already.
+    let _ = stream.set_nodelay(true);
+    let handler = service_fn(move |request| {
+        handle(request, Arc::clone(&shared), Arc::clone(&link), service.clone())
+    });
+    // An error is a fault at work or a client that went away.
+    let _ = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .serve_connection(TokioIo::new(stream), handler)
+        .await;
+}
+
+async fn handle(
+    request: Request<Incoming>,
+    shared: Arc<Shared>,
+    link: Arc<Link>,
+    service: S3Service,
+) -> Result<Response<ShapedBody>, BoxError> {
+    let asked = Asked::of(&request);
+    let is_head = request.method() == Method::HEAD;
+    let range = asked_range(&asked, request.headers(), &shared);
+    let mut in_flight = shared.counters.arrived(&asked, range);
+    let plan = shared.faults.plan(&asked);
+    let delay = plan.delay + shared.delay();
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+    if plan.hang {
+        shared.faults.released().await;
+    }
+    if plan.drop {
+        return Err("dropped on command".into());
+    }
+
+    let id = request_id();
+    let refusal = plan.refusal.clone().or_else(|| breach(&asked, request.headers(), &shared));
+    let response = match refusal {
+        Some(refusal) => {
+            discard(request.into_body()).await;
+            refuse(&refusal, &id)?
+        }
+        None => service
+            .call(request.map(s3s::Body::from))
+            .await
+            .map_err(|error| format!("{error:?}"))?,
+    };
+
+    let (mut head, mut body) = response.into_parts();
+    in_flight.answered(head.status);
+    head.headers.insert("x-amz-request-id", HeaderValue::from_str(&id)?);
+    head.headers.insert("server", HeaderValue::from_static("s3mem-test-server"));
+    if asked.op == Op::HeadBucket
+        && let Some(region) = shared.region(&asked.bucket)
+    {
+        // S3 tells the region to whoever asks, refused or not.
+        head.headers.insert("x-amz-bucket-region", HeaderValue::from_str(&region)?);
+    }
+    if is_head || head.status == StatusCode::NOT_MODIFIED {
+        body = s3s::Body::empty();
+    }
+    Ok(Response::from_parts(head, ShapedBody::new(body, &plan, in_flight, link, shared)))
+}
+
+/// The first byte and the length in bytes that a GetObject asks for.
+fn asked_range(asked: &Asked, headers: &HeaderMap, shared: &Shared) -> (u64, u64) {
+    let Some(size) = shared.object_size(&asked.bucket, &asked.key) else { return (0, 0) };
+    let Some(header) = headers.get(RANGE).and_then(|value| value.to_str().ok()) else {
+        return (0, size);
+    };
+    let Ok(range) = s3s::dto::Range::parse(header) else { return (0, size) };
+    let first = match range {
+        s3s::dto::Range::Int { first, .. } => first,
+        s3s::dto::Range::Suffix { length } => size.saturating_sub(length),
+    };
+    range.check(size).map_or((first, 0), |range| (range.start, range.end - range.start))
+}
+
+/// How a request breaks the policy of its bucket, if it does.
+fn breach(asked: &Asked, headers: &HeaderMap, shared: &Shared) -> Option<Refusal> {
+    let policy = shared.policy(&asked.bucket)?;
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    if policy.requester_pays && header("x-amz-request-payer") != Some("requester") {
+        return Some(Refusal::AccessDenied);
+    }
+    let expected_owner = header("x-amz-expected-bucket-owner");
+    if expected_owner.is_some_and(|owner| policy.owner.as_deref() != Some(owner)) {
+        return Some(Refusal::AccessDenied);
+    }
+    let region = policy.region?;
+    // Credential=KEY/DATE/REGION/s3/aws4_request; an unsigned request has no region.
+    let authorization = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let scope = authorization.split("Credential=").nth(1)?;
+    let signed_for = scope.split('/').nth(2)?;
+    (signed_for != region).then_some(Refusal::WrongRegion(region))
+}
+
+fn refuse(refusal: &Refusal, id: &str) -> Result<Response<s3s::Body>, BoxError> {
+    let (status, code, message, region) = refusal.parts();
+    let told = region.map(|region| format!("<Region>{region}</Region>")).unwrap_or_default();
+    let xml = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code>\
+         <Message>{message}</Message>{told}<RequestId>{id}</RequestId></Error>"
+    );
+    let mut response = Response::builder().status(status).header("content-type", "application/xml");
+    if let Some(region) = region {
+        response = response.header("x-amz-bucket-region", region);
+    }
+    Ok(response.body(s3s::Body::from(xml))?)
+}
+
+/// Reads a body to its end, so that the client sees the answer and no broken pipe.
+async fn discard(mut body: Incoming) {
+    while let Some(Ok(_)) =
+        std::future::poll_fn(|context| std::pin::Pin::new(&mut body).poll_frame(context)).await
+    {
+    }
+}
+
+/// Sixteen characters, as S3's request ids have, counted up within the process.
+fn request_id() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    format!("{:016X}", NEXT.fetch_add(1, Ordering::Relaxed) | 0xA3 << 56)
+}
