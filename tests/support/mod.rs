@@ -12,6 +12,7 @@
 )]
 
 pub mod bucket;
+pub mod memory_store;
 pub mod pattern;
 pub mod server;
 

@@ -6,6 +6,7 @@
 //! blocking code, and it is gone when [`TestServer`] is dropped. Not here:
 //! virtual-host addressing, versioning, ACLs, encryption.
 
+mod answers;
 mod body;
 mod counts;
 mod faults;

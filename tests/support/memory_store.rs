@@ -1,0 +1,455 @@
+//! An object store without a network: what the file system is tested on where
+//! neither a kernel nor S3 matters.
+//!
+//! Contract: answers as [`ObjectStore`] promises, over the same buckets as the
+//! test server; records every call; fails, cuts, blocks and waits on command.
+//! Clones share one bucket. Never retries: what a call does, it does once.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
+use s3mem::key::{ETag, ObjectKey, ObjectVersion, Prefix};
+use s3mem::store::{
+    GetBody, GetRequest, ListPage, ListRequest, ListedObject, ObjectHead, ObjectStore, StoreError,
+    StoreErrorKind,
+};
+use tokio::sync::watch;
+
+use super::bucket::{After, Bucket, Content, Listing, Meta, Object};
+
+/// One call that arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Call {
+    /// A page of a listing.
+    List(ListRequest),
+    /// The headers of an object.
+    Head(ObjectKey),
+    /// A range of an object.
+    Get(GetRequest),
+}
+
+/// The kinds of call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallKind {
+    /// `list_page`.
+    List,
+    /// `head`.
+    Head,
+    /// `get_range`.
+    Get,
+}
+
+impl Call {
+    /// Which kind it is.
+    pub fn kind(&self) -> CallKind {
+        match self {
+            Self::List(_) => CallKind::List,
+            Self::Head(_) => CallKind::Head,
+            Self::Get(_) => CallKind::Get,
+        }
+    }
+
+    /// The key; of a listing, the prefix.
+    pub fn key(&self) -> &str {
+        match self {
+            Self::List(request) => request.prefix.as_str(),
+            Self::Head(key) => key.as_str(),
+            Self::Get(request) => request.key.as_str(),
+        }
+    }
+}
+
+/// How many calls of each kind arrived, and how many bytes went out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Calls of `list_page`.
+    pub list: u64,
+    /// Calls of `head`.
+    pub head: u64,
+    /// Calls of `get_range`.
+    pub get: u64,
+    /// Bytes that the ranges of those calls add up to.
+    pub asked_bytes: u64,
+    /// Bytes that were taken out of bodies.
+    pub body_bytes: u64,
+    /// The most bodies that were open at once.
+    pub max_open_bodies: u64,
+}
+
+/// How the store differs from S3.
+#[derive(Debug, Clone, Copy)]
+pub struct StoreStyle {
+    /// The most entries in one page; S3 has 1,000.
+    pub page_entries: usize,
+    /// Whether listings carry ETags; some servers leave them out.
+    pub listing_etags: bool,
+    /// Bytes in one piece of a body.
+    pub chunk_bytes: u64,
+}
+
+impl Default for StoreStyle {
+    fn default() -> Self {
+        StoreStyle { page_entries: 1000, listing_etags: true, chunk_bytes: 16 * 1024 }
+    }
+}
+
+/// What becomes of the next calls that match.
+#[derive(Debug, Clone)]
+enum Trouble {
+    Fail(StoreErrorKind),
+    CutBody(u64),
+    BlockBody(u64),
+    Hang,
+}
+
+#[derive(Debug)]
+struct Rule {
+    kind: CallKind,
+    key: Option<String>,
+    times: u64,
+    trouble: Trouble,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    bucket: Bucket,
+    unreachable: Vec<String>,
+    calls: Vec<Call>,
+    tally: Tally,
+    open_bodies: u64,
+    rules: VecDeque<Rule>,
+    style: StoreStyle,
+    delay: Duration,
+}
+
+/// A bucket in memory, behind the store's trait.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryStore {
+    state: Arc<Mutex<State>>,
+    releases: watch::Sender<u64>,
+}
+
+impl MemoryStore {
+    /// An empty bucket that behaves as S3 does.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// An empty bucket with habits of its own.
+    pub fn with_style(style: StoreStyle) -> Self {
+        let store = Self::default();
+        store.lock().style = style;
+        store
+    }
+
+    /// Puts or replaces an object from outside.
+    pub fn put(&self, key: &str, bytes: impl Into<Bytes>) -> ETag {
+        self.put_with(key, bytes, Meta::default())
+    }
+
+    /// Puts or replaces an object with more than its bytes.
+    pub fn put_with(&self, key: &str, bytes: impl Into<Bytes>, meta: Meta) -> ETag {
+        self.insert(key, Object::new(Content::Stored(bytes.into()), meta))
+    }
+
+    /// Puts an object whose bytes are computed; see [`pattern`](super::pattern::pattern()).
+    pub fn put_pattern(&self, key: &str, size: u64, seed: u64) -> ETag {
+        self.insert(key, Object::new(Content::Pattern { size, seed }, Meta::default()))
+    }
+
+    /// Deletes an object from outside; says whether there was one.
+    pub fn delete(&self, key: &str) -> bool {
+        self.lock().bucket.objects.remove(key).is_some()
+    }
+
+    /// Adds a key that is no UTF-8, percent-encoded, to the first page of every
+    /// listing of a prefix that it starts with.
+    pub fn put_unreachable(&self, encoded_key: &str) {
+        self.lock().unreachable.push(encoded_key.to_owned());
+    }
+
+    /// All keys in order.
+    pub fn keys(&self) -> Vec<String> {
+        self.lock().bucket.objects.keys().cloned().collect()
+    }
+
+    /// Every call so far, in order of arrival.
+    pub fn calls(&self) -> Vec<Call> {
+        self.lock().calls.clone()
+    }
+
+    /// What the calls so far add up to.
+    pub fn tally(&self) -> Tally {
+        self.lock().tally
+    }
+
+    /// Forgets the calls so far; returns what they added up to.
+    pub fn reset(&self) -> Tally {
+        let mut state = self.lock();
+        state.calls.clear();
+        let max_open_bodies = state.open_bodies;
+        std::mem::replace(&mut state.tally, Tally { max_open_bodies, ..Tally::default() })
+    }
+
+    /// Bodies that are neither finished nor dropped.
+    pub fn open_bodies(&self) -> u64 {
+        self.lock().open_bodies
+    }
+
+    /// Fails the next `times` calls of a kind, on one key or on any.
+    pub fn fail_next(&self, kind: CallKind, key: Option<&str>, error: StoreErrorKind, times: u64) {
+        self.rule(kind, key, times, Trouble::Fail(error));
+    }
+
+    /// Cuts the next `times` bodies of a key, or of any, after so many bytes.
+    pub fn cut_next(&self, key: Option<&str>, after_bytes: u64, times: u64) {
+        self.rule(CallKind::Get, key, times, Trouble::CutBody(after_bytes));
+    }
+
+    /// Blocks the next `times` bodies of a key, or of any, after so many bytes,
+    /// until [`release`](Self::release).
+    pub fn block_next(&self, key: Option<&str>, after_bytes: u64, times: u64) {
+        self.rule(CallKind::Get, key, times, Trouble::BlockBody(after_bytes));
+    }
+
+    /// Leaves the next `times` calls of a kind, on one key or on any, without an
+    /// answer until [`release`](Self::release).
+    pub fn hang_next(&self, kind: CallKind, key: Option<&str>, times: u64) {
+        self.rule(kind, key, times, Trouble::Hang);
+    }
+
+    /// Lets everything that is blocked or hangs at this moment go on.
+    pub fn release(&self) {
+        self.releases.send_modify(|count| *count += 1);
+    }
+
+    /// How long every call takes before its answer starts, by tokio's clock.
+    pub fn set_delay(&self, delay: Duration) {
+        self.lock().delay = delay;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn insert(&self, key: &str, object: Object) -> ETag {
+        let etag = ETag::new(&object.etag);
+        self.lock().bucket.objects.insert(key.to_owned(), Arc::new(object));
+        etag
+    }
+
+    fn rule(&self, kind: CallKind, key: Option<&str>, times: u64, trouble: Trouble) {
+        let key = key.map(str::to_owned);
+        self.lock().rules.push_back(Rule { kind, key, times, trouble });
+    }
+
+    /// Records a call and does to it what the first rule that matches says; what
+    /// concerns the body is handed back.
+    async fn arrive(&self, call: Call) -> Result<Option<Trouble>, StoreError> {
+        let (delay, trouble, mut releases) = {
+            let mut state = self.lock();
+            let trouble = state.strike(&call);
+            state.count(&call);
+            state.calls.push(call.clone());
+            (state.delay, trouble, self.releases.subscribe())
+        };
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+        match trouble {
+            Some(Trouble::Fail(kind)) => Err(error(kind, &call, "failed on command")),
+            Some(Trouble::Hang) => {
+                // An error means that the store is gone, and then so is the answer.
+                let _ = releases.changed().await;
+                Ok(None)
+            }
+            other => Ok(other),
+        }
+    }
+
+    fn find(&self, call: &Call) -> Result<Arc<Object>, StoreError> {
+        let found = self.lock().bucket.objects.get(call.key()).cloned();
+        found.ok_or_else(|| error(StoreErrorKind::NotFound, call, "there is no such object"))
+    }
+}
+
+impl State {
+    /// What the first rule that matches a call does to it.
+    fn strike(&mut self, call: &Call) -> Option<Trouble> {
+        let matches = |rule: &Rule| {
+            rule.kind == call.kind() && rule.key.as_deref().is_none_or(|key| key == call.key())
+        };
+        let index = self.rules.iter().position(matches)?;
+        let rule = &mut self.rules[index];
+        rule.times -= 1;
+        let trouble = rule.trouble.clone();
+        if rule.times == 0 {
+            self.rules.remove(index);
+        }
+        Some(trouble)
+    }
+
+    fn count(&mut self, call: &Call) {
+        match call {
+            Call::List(_) => self.tally.list += 1,
+            Call::Head(_) => self.tally.head += 1,
+            Call::Get(request) => {
+                self.tally.get += 1;
+                self.tally.asked_bytes += request.range.end - request.range.start;
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl ObjectStore for MemoryStore {
+    async fn list_page(&self, request: ListRequest) -> Result<ListPage, StoreError> {
+        let call = Call::List(request.clone());
+        self.arrive(call.clone()).await?;
+        let after = match &request.token {
+            Some(token) => After::from_token(token)
+                .ok_or_else(|| error(StoreErrorKind::Other, &call, "no token of ours"))?,
+            None => After::Start,
+        };
+        let state = self.lock();
+        let page = state.bucket.list(&Listing {
+            prefix: request.prefix.as_str(),
+            delimiter: if request.delimited { "/" } else { "" },
+            after,
+            max_keys: state.style.page_entries.min(request.max_keys.into()),
+        });
+        let objects = page.objects.iter().map(|(key, object)| ListedObject {
+            version: ObjectVersion {
+                key: ObjectKey::new(key.as_str()),
+                size: object.content.size(),
+                etag: state.style.listing_etags.then(|| ETag::new(&object.etag)),
+                last_modified: object.last_modified,
+            },
+            storage_class: Some(object.storage_class.as_deref().unwrap_or("STANDARD").into()),
+        });
+        let unreachable = state
+            .unreachable
+            .iter()
+            .filter(|key| request.token.is_none() && key.starts_with(request.prefix.as_str()));
+        Ok(ListPage {
+            objects: objects.collect(),
+            prefixes: page.prefixes.iter().map(|prefix| Prefix::new(prefix.as_str())).collect(),
+            unreachable: unreachable.cloned().collect(),
+            next: page.next.as_ref().map(After::to_token),
+        })
+    }
+
+    async fn head(&self, key: &ObjectKey) -> Result<ObjectHead, StoreError> {
+        let call = Call::Head(key.clone());
+        self.arrive(call.clone()).await?;
+        Ok(head(&*self.find(&call)?))
+    }
+
+    async fn get_range(&self, request: GetRequest) -> Result<GetBody, StoreError> {
+        let call = Call::Get(request.clone());
+        let trouble = self.arrive(call.clone()).await?;
+        let object = self.find(&call)?;
+        if request.etag.as_ref().is_some_and(|etag| *etag != ETag::new(&object.etag)) {
+            return Err(error(StoreErrorKind::Changed, &call, "the object is another version"));
+        }
+        if object.is_archived() {
+            return Err(error(StoreErrorKind::Archived, &call, "the object is archived"));
+        }
+        if request.range.start >= object.content.size() {
+            return Err(error(StoreErrorKind::RangeOutside, &call, "the range is outside"));
+        }
+        let head = head(&object);
+        let body = Body::new(self, object, request.range, trouble, call);
+        Ok(GetBody { head, bytes: stream::unfold(body, Body::next).boxed() })
+    }
+}
+
+/// A body on its way out; open until it is dropped.
+struct Body {
+    store: MemoryStore,
+    object: Arc<Object>,
+    range: Range<u64>,
+    cut_at: Option<u64>,
+    block_at: Option<u64>,
+    call: Call,
+    failed: bool,
+}
+
+impl Body {
+    fn new(
+        store: &MemoryStore,
+        object: Arc<Object>,
+        range: Range<u64>,
+        trouble: Option<Trouble>,
+        call: Call,
+    ) -> Self {
+        let (mut cut_at, mut block_at) = (None, None);
+        match trouble {
+            Some(Trouble::CutBody(bytes)) => cut_at = Some(range.start + bytes),
+            Some(Trouble::BlockBody(bytes)) => block_at = Some(range.start + bytes),
+            _ => {}
+        }
+        let mut state = store.lock();
+        state.open_bodies += 1;
+        state.tally.max_open_bodies = state.tally.max_open_bodies.max(state.open_bodies);
+        drop(state);
+        Body { store: store.clone(), object, range, cut_at, block_at, call, failed: false }
+    }
+
+    async fn next(mut self) -> Option<(Result<Bytes, StoreError>, Self)> {
+        if self.failed || self.range.is_empty() {
+            return None;
+        }
+        let start = self.range.start;
+        if self.block_at == Some(start) {
+            self.block_at = None;
+            let mut releases = self.store.releases.subscribe();
+            let _ = releases.changed().await;
+        }
+        let size = self.object.content.size();
+        if self.cut_at == Some(start) || start >= size {
+            self.failed = true;
+            let short = error(StoreErrorKind::ShortBody, &self.call, "the body broke off");
+            return Some((Err(short), self));
+        }
+        let chunk = self.store.lock().style.chunk_bytes;
+        let stops = [self.range.end, size, start + chunk];
+        let stops = stops.into_iter().chain(self.cut_at).chain(self.block_at);
+        let end = stops.filter(|stop| *stop > start).min().unwrap_or(self.range.end);
+        let bytes = self.object.content.slice(start..end);
+        self.range.start = end;
+        self.store.lock().tally.body_bytes += end - start;
+        Some((Ok(bytes), self))
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        self.store.lock().open_bodies -= 1;
+    }
+}
+
+fn head(object: &Object) -> ObjectHead {
+    ObjectHead {
+        size: object.content.size(),
+        etag: Some(ETag::new(&object.etag)),
+        last_modified: Some(object.last_modified),
+        content_type: object.content_type.clone(),
+        storage_class: object.storage_class.clone(),
+        metadata: object.metadata.clone(),
+    }
+}
+
+fn error(kind: StoreErrorKind, call: &Call, detail: &str) -> StoreError {
+    let verb = match call.kind() {
+        CallKind::List => "LIST",
+        CallKind::Head => "HEAD",
+        CallKind::Get => "GET",
+    };
+    StoreError::new(kind, format!("{verb} {}", call.key()), detail)
+}
