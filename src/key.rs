@@ -7,7 +7,7 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 /// Why a bucket, an access point ARN or a prefix does not parse.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -185,14 +185,6 @@ pub struct ObjectVersion {
     pub etag: Option<ETag>,
     /// When it was written, to the second or the millisecond.
     pub last_modified: SystemTime,
-}
-
-impl ObjectVersion {
-    /// Seconds and nanoseconds since 1970 of `last_modified`; zero for earlier times.
-    pub fn modified_since_epoch(&self) -> (u64, u32) {
-        let since = self.last_modified.duration_since(UNIX_EPOCH).unwrap_or_default();
-        (since.as_secs(), since.subsec_nanos())
-    }
 }
 
 #[cfg(test)]

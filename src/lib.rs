@@ -13,6 +13,9 @@
 //! - [`store`]: requests to S3
 //! - [`mem`], [`stats`], [`key`]: memory, counters, nouns
 
+pub mod catalog;
+pub mod fs;
+pub mod fuse;
 pub mod key;
 pub mod mem;
 pub mod reader;

@@ -37,28 +37,28 @@ const STREAMS: usize = 8;
 
 /// What the arithmetic must keep to.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub(super) struct Limits {
     /// The object's size in bytes.
-    pub size: u64,
+    pub(super) size: u64,
     /// How far ahead of a reader may be fetched, in bytes; the budget's share.
-    pub window_bytes: u64,
+    pub(super) window_bytes: u64,
     /// The longest range that one GET should carry, in bytes.
-    pub part_bytes: u64,
+    pub(super) part_bytes: u64,
 }
 
 /// What to fetch, as far as it is not in memory yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
+pub(super) struct Plan {
     /// Needed for the answer.
-    pub demand: Range<u64>,
+    pub(super) demand: Range<u64>,
     /// Expected to be asked for next, nearest first. The first range may start
     /// where `demand` ends and is then fetched together with it.
-    pub ahead: Vec<Range<u64>>,
+    pub(super) ahead: Vec<Range<u64>>,
 }
 
 /// How one handle has read so far.
 #[derive(Debug, Default)]
-pub struct Pattern {
+pub(super) struct Pattern {
     streams: Vec<Stream>,
     /// Lengths of the last two finished runs that were longer than a request.
     finished: [Option<u64>; 2],
@@ -86,7 +86,7 @@ struct Stream {
 impl Pattern {
     /// Notes that `read` was asked for (not empty, inside the object) and says
     /// what to fetch for it.
-    pub fn on_read(&mut self, read: Range<u64>, limits: Limits) -> Plan {
+    pub(super) fn on_read(&mut self, read: Range<u64>, limits: Limits) -> Plan {
         let mut plan = Plan { demand: demand(&read, limits.size), ahead: Vec::new() };
         if let Some(at) = self.streams.iter().position(|s| s.continues_with(&read)) {
             let mut stream = self.streams.remove(at);
@@ -104,7 +104,7 @@ impl Pattern {
     }
 
     /// Whether any stream of this handle reads ahead.
-    pub fn is_streaming(&self) -> bool {
+    pub(super) fn is_streaming(&self) -> bool {
         self.streams.iter().any(|s| s.window > 0)
     }
 

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The kinds of failure that somebody above decides by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +72,8 @@ pub struct StoreError {
     pub request_id: Option<String>,
     /// The cause below, if there is one.
     pub source: Option<Box<dyn Error + Send + Sync>>,
+    /// Whether somebody has logged it: all who waited for one request share its error.
+    reported: AtomicBool,
 }
 
 impl StoreError {
@@ -86,7 +89,30 @@ impl StoreError {
             detail: detail.into(),
             request_id: None,
             source: None,
+            reported: AtomicBool::new(false),
         }
+    }
+
+    /// The same error with the cause below it.
+    pub fn caused_by(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// True for the first who asks: so that it is logged once.
+    pub fn is_first_report(&self) -> bool {
+        !self.reported.swap(true, Ordering::Relaxed)
+    }
+
+    /// The error and its causes in one line.
+    pub fn chain(&self) -> String {
+        let mut line = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            line.push_str(&format!(": {error}"));
+            cause = error.source();
+        }
+        line
     }
 }
 

@@ -262,10 +262,11 @@ impl ObjectStore for S3 {
 async fn next_chunk(
     (mut body, name): (ByteStream, String),
 ) -> Option<(Result<bytes::Bytes, StoreError>, (ByteStream, String))> {
-    let chunk = body.next().await?.map_err(|error| StoreError {
-        source: Some(Box::new(error)),
-        ..StoreError::new(StoreErrorKind::ShortBody, name.clone(), "the body broke off")
-    });
+    let broke_off = |error| {
+        StoreError::new(StoreErrorKind::ShortBody, name.clone(), "the body broke off")
+            .caused_by(error)
+    };
+    let chunk = body.next().await?.map_err(broke_off);
     Some((chunk, (body, name)))
 }
 

@@ -14,8 +14,8 @@ pub(super) fn credentials_error(error: CredentialsError) -> StoreError {
         _ if mentions_expiry(&error) => StoreErrorKind::ExpiredCredentials,
         _ => StoreErrorKind::NoCredentials,
     };
-    let detail = DisplayErrorContext(&error).to_string();
-    StoreError { source: Some(Box::new(error)), ..StoreError::new(kind, "credentials", detail) }
+    let detail = "no credentials could be had";
+    StoreError::new(kind, "credentials", detail).caused_by(error)
 }
 
 /// What a failed request means.
@@ -42,7 +42,9 @@ where
         SdkError::ResponseError(response) => response_kind(response.raw()),
         _ => (StoreErrorKind::Other, "the request could not be sent".to_owned()),
     };
-    StoreError { kind, request, detail, request_id, source: Some(Box::new(error)) }
+    let mut failed = StoreError::new(kind, request, detail).caused_by(error);
+    failed.request_id = request_id;
+    failed
 }
 
 fn service_kind(

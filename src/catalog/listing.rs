@@ -1,0 +1,316 @@
+//! The pages that were listed, kept while memory lasts and shared by all who ask.
+//!
+//! Two who want the same page wait for one LIST; both get its error if it fails.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use futures_util::future::{BoxFuture, FutureExt, Shared};
+use lru::LruCache;
+use tokio::runtime::Handle as Runtime;
+
+use super::page::{Known, Page, PageEntry};
+use crate::key::Prefix;
+use crate::mem::{Budget, Reservation};
+use crate::store::{ListRequest, ObjectStore, StoreError, StoreErrorKind};
+
+/// The most that S3 gives.
+const PAGE_KEYS: u16 = 1000;
+/// Listings may take this part of the budget.
+const BUDGET_SHARE: u64 = 8;
+
+/// Listings of directories, a page at a time.
+#[derive(Debug)]
+pub(super) struct Listings {
+    store: Arc<dyn ObjectStore>,
+    runtime: Runtime,
+    born: Instant,
+    inner: Arc<Mutex<Inner>>,
+}
+
+/// Which page: of the names in `dir` that start with `start`, the one that
+/// `token` leads to and that begins behind the name `after`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct PageRequest {
+    pub(super) dir: Prefix,
+    pub(super) start: String,
+    pub(super) token: Option<String>,
+    pub(super) after: String,
+}
+
+type PageResult = Result<Arc<Page>, Arc<StoreError>>;
+
+#[derive(Debug)]
+struct Inner {
+    dirs: HashMap<Prefix, KnownDir>,
+    /// All pages with their weight in bytes, least recently used first.
+    used: LruCache<PageRequest, u64>,
+    limit_bytes: u64,
+    counted: Reservation,
+    in_flight: HashMap<PageRequest, Shared<BoxFuture<'static, PageResult>>>,
+}
+
+#[derive(Debug, Default)]
+struct KnownDir {
+    /// Pages of the whole directory, by the name that they begin behind.
+    pages: BTreeMap<String, Arc<Page>>,
+    /// Pages of names with a common start, by that start and the name that they begin behind.
+    probes: BTreeMap<(String, String), Arc<Page>>,
+    /// Whether the directory was too large for one page when it was last listed.
+    is_large: bool,
+}
+
+impl Listings {
+    pub(super) fn new(store: Arc<dyn ObjectStore>, budget: Arc<Budget>, runtime: Runtime) -> Self {
+        let inner = Inner {
+            dirs: HashMap::new(),
+            used: LruCache::unbounded(),
+            limit_bytes: budget.limit_bytes() / BUDGET_SHARE,
+            counted: budget.charge(0),
+            in_flight: HashMap::new(),
+        };
+        Listings { store, runtime, born: Instant::now(), inner: Arc::new(Mutex::new(inner)) }
+    }
+
+    /// Before anything was listed.
+    pub(super) fn born(&self) -> Instant {
+        self.born
+    }
+
+    pub(super) fn is_known_large(&self, dir: &Prefix) -> bool {
+        lock(&self.inner).dirs.get(dir).is_some_and(|known| known.is_large)
+    }
+
+    /// The first page of a directory, listed now.
+    pub(super) async fn first_page(&self, dir: &Prefix) -> PageResult {
+        self.list(PageRequest {
+            dir: dir.clone(),
+            start: String::new(),
+            token: None,
+            after: String::new(),
+        })
+        .await
+    }
+
+    /// A page of the names that start with `start`, listed now.
+    pub(super) async fn probe(
+        &self,
+        dir: &Prefix,
+        start: &str,
+        behind: Option<&Page>,
+    ) -> PageResult {
+        self.list(PageRequest {
+            dir: dir.clone(),
+            start: start.to_owned(),
+            token: behind.and_then(|page| page.next.clone()),
+            after: behind.and_then(Page::last).unwrap_or_default().to_owned(),
+        })
+        .await
+    }
+
+    /// A page of a walk: the one in memory, if it arrived at `oldest` or later.
+    pub(super) async fn page(&self, request: PageRequest, oldest: Instant) -> PageResult {
+        if let Some(page) = self.cached(&request, oldest) {
+            return Ok(page);
+        }
+        self.list(request).await
+    }
+
+    /// The page, if it is in memory and arrived at `oldest` or later.
+    pub(super) fn cached(&self, request: &PageRequest, oldest: Instant) -> Option<Arc<Page>> {
+        let mut inner = lock(&self.inner);
+        let page = inner.dirs.get(&request.dir)?.pages.get(&request.after)?;
+        let page = (page.fetched >= oldest && page.request() == request).then(|| page.clone());
+        inner.used.promote(request);
+        page
+    }
+
+    /// The entry called `name`, if pages that arrived at `oldest` or later say
+    /// whether there is one; and when they arrived.
+    pub(super) fn find(
+        &self,
+        dir: &Prefix,
+        name: &str,
+        oldest: Instant,
+    ) -> Option<(Option<PageEntry>, Instant)> {
+        let base = dir.as_str().len();
+        let inner = lock(&self.inner);
+        inner.dirs.get(dir)?.candidates(name).filter(|page| page.fetched >= oldest).find_map(
+            |page| match page.find(base, name) {
+                Known::Here(entry) => Some((Some(entry.clone()), page.fetched)),
+                Known::Missing => Some((None, page.fetched)),
+                Known::Unknown => None,
+            },
+        )
+    }
+
+    /// Whether any entry whose name starts with `start` is `wanted`, if pages
+    /// that arrived at `oldest` or later say so; and when they arrived.
+    pub(super) fn any(
+        &self,
+        dir: &Prefix,
+        start: &str,
+        oldest: Instant,
+        wanted: impl Fn(&PageEntry) -> bool,
+    ) -> Option<(bool, Instant)> {
+        let base = dir.as_str().len();
+        let inner = lock(&self.inner);
+        let known = inner.dirs.get(dir)?;
+        let end = format!("{start}{}", char::MAX);
+        for page in known.pages.values().chain(known.probes.values()) {
+            if page.fetched < oldest {
+                continue;
+            }
+            if page.starting_with(base, start).any(&wanted) {
+                return Some((true, page.fetched));
+            }
+            if page.covers(start) && page.covers(&end) {
+                return Some((false, page.fetched));
+            }
+        }
+        None
+    }
+
+    pub(super) fn forget(&self, dir: &Prefix) {
+        let mut inner = lock(&self.inner);
+        if let Some(known) = inner.dirs.remove(dir) {
+            for page in known.pages.values().chain(known.probes.values()) {
+                inner.used.pop(page.request());
+            }
+            inner.recount();
+        }
+    }
+
+    async fn list(&self, request: PageRequest) -> PageResult {
+        let listing = {
+            let mut inner = lock(&self.inner);
+            match inner.in_flight.get(&request) {
+                Some(under_way) => under_way.clone(),
+                None => {
+                    let listing = self.start(request.clone());
+                    inner.in_flight.insert(request, listing.clone());
+                    listing
+                }
+            }
+        };
+        listing.await
+    }
+
+    /// Sets a LIST going in a task of its own, so that it ends well whoever gives up.
+    fn start(&self, request: PageRequest) -> Shared<BoxFuture<'static, PageResult>> {
+        let (store, inner) = (self.store.clone(), self.inner.clone());
+        let name = format!("LIST {}{}", request.dir, request.start);
+        let task = self.runtime.spawn(async move {
+            let listed = store.list_page(request.to_store()).await;
+            let mut inner = lock(&inner);
+            inner.in_flight.remove(&request);
+            let page = Arc::new(Page::new(request.clone(), listed.map_err(Arc::new)?));
+            inner.insert(request, page.clone());
+            Ok(page)
+        });
+        async move {
+            task.await.unwrap_or_else(|gone| {
+                let given_up = "the listing was given up";
+                Err(Arc::new(
+                    StoreError::new(StoreErrorKind::Other, name, given_up).caused_by(gone),
+                ))
+            })
+        }
+        .boxed()
+        .shared()
+    }
+}
+
+impl PageRequest {
+    fn to_store(&self) -> ListRequest {
+        ListRequest {
+            prefix: Prefix::new(format!("{}{}", self.dir, self.start)),
+            delimited: true,
+            token: self.token.clone(),
+            max_keys: PAGE_KEYS,
+        }
+    }
+}
+
+impl KnownDir {
+    /// The pages that may say something about `name`.
+    fn candidates<'k>(&'k self, name: &'k str) -> impl Iterator<Item = &'k Arc<Page>> {
+        let begins_at = (Bound::Unbounded, Bound::Included(name));
+        // A page begins *behind* its name, so the one before may hold it.
+        let begins_before = (Bound::Unbounded, Bound::Excluded(name));
+        let pages = [begins_at, begins_before]
+            .into_iter()
+            .filter_map(|range| self.pages.range::<str, _>(range).next_back())
+            .map(|(_, page)| page);
+        let starts = (0..=name.len()).filter(|&end| name.is_char_boundary(end));
+        let probes = starts.flat_map(move |end| {
+            let start = &name[..end];
+            self.probes
+                .range((start.to_owned(), String::new())..)
+                .take_while(move |((of, _), _)| of == start)
+                .map(|(_, page)| page)
+        });
+        pages.chain((!self.probes.is_empty()).then_some(probes).into_iter().flatten())
+    }
+}
+
+impl Inner {
+    fn insert(&mut self, request: PageRequest, page: Arc<Page>) {
+        let known = self.dirs.entry(request.dir.clone()).or_default();
+        let mut replaced = Vec::new();
+        if request.start.is_empty() {
+            if request.token.is_none() {
+                known.is_large = page.next.is_some();
+            }
+            // Pages of an older walk that begin inside the new one are outdated.
+            let inside: Vec<String> = known
+                .pages
+                .range(request.after.clone()..)
+                .take_while(|(after, _)| page.last().is_none_or(|last| after.as_str() < last))
+                .map(|(after, _)| after.clone())
+                .collect();
+            for after in inside {
+                replaced.extend(known.pages.remove(&after));
+            }
+            known.pages.insert(request.after.clone(), page.clone());
+        } else {
+            let place = (request.start.clone(), request.after.clone());
+            replaced.extend(known.probes.insert(place, page.clone()));
+        }
+        for old in replaced {
+            self.used.pop(old.request());
+        }
+        self.used.put(request, page.weight_bytes());
+        self.shrink();
+    }
+
+    /// Drops the pages unused longest until the rest keeps to its share.
+    fn shrink(&mut self) {
+        let mut total: u64 = self.used.iter().map(|(_, weight)| weight).sum();
+        while total > self.limit_bytes && self.used.len() > 1 {
+            let Some((request, weight)) = self.used.pop_lru() else { break };
+            total -= weight;
+            if let Some(known) = self.dirs.get_mut(&request.dir) {
+                if request.start.is_empty() {
+                    known.pages.remove(&request.after);
+                } else {
+                    known.probes.remove(&(request.start.clone(), request.after.clone()));
+                }
+                if known.pages.is_empty() && known.probes.is_empty() && !known.is_large {
+                    self.dirs.remove(&request.dir);
+                }
+            }
+        }
+        self.counted.resize(total);
+    }
+
+    fn recount(&mut self) {
+        self.counted.resize(self.used.iter().map(|(_, weight)| weight).sum());
+    }
+}
+
+fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
+    inner.lock().unwrap_or_else(PoisonError::into_inner)
+}

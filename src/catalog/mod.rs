@@ -1,0 +1,244 @@
+//! What exists: directories from listings, look-ups from what was listed.
+//!
+//! Contract: a look-up in an unknown directory lists the directory once; if that
+//! was all of it, every name in it is answered until the listing is too old, the
+//! missing names too. In a larger directory a look-up asks for names that start
+//! like its own only, which answers a file's sidecars with it. No HEAD is ever
+//! sent to learn that something exists. Never reads an object's bytes.
+
+mod dir;
+mod listing;
+mod names;
+mod page;
+mod walk;
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+pub use dir::{Dir, Node};
+pub use walk::{DirEntry, Walk};
+
+use dir::Wanted;
+use listing::Listings;
+use page::PageEntry;
+
+use crate::mem::Budget;
+use crate::store::{ListedObject, ObjectStore, StoreError};
+
+/// So many different keys are warned about; beyond that the log would be the harm.
+const MAX_WARNINGS: usize = 1000;
+
+/// Settings of a [`Catalog`].
+#[derive(Debug, Clone)]
+pub struct CatalogConfig {
+    /// How long a listing is believed; [`Duration::MAX`] for ever.
+    pub ttl: Duration,
+    /// The budget that listings are counted in; they use up to an eighth of it.
+    pub budget: Arc<Budget>,
+}
+
+/// What exists in one bucket, as far as it was looked at.
+#[derive(Debug)]
+pub struct Catalog {
+    listings: Listings,
+    ttl: Duration,
+    warned: Mutex<HashSet<u64>>,
+    hasher: RandomState,
+}
+
+/// The answer to a look-up, with how much longer it may be believed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lookup {
+    /// What is there, if anything.
+    pub node: Option<Node>,
+    /// How long the answer holds.
+    pub ttl: Duration,
+}
+
+/// An answer from known pages, and when the oldest of them arrived.
+struct Resolved {
+    node: Option<Node>,
+    fetched: Instant,
+}
+
+impl Catalog {
+    /// An empty catalog of what `store` holds; its requests run on `runtime`.
+    pub fn new(
+        store: Arc<dyn ObjectStore>,
+        config: CatalogConfig,
+        runtime: tokio::runtime::Handle,
+    ) -> Self {
+        Catalog {
+            listings: Listings::new(store, config.budget, runtime),
+            ttl: config.ttl,
+            warned: Mutex::default(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// What `name` is in `dir`, if what was listed says so.
+    pub fn lookup_known(&self, dir: &Dir, name: &str) -> Option<Lookup> {
+        let Some(wanted) = dir.wanted(name) else {
+            return Some(Lookup { node: None, ttl: self.ttl });
+        };
+        self.resolve(dir, &wanted, self.oldest_believed(Instant::now()))
+            .map(|resolved| self.lookup_of(resolved))
+    }
+
+    /// What `name` is in `dir`, after as few requests as it takes to know.
+    ///
+    /// # Errors
+    /// What the listing failed with.
+    pub async fn lookup(&self, dir: &Dir, name: &str) -> Result<Lookup, Arc<StoreError>> {
+        let Some(wanted) = dir.wanted(name) else {
+            return Ok(Lookup { node: None, ttl: self.ttl });
+        };
+        let begun = Instant::now();
+        let oldest = self.oldest_believed(begun);
+        if let Some(resolved) = self.resolve(dir, &wanted, oldest) {
+            return Ok(self.lookup_of(resolved));
+        }
+        // A directory known to be large is not listed for one name.
+        if !self.listings.is_known_large(dir.prefix()) {
+            let page = self.listings.first_page(dir.prefix()).await?;
+            self.warn_unreachable(&page.unreachable);
+            if let Some(resolved) = self.resolve(dir, &wanted, oldest.min(begun)) {
+                return Ok(self.lookup_of(resolved));
+            }
+        }
+        let resolved = self.probe(dir, &wanted, begun).await?;
+        Ok(self.lookup_of(resolved))
+    }
+
+    /// Lists the mount's root, so that its names are known; whether it has any.
+    ///
+    /// # Errors
+    /// What the listing failed with.
+    pub async fn list_root(&self, root: &Dir) -> Result<bool, Arc<StoreError>> {
+        let page = self.listings.first_page(root.prefix()).await?;
+        Ok(!page.entries.is_empty() || page.next.is_some())
+    }
+
+    /// Forgets what is known of `dir`: something in it turned out to be different.
+    pub fn invalidate(&self, dir: &Dir) {
+        self.listings.forget(dir.prefix());
+    }
+
+    /// The start of a walk through all entries of `dir`.
+    pub fn walk(&self) -> Walk {
+        Walk::default()
+    }
+
+    /// Asks for the names that start like the wanted one.
+    async fn probe(
+        &self,
+        dir: &Dir,
+        wanted: &Wanted,
+        begun: Instant,
+    ) -> Result<Resolved, Arc<StoreError>> {
+        let (Wanted::Either(rest) | Wanted::Hidden(rest) | Wanted::LongPart(rest)) = wanted;
+        let mut behind = None;
+        loop {
+            let page = self.listings.probe(dir.prefix(), rest, behind.as_deref()).await?;
+            self.warn_unreachable(&page.unreachable);
+            if let Some(resolved) = self.resolve(dir, wanted, begun) {
+                return Ok(resolved);
+            }
+            if page.next.is_none() {
+                // All names with this start were listed and it is not among them.
+                return Ok(Resolved { node: None, fetched: begun });
+            }
+            behind = Some(page);
+        }
+    }
+
+    /// Answers from pages that are not older than `oldest`.
+    fn resolve(&self, dir: &Dir, wanted: &Wanted, oldest: Instant) -> Option<Resolved> {
+        let base = dir.prefix().as_str().len();
+        match wanted {
+            Wanted::Either(rest) => {
+                let (as_dir, fetched) =
+                    self.listings.find(dir.prefix(), &format!("{rest}/"), oldest)?;
+                if as_dir.is_some() {
+                    return Some(Resolved { node: Some(Node::Dir(dir.child(rest))), fetched });
+                }
+                let (object, object_fetched) = self.listings.find(dir.prefix(), rest, oldest)?;
+                let node = object.and_then(|entry| shown_object(dir, rest, entry));
+                Some(Resolved { node, fetched: fetched.min(object_fetched) })
+            }
+            Wanted::Hidden(rest) => {
+                let (as_dir, fetched) =
+                    self.listings.find(dir.prefix(), &format!("{rest}/"), oldest)?;
+                let (object, object_fetched) = self.listings.find(dir.prefix(), rest, oldest)?;
+                let node = as_dir.and(object).and_then(|entry| shown_object(dir, rest, entry));
+                Some(Resolved { node, fetched: fetched.min(object_fetched) })
+            }
+            Wanted::LongPart(part) => {
+                let holds = |entry: &PageEntry| {
+                    let rest = entry.rest(base);
+                    dir.holds_long(part, rest.strip_suffix('/').unwrap_or(rest))
+                };
+                let (any, fetched) = self.listings.any(dir.prefix(), part, oldest, holds)?;
+                let node = any.then(|| Node::Dir(dir.long_child(part)));
+                Some(Resolved { node, fetched })
+            }
+        }
+    }
+
+    fn lookup_of(&self, resolved: Resolved) -> Lookup {
+        let ttl = self.ttl.saturating_sub(resolved.fetched.elapsed());
+        Lookup { node: resolved.node, ttl }
+    }
+
+    /// Pages that arrived before this are too old.
+    fn oldest_believed(&self, now: Instant) -> Instant {
+        now.checked_sub(self.ttl).unwrap_or(self.listings.born())
+    }
+
+    fn warn_unreachable(&self, keys: &[String]) {
+        for key in keys {
+            if self.first_warning(key) {
+                tracing::warn!(
+                    "a key in the bucket is no UTF-8 and can't be asked for, so it is not shown: {key}"
+                );
+            }
+        }
+    }
+
+    /// Says once of an object that a directory has its name.
+    fn warn_shadowed(&self, object: &ListedObject, name: Option<&str>) {
+        let key = object.version.key.as_str();
+        if !self.first_warning(key) {
+            return;
+        }
+        let shown = key.escape_debug();
+        match name {
+            Some(name) => tracing::warn!(
+                "there are an object \"{shown}\" and objects below \"{shown}/\": \
+                 the directory has the name, the object is reachable as \"{}\"",
+                name.escape_debug()
+            ),
+            None => tracing::warn!(
+                "there are an object \"{shown}\" and objects below \"{shown}/\": the directory \
+                 has the name, and with its suffix the object's would be over 255 bytes, so it is not shown"
+            ),
+        }
+    }
+
+    fn first_warning(&self, key: &str) -> bool {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        warned.len() < MAX_WARNINGS && warned.insert(self.hasher.hash_one(key))
+    }
+}
+
+/// The object that `rest` names, if it is one that is shown.
+fn shown_object(dir: &Dir, rest: &str, entry: PageEntry) -> Option<Node> {
+    match entry {
+        // The empty marker of the directory itself.
+        PageEntry::Object(object) if rest.is_empty() && object.version.size == 0 => None,
+        PageEntry::Object(object) => Some(Node::Object(object)),
+        PageEntry::Prefix(_) => Some(Node::Dir(dir.child(rest))),
+    }
+}

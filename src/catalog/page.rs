@@ -1,0 +1,195 @@
+//! One page of a directory's listing, and which names it knows about.
+//!
+//! A page covers an interval of the directory's names in key order: what lies in
+//! the interval and is not on the page does not exist. Pure.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::listing::PageRequest;
+use crate::key::Prefix;
+use crate::store::{ListPage, ListedObject};
+
+/// A page of the keys under one directory.
+#[derive(Debug)]
+pub(super) struct Page {
+    request: PageRequest,
+    /// The token of the page behind it.
+    pub(super) next: Option<String>,
+    /// When it arrived.
+    pub(super) fetched: Instant,
+    /// The last name that it covers (relative to the directory, directories with
+    /// their `/`); `None` where nothing follows.
+    last: Option<String>,
+    /// What there is, sorted by name.
+    pub(super) entries: Vec<PageEntry>,
+    /// Keys that can't be asked for, as the listing wrote them.
+    pub(super) unreachable: Vec<String>,
+}
+
+/// One name on a page.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum PageEntry {
+    /// An object, by its full key.
+    Object(ListedObject),
+    /// A prefix; ends in `/`.
+    Prefix(Prefix),
+}
+
+impl PageEntry {
+    /// The name relative to a directory whose prefix has `base` bytes.
+    pub(super) fn rest(&self, base: usize) -> &str {
+        match self {
+            PageEntry::Object(object) => &object.version.key.as_str()[base..],
+            PageEntry::Prefix(prefix) => &prefix.as_str()[base..],
+        }
+    }
+}
+
+/// Whether a page says something about a name.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Known<T> {
+    /// There is such a name.
+    Here(T),
+    /// There is none.
+    Missing,
+    /// The page does not cover it.
+    Unknown,
+}
+
+impl Page {
+    /// The answer to `request`, as it came from the store.
+    pub(super) fn new(request: PageRequest, listed: ListPage) -> Self {
+        let base = request.dir.as_str().len();
+        let under_dir = |text: &str| text.starts_with(request.dir.as_str());
+        let objects = listed.objects.into_iter().map(PageEntry::Object);
+        let prefixes = listed.prefixes.into_iter().map(PageEntry::Prefix);
+        let mut entries: Vec<PageEntry> = objects
+            .chain(prefixes)
+            .filter(|entry| match entry {
+                PageEntry::Object(object) => under_dir(object.version.key.as_str()),
+                PageEntry::Prefix(prefix) => under_dir(prefix.as_str()),
+            })
+            .collect();
+        entries.sort_by(|a, b| a.rest(base).cmp(b.rest(base)));
+        let last = listed.next.is_some().then(|| {
+            let last = entries.last().map(|entry| entry.rest(base).to_owned());
+            last.unwrap_or_else(|| request.after.clone())
+        });
+        let (next, unreachable) = (listed.next, listed.unreachable);
+        Page { request, next, fetched: Instant::now(), last, entries, unreachable }
+    }
+
+    /// What it was asked for with.
+    pub(super) fn request(&self) -> &PageRequest {
+        &self.request
+    }
+
+    /// The last name that it covers; `None` where nothing follows.
+    pub(super) fn last(&self) -> Option<&str> {
+        self.last.as_deref()
+    }
+
+    /// Whether the page would show `name` if it existed.
+    pub(super) fn covers(&self, name: &str) -> bool {
+        let PageRequest { start, after, .. } = &self.request;
+        let begins_before = after.is_empty() || name > after.as_str();
+        // A prefix stands for all names below it.
+        let ends_behind = self
+            .last
+            .as_deref()
+            .is_none_or(|last| name <= last || (last.ends_with('/') && name.starts_with(last)));
+        name.starts_with(start.as_str()) && begins_before && ends_behind
+    }
+
+    /// Looks up `name` relative to a directory whose prefix has `base` bytes.
+    pub(super) fn find(&self, base: usize, name: &str) -> Known<&PageEntry> {
+        match self.entries.binary_search_by(|entry| entry.rest(base).cmp(name)) {
+            Ok(at) => Known::Here(&self.entries[at]),
+            Err(_) if self.covers(name) => Known::Missing,
+            Err(_) => Known::Unknown,
+        }
+    }
+
+    /// The entries whose names start with `start`.
+    pub(super) fn starting_with<'p>(
+        &'p self,
+        base: usize,
+        start: &'p str,
+    ) -> impl Iterator<Item = &'p PageEntry> {
+        let from = self.entries.partition_point(|entry| entry.rest(base) < start);
+        self.entries[from..].iter().take_while(move |entry| entry.rest(base).starts_with(start))
+    }
+
+    /// About how many bytes of memory it takes.
+    pub(super) fn weight_bytes(&self) -> u64 {
+        let entry_bytes = |entry: &PageEntry| match entry {
+            PageEntry::Object(object) => {
+                let etag = object.version.etag.as_ref().map_or(0, |etag| etag.as_str().len() + 16);
+                object.version.key.as_str().len() + 16 + etag
+            }
+            PageEntry::Prefix(prefix) => prefix.as_str().len() + 16,
+        };
+        let own = self.entries.capacity() * size_of::<PageEntry>() + size_of::<Arc<Page>>() + 256;
+        (own + self.entries.iter().map(entry_bytes).sum::<usize>()) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::{ObjectKey, ObjectVersion};
+    use std::time::SystemTime;
+
+    fn page(objects: &[&str], prefixes: &[&str], next: bool, after: &str) -> Page {
+        let object = |key: &&str| ListedObject {
+            version: ObjectVersion {
+                key: ObjectKey::new(*key),
+                size: 1,
+                etag: None,
+                last_modified: SystemTime::UNIX_EPOCH,
+            },
+            storage_class: None,
+        };
+        let listed = ListPage {
+            objects: objects.iter().map(object).collect(),
+            prefixes: prefixes.iter().map(|p| Prefix::new(*p)).collect(),
+            unreachable: Vec::new(),
+            next: next.then(|| "token".to_owned()),
+        };
+        let request = PageRequest {
+            dir: Prefix::new("d/"),
+            start: String::new(),
+            token: None,
+            after: after.to_owned(),
+        };
+        Page::new(request, listed)
+    }
+
+    #[test]
+    fn a_complete_page_knows_every_missing_name() {
+        let page = page(&["d/b", "d/c"], &["d/a/"], false, "");
+        assert!(matches!(page.find(2, "b"), Known::Here(PageEntry::Object(_))));
+        assert!(matches!(page.find(2, "a/"), Known::Here(PageEntry::Prefix(_))));
+        assert_eq!(page.find(2, "a"), Known::Missing);
+        assert_eq!(page.find(2, "zzz"), Known::Missing);
+    }
+
+    #[test]
+    fn a_cut_page_knows_only_up_to_its_last_name() {
+        let page = page(&["d/b", "d/c"], &[], true, "");
+        assert_eq!(page.find(2, "bb"), Known::Missing);
+        assert_eq!(page.find(2, "c/"), Known::Unknown);
+        assert_eq!(page.find(2, "d"), Known::Unknown);
+    }
+
+    #[test]
+    fn a_later_page_knows_nothing_of_what_came_before() {
+        let page = page(&["d/m"], &["d/n/"], true, "k");
+        assert_eq!(page.find(2, "a"), Known::Unknown);
+        assert_eq!(page.find(2, "k"), Known::Unknown);
+        assert_eq!(page.find(2, "l"), Known::Missing);
+        assert_eq!(page.find(2, "n/x"), Known::Missing);
+        assert_eq!(page.find(2, "n0"), Known::Unknown);
+    }
+}

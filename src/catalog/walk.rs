@@ -1,0 +1,187 @@
+//! Walking through a directory of any size, a page at a time.
+//!
+//! Cookies are entry numbers; for each page the walk keeps only where it begins,
+//! so a walk through 100,000 names holds one page, and can still go back.
+//!
+//! An object can only be named once it is known whether a directory has the same
+//! name, which may stand on a later page (`a`, `a-1`, ... `a-999`, `a/`). Such an
+//! object is held back until the walk has passed its directory's place.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::dir::Named;
+use super::listing::PageRequest;
+use super::page::{Known, Page, PageEntry};
+use super::{Catalog, Dir, Node};
+use crate::store::{ListedObject, StoreError};
+
+/// One entry of a directory.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DirEntry {
+    /// Its file name.
+    pub name: String,
+    /// What it is.
+    pub node: Node,
+}
+
+/// Where a walk through one directory is. One per open directory handle.
+#[derive(Debug, Default)]
+pub struct Walk {
+    /// Where each page that was reached begins.
+    starts: Vec<PageStart>,
+    /// The page in hand, by its place in `starts`, and its entries.
+    current: Option<(usize, Vec<DirEntry>)>,
+    /// Pages that arrived earlier are not believed within this walk.
+    oldest: Option<Instant>,
+}
+
+/// What has to be known to make a page's entries again.
+#[derive(Debug, Clone, Default)]
+struct PageStart {
+    /// The number of its first entry.
+    first: u64,
+    token: Option<String>,
+    after: String,
+    /// Objects of earlier pages that wait for their directory's place.
+    held_back: Vec<ListedObject>,
+    /// The last directory of long names that was shown.
+    long_shown: Option<String>,
+}
+
+impl Catalog {
+    /// The entries of `dir` from number `cookie` on, as many as one page has left;
+    /// none at the end.
+    ///
+    /// # Errors
+    /// What the listing failed with.
+    pub async fn entries<'w>(
+        &self,
+        dir: &Dir,
+        walk: &'w mut Walk,
+        cookie: u64,
+    ) -> Result<&'w [DirEntry], Arc<StoreError>> {
+        if cookie == 0 || walk.starts.is_empty() {
+            *walk = Walk { starts: vec![PageStart::default()], ..Walk::default() };
+            walk.oldest = Some(self.oldest_believed(Instant::now()));
+        }
+        let mut at = walk.starts.partition_point(|start| start.first <= cookie).saturating_sub(1);
+        loop {
+            if walk.current.as_ref().is_none_or(|(page, _)| *page != at) {
+                let entries = self.page_entries(dir, walk, at).await?;
+                walk.current = Some((at, entries));
+            }
+            let first = walk.starts[at].first;
+            let here = walk.current.as_ref().map_or(0, |(_, entries)| entries.len() as u64);
+            if cookie < first + here || at + 1 >= walk.starts.len() {
+                break;
+            }
+            at += 1;
+        }
+        let skip = (cookie - walk.starts[at].first) as usize;
+        let entries = walk.current.as_ref().map_or(&[][..], |(_, entries)| &entries[..]);
+        Ok(entries.get(skip..).unwrap_or_default())
+    }
+
+    /// The entries of `dir` that are in memory already; `None` if a request is needed.
+    pub fn entries_known<'w>(&self, walk: &'w Walk, cookie: u64) -> Option<&'w [DirEntry]> {
+        let (at, entries) = walk.current.as_ref()?;
+        let skip = cookie.checked_sub(walk.starts.get(*at)?.first)? as usize;
+        (cookie > 0 && skip < entries.len()).then(|| &entries[skip..])
+    }
+
+    /// Lists a page and names its entries; notes where the page behind it begins.
+    async fn page_entries(
+        &self,
+        dir: &Dir,
+        walk: &mut Walk,
+        at: usize,
+    ) -> Result<Vec<DirEntry>, Arc<StoreError>> {
+        let start = walk.starts[at].clone();
+        let request = PageRequest {
+            dir: dir.prefix().clone(),
+            start: String::new(),
+            token: start.token.clone(),
+            after: start.after.clone(),
+        };
+        let oldest = walk.oldest.unwrap_or_else(Instant::now);
+        let page = self.listings.page(request, oldest).await?;
+        self.warn_unreachable(&page.unreachable);
+        let mut naming = Naming {
+            catalog: self,
+            dir,
+            page: &page,
+            held_back: Vec::new(),
+            long_shown: start.long_shown,
+            entries: Vec::with_capacity(page.entries.len()),
+        };
+        for object in start.held_back {
+            naming.add(&PageEntry::Object(object));
+        }
+        for entry in &page.entries {
+            naming.add(entry);
+        }
+        let Naming { held_back, long_shown, entries, .. } = naming;
+        if at + 1 == walk.starts.len() && page.next.is_some() {
+            walk.starts.push(PageStart {
+                first: start.first + entries.len() as u64,
+                token: page.next.clone(),
+                after: page.last().unwrap_or_default().to_owned(),
+                held_back,
+                long_shown,
+            });
+        }
+        Ok(entries)
+    }
+}
+
+/// A page whose entries are being named.
+struct Naming<'n> {
+    catalog: &'n Catalog,
+    dir: &'n Dir,
+    page: &'n Page,
+    held_back: Vec<ListedObject>,
+    long_shown: Option<String>,
+    entries: Vec<DirEntry>,
+}
+
+impl Naming<'_> {
+    fn add(&mut self, entry: &PageEntry) {
+        let mut is_shadowed = false;
+        if let PageEntry::Object(object) = entry {
+            let base = self.dir.prefix().as_str().len();
+            let as_dir = format!("{}/", entry.rest(base));
+            match self.page.find(base, &as_dir) {
+                Known::Here(_) => is_shadowed = true,
+                Known::Missing => {}
+                Known::Unknown => return self.held_back.push(object.clone()),
+            }
+        }
+        match self.dir.name_entry(entry, is_shadowed) {
+            Some(Named::Here(name, node)) => {
+                if let (true, Node::Object(object)) = (is_shadowed, &node) {
+                    self.catalog.warn_shadowed(object, Some(&name));
+                }
+                self.show(entry, name, node);
+            }
+            Some(Named::Unreachable(object)) => self.catalog.warn_shadowed(&object, None),
+            None => {}
+        }
+    }
+
+    fn show(&mut self, entry: &PageEntry, name: String, node: Node) {
+        // Neighbouring long names share the directory of their first part.
+        let is_long = match (&node, entry) {
+            (Node::Dir(dir), PageEntry::Prefix(prefix)) => dir.prefix() != prefix,
+            (Node::Dir(_), PageEntry::Object(_)) => true,
+            (Node::Object(_), _) => false,
+        };
+        if is_long {
+            if self.long_shown.as_ref() == Some(&name) {
+                return;
+            }
+            self.long_shown = Some(name.clone());
+        }
+        self.entries.push(DirEntry { name, node });
+    }
+}

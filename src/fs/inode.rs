@@ -1,0 +1,196 @@
+//! Which inode number stands for which directory or object version.
+//!
+//! A number follows from what it stands for, so it is the same again after the
+//! kernel forgot it and came back, and the table holds no more than the kernel
+//! remembers.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, OnceLock};
+
+use crate::catalog::{Dir, Node};
+use crate::mem::{Budget, Reservation};
+use crate::store::ObjectHead;
+
+/// An inode number.
+pub type Ino = u64;
+
+/// The root's inode number, fixed by the FUSE protocol.
+pub const ROOT: Ino = 1;
+
+/// About what an inode takes in memory beside its key.
+const INODE_BYTES: u64 = 400;
+
+/// The inodes that the kernel remembers.
+#[derive(Debug)]
+pub(super) struct InodeTable {
+    inodes: HashMap<Ino, Inode>,
+    hasher: RandomState,
+    counted: Reservation,
+}
+
+#[derive(Debug)]
+struct Inode {
+    node: Node,
+    place: Place,
+    /// How many times the kernel was told of it and has not said to forget.
+    lookups: u64,
+    is_stale: bool,
+    head: Arc<OnceLock<ObjectHead>>,
+}
+
+/// Where an inode's name is.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) parent: Ino,
+    pub(super) dir: Dir,
+    pub(super) name: String,
+}
+
+impl InodeTable {
+    pub(super) fn new(root: Dir, budget: &Arc<Budget>) -> Self {
+        let place = Place { parent: ROOT, dir: root.clone(), name: String::new() };
+        let inode = Inode::new(Node::Dir(root), place);
+        InodeTable {
+            inodes: HashMap::from([(ROOT, Inode { lookups: 1, ..inode })]),
+            hasher: RandomState::new(),
+            counted: budget.charge(INODE_BYTES),
+        }
+    }
+
+    /// What an inode stands for.
+    pub(super) fn node(&self, ino: Ino) -> Option<&Node> {
+        self.inodes.get(&ino).map(|inode| &inode.node)
+    }
+
+    /// The directory that contains an inode.
+    pub(super) fn parent(&self, ino: Ino) -> Option<Ino> {
+        self.inodes.get(&ino).map(|inode| inode.place.parent)
+    }
+
+    /// Whether the store said that the inode's object is another version by now.
+    pub(super) fn is_stale(&self, ino: Ino) -> bool {
+        self.inodes.get(&ino).is_some_and(|inode| inode.is_stale)
+    }
+
+    /// Where what a HEAD says of the inode is kept.
+    pub(super) fn head(&self, ino: Ino) -> Option<Arc<OnceLock<ObjectHead>>> {
+        self.inodes.get(&ino).map(|inode| inode.head.clone())
+    }
+
+    /// The number of `node`, known to the kernel or not.
+    pub(super) fn number_of(&self, node: &Node) -> Ino {
+        let hash = match node {
+            Node::Dir(dir) => self.hasher.hash_one(dir),
+            Node::Object(object) => self.hasher.hash_one(&object.version),
+        };
+        // 63 bits: some programs take inode numbers for signed.
+        let mut ino = hash >> 1;
+        while ino <= ROOT || self.inodes.get(&ino).is_some_and(|held| !held.stands_for(node)) {
+            ino = (ino + 1) & (u64::MAX >> 1);
+        }
+        ino
+    }
+
+    /// Counts one more look-up of `node`; call it before the kernel is told.
+    pub(super) fn look_up(&mut self, node: &Node, place: impl FnOnce() -> Place) -> Ino {
+        let ino = self.number_of(node);
+        let inode = self.inodes.entry(ino).or_insert_with(|| {
+            let inode = Inode::new(node.clone(), place());
+            self.counted.resize(self.counted.bytes() + inode.weight_bytes());
+            inode
+        });
+        inode.lookups += 1;
+        // Listed again, so it is the version that is there now.
+        inode.is_stale = false;
+        ino
+    }
+
+    /// Takes back `count` look-ups.
+    pub(super) fn forget(&mut self, ino: Ino, count: u64) {
+        let Some(inode) = self.inodes.get_mut(&ino) else { return };
+        inode.lookups = inode.lookups.saturating_sub(count);
+        if inode.lookups == 0 && ino != ROOT {
+            let weight = inode.weight_bytes();
+            self.inodes.remove(&ino);
+            self.counted.resize(self.counted.bytes().saturating_sub(weight));
+        }
+    }
+
+    /// Marks an inode whose object changed; says where its name is, the first time.
+    pub(super) fn mark_stale(&mut self, ino: Ino) -> Option<Place> {
+        let inode = self.inodes.get_mut(&ino)?;
+        let first = !std::mem::replace(&mut inode.is_stale, true);
+        first.then(|| inode.place.clone())
+    }
+
+    /// How many inodes there are.
+    pub(super) fn len(&self) -> usize {
+        self.inodes.len()
+    }
+}
+
+impl Inode {
+    fn new(node: Node, place: Place) -> Self {
+        Inode { node, place, lookups: 0, is_stale: false, head: Arc::default() }
+    }
+
+    fn stands_for(&self, node: &Node) -> bool {
+        match (&self.node, node) {
+            (Node::Dir(held), Node::Dir(dir)) => held == dir,
+            (Node::Object(held), Node::Object(object)) => held.version == object.version,
+            (Node::Dir(_), Node::Object(_)) | (Node::Object(_), Node::Dir(_)) => false,
+        }
+    }
+
+    fn weight_bytes(&self) -> u64 {
+        let key = match &self.node {
+            Node::Dir(dir) => dir.prefix().as_str().len(),
+            Node::Object(object) => object.version.key.as_str().len(),
+        };
+        INODE_BYTES + (key + self.place.name.len()) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::Prefix;
+
+    fn table() -> (InodeTable, Arc<Budget>) {
+        let budget = Budget::new(1 << 20);
+        (InodeTable::new(Dir::root(Prefix::root()), &budget), budget)
+    }
+
+    fn dir(prefix: &str) -> Node {
+        Node::Dir(Dir::root(Prefix::new(prefix)))
+    }
+
+    fn place() -> Place {
+        Place { parent: ROOT, dir: Dir::root(Prefix::root()), name: "a".into() }
+    }
+
+    #[test]
+    fn a_forgotten_inode_gets_its_number_again() {
+        let (mut table, budget) = table();
+        let before = budget.used_bytes();
+        let first = table.look_up(&dir("a/"), place);
+        assert_eq!(table.look_up(&dir("a/"), place), first);
+        table.forget(first, 1);
+        assert!(table.node(first).is_some(), "one look-up is left");
+        table.forget(first, 1);
+        assert!(table.node(first).is_none());
+        assert_eq!(budget.used_bytes(), before, "nothing is counted for what was forgotten");
+        assert_eq!(table.look_up(&dir("a/"), place), first);
+    }
+
+    #[test]
+    fn different_nodes_have_different_numbers_and_none_is_the_root() {
+        let (mut table, _) = table();
+        let numbers: std::collections::HashSet<Ino> =
+            (0..1000).map(|n| table.look_up(&dir(&format!("{n}/")), place)).collect();
+        assert_eq!(numbers.len(), 1000);
+        assert!(!numbers.contains(&ROOT) && !numbers.contains(&0));
+        assert_eq!(table.len(), 1001);
+    }
+}

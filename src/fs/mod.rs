@@ -1,0 +1,141 @@
+//! File-system operations, without a kernel.
+//!
+//! Contract: the operations of a read-only file system on inode numbers and
+//! handles, over a catalog of what exists and readers of what is open. An inode
+//! is a (key, version): a changed object is another inode, so what the kernel
+//! caches of an inode is always right. Never names the kernel library.
+
+mod attr;
+mod directory;
+mod error;
+mod file;
+mod handles;
+mod inode;
+mod xattr;
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::runtime::Handle as Runtime;
+
+pub use attr::{Attr, Kind};
+pub use directory::{DirSink, SinkEntry};
+pub use error::FsError;
+pub use file::ReadAnswer;
+pub use inode::{Ino, ROOT};
+
+use handles::Handles;
+use inode::InodeTable;
+
+use crate::catalog::{Catalog, CatalogConfig, Dir};
+use crate::key::Prefix;
+use crate::mem::Budget;
+use crate::reader::{BlockCache, CacheConfig};
+use crate::store::{ObjectStore, StoreError};
+
+/// Settings of a [`FileSystem`].
+#[derive(Debug, Clone)]
+pub struct FsConfig {
+    /// What the root shows.
+    pub prefix: Prefix,
+    /// How long a listing is believed; [`Duration::MAX`] for ever.
+    pub metadata_ttl: Duration,
+    /// Who owns the files.
+    pub uid: u32,
+    /// Their group.
+    pub gid: u32,
+    /// Permission bits of files.
+    pub file_mode: u16,
+    /// Permission bits of directories.
+    pub dir_mode: u16,
+    /// Everything that is held, in bytes.
+    pub memory_bytes: u64,
+}
+
+/// A name whose inode is not the right one any more; the kernel should forget it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outdated {
+    /// The directory that the name is in.
+    pub parent: Ino,
+    /// The name.
+    pub name: String,
+}
+
+/// A read-only file system over one bucket.
+#[derive(Debug)]
+pub struct FileSystem {
+    config: FsConfig,
+    store: Arc<dyn ObjectStore>,
+    catalog: Catalog,
+    cache: Arc<BlockCache>,
+    inodes: Mutex<InodeTable>,
+    files: Handles<file::OpenFile>,
+    dirs: Handles<directory::OpenDir>,
+    runtime: Runtime,
+    mounted: SystemTime,
+    outdated: Sender<Outdated>,
+}
+
+impl FileSystem {
+    /// Opens the file system over `store`: one LIST, of the root, which also
+    /// proves that the bucket is there and may be listed. Must be called on the
+    /// runtime that its requests shall run on. The receiver is told of names
+    /// that the kernel should forget.
+    ///
+    /// # Errors
+    /// What that LIST failed with.
+    pub async fn open(
+        store: Arc<dyn ObjectStore>,
+        config: FsConfig,
+    ) -> Result<(Arc<Self>, Receiver<Outdated>), Arc<StoreError>> {
+        let runtime = Runtime::current();
+        let budget = Budget::new(config.memory_bytes);
+        let catalog_config = CatalogConfig { ttl: config.metadata_ttl, budget: budget.clone() };
+        let catalog = Catalog::new(store.clone(), catalog_config, runtime.clone());
+        let root = Dir::root(config.prefix.clone());
+        if !catalog.list_root(&root).await? {
+            tracing::warn!(
+                "there is nothing below \"{}\" in the bucket yet",
+                config.prefix.as_str().escape_debug()
+            );
+        }
+        let (outdated, names) = channel();
+        let fs = FileSystem {
+            catalog,
+            store,
+            cache: BlockCache::new(CacheConfig { budget: budget.clone() }),
+            inodes: Mutex::new(InodeTable::new(root, &budget)),
+            files: Handles::default(),
+            dirs: Handles::default(),
+            runtime,
+            mounted: SystemTime::now(),
+            outdated,
+            config,
+        };
+        Ok((Arc::new(fs), names))
+    }
+
+    /// The runtime that requests run on, for whoever has to wait for an answer.
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// How many inodes the kernel remembers, the root among them.
+    pub fn inode_count(&self) -> usize {
+        self.inodes().len()
+    }
+
+    fn inodes(&self) -> MutexGuard<'_, InodeTable> {
+        self.inodes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that the object of `ino` is another version by now: its next open
+    /// is ESTALE, which makes the kernel look the name up again.
+    fn note_changed(&self, ino: Ino) {
+        let Some(place) = self.inodes().mark_stale(ino) else { return };
+        self.catalog.invalidate(&place.dir);
+        // Only fails when nobody listens, as in tests without a kernel.
+        let _ = self.outdated.send(Outdated { parent: place.parent, name: place.name });
+    }
+}

@@ -1,0 +1,11 @@
+//! The kernel's side: the only folder that names `fuser`.
+//!
+//! Contract: decodes what the kernel asks, lets `fs` answer, and replies; at once
+//! on the thread that asked if no request is needed, otherwise from a task that
+//! owns the reply. A reply that is dropped (a panic) answers EIO.
+
+mod adapter;
+mod reply;
+mod session;
+
+pub use session::{MountConfig, Mounted, mount};

@@ -1,0 +1,112 @@
+//! Our answers as the kernel takes them.
+
+use std::time::Duration;
+
+use fuser::{
+    Errno, FileAttr, FileType, Generation, INodeNo, ReplyDirectory, ReplyDirectoryPlus, ReplyEntry,
+    ReplyXattr,
+};
+
+use crate::fs::{Attr, DirSink, FsError, Kind, SinkEntry};
+
+/// The errno of an error, which is logged if it should be.
+pub(super) fn errno(error: &FsError) -> Errno {
+    error.report();
+    Errno::from_i32(error.errno())
+}
+
+/// Attributes as the kernel takes them.
+pub(super) fn file_attr(attr: &Attr) -> FileAttr {
+    FileAttr {
+        ino: INodeNo(attr.ino),
+        size: attr.size,
+        blocks: attr.blocks(),
+        atime: attr.mtime,
+        mtime: attr.mtime,
+        ctime: attr.mtime,
+        crtime: attr.mtime,
+        kind: file_type(attr.kind),
+        perm: attr.mode,
+        nlink: attr.nlink,
+        uid: attr.uid,
+        gid: attr.gid,
+        rdev: 0,
+        blksize: 4096,
+        flags: 0,
+    }
+}
+
+fn file_type(kind: Kind) -> FileType {
+    match kind {
+        Kind::Dir => FileType::Directory,
+        Kind::File => FileType::RegularFile,
+    }
+}
+
+/// Answers a look-up; a missing name is remembered by the kernel too.
+pub(super) fn entry(reply: ReplyEntry, found: Result<(Option<Attr>, Duration), FsError>) {
+    match found {
+        Ok((Some(attr), ttl)) => reply.entry(&ttl, &file_attr(&attr), Generation(0)),
+        Ok((None, ttl)) if ttl.is_zero() => reply.error(Errno::ENOENT),
+        Ok((None, ttl)) => {
+            // Inode 0 is how the protocol says "there is none, for so long".
+            let nothing = Attr {
+                ino: 0,
+                kind: Kind::File,
+                size: 0,
+                mtime: std::time::SystemTime::UNIX_EPOCH,
+                mode: 0,
+                nlink: 0,
+                uid: 0,
+                gid: 0,
+            };
+            reply.entry(&ttl, &file_attr(&nothing), Generation(0));
+        }
+        Err(error) => reply.error(errno(&error)),
+    }
+}
+
+/// Answers a question for extended attributes: the size first, then the value.
+pub(super) fn xattr(reply: ReplyXattr, size: u32, value: Result<Vec<u8>, FsError>) {
+    match value {
+        Ok(value) if size == 0 => reply.size(value.len() as u32),
+        Ok(value) if value.len() > size as usize => reply.error(Errno::ERANGE),
+        Ok(value) => reply.data(&value),
+        Err(error) => reply.error(errno(&error)),
+    }
+}
+
+/// Either kind of directory reply.
+pub(super) enum Listing {
+    Plain(ReplyDirectory),
+    Plus(ReplyDirectoryPlus),
+}
+
+impl Listing {
+    pub(super) fn is_plus(&self) -> bool {
+        matches!(self, Listing::Plus(_))
+    }
+
+    pub(super) fn send(self, outcome: Result<(), FsError>) {
+        match (self, outcome) {
+            (Listing::Plain(reply), Ok(())) => reply.ok(),
+            (Listing::Plus(reply), Ok(())) => reply.ok(),
+            (Listing::Plain(reply), Err(error)) => reply.error(errno(&error)),
+            (Listing::Plus(reply), Err(error)) => reply.error(errno(&error)),
+        }
+    }
+}
+
+impl DirSink for Listing {
+    fn add(&mut self, entry: SinkEntry<'_>) -> bool {
+        let SinkEntry { name, next_cookie, attr, ttl } = entry;
+        let ino = INodeNo(attr.ino);
+        let is_full = match self {
+            Listing::Plain(reply) => reply.add(ino, next_cookie, file_type(attr.kind), name),
+            Listing::Plus(reply) => {
+                reply.add(ino, next_cookie, name, &ttl, &file_attr(&attr), Generation(0))
+            }
+        };
+        !is_full
+    }
+}

@@ -1,0 +1,107 @@
+//! Mounting, and what happens until the mount is gone.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use fuser::{Config, INodeNo, MountOption, Notifier, Session, SessionACL, SessionUnmounter};
+
+use super::adapter::Adapter;
+use crate::fs::{FileSystem, Outdated};
+
+/// How a mount shows itself to the system.
+#[derive(Debug, Clone)]
+pub struct MountConfig {
+    /// The source that mount(8) and df(1) show: `s3://BUCKET/PREFIX`.
+    pub source: String,
+    /// Whether other users than the one who mounts may look.
+    pub allow_other: bool,
+    /// Whether programs in the mount may be executed.
+    pub allow_exec: bool,
+}
+
+/// A mount that is being served. Unmounted when dropped.
+#[derive(Debug)]
+pub struct Mounted {
+    unmounter: Mutex<SessionUnmounter>,
+    thread: JoinHandle<io::Result<()>>,
+}
+
+/// Mounts `fs` on `mount_point`. When this returns, the mount is usable.
+///
+/// `outdated` is what [`FileSystem::open`] returned with `fs`.
+///
+/// # Errors
+/// Why the kernel or fusermount3 refused.
+pub fn mount(
+    fs: Arc<FileSystem>,
+    outdated: Receiver<Outdated>,
+    mount_point: &Path,
+    config: &MountConfig,
+) -> io::Result<Mounted> {
+    let mut options = Config::default();
+    options.mount_options = vec![
+        MountOption::FSName(config.source.clone()),
+        MountOption::Subtype("s3mem".to_owned()),
+        MountOption::RO,
+        MountOption::NoSuid,
+        MountOption::NoDev,
+        MountOption::NoAtime,
+        MountOption::DefaultPermissions,
+    ];
+    if !config.allow_exec {
+        options.mount_options.push(MountOption::NoExec);
+    }
+    options.acl = if config.allow_other { SessionACL::All } else { SessionACL::Owner };
+    // One thread is best on two cores: it answers from memory while a worker
+    // fetches. More of them reorder a sequential reader's requests.
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    options.n_threads = Some((cores / 2).clamp(1, 4));
+    options.clone_fd = cores >= 4;
+
+    let mut session = Session::new(Adapter::new(fs), mount_point, &options)?;
+    let unmounter = Mutex::new(session.unmount_callable());
+    let notifier = session.notifier();
+    thread::Builder::new()
+        .name("s3mem-forget".to_owned())
+        .spawn(move || tell_outdated(&notifier, &outdated))?;
+    let thread = thread::Builder::new().name("s3mem-fuse".to_owned()).spawn(|| session.run())?;
+    Ok(Mounted { unmounter, thread })
+}
+
+impl Mounted {
+    /// Unmounts.
+    ///
+    /// # Errors
+    /// EBUSY while a program has a file open or its working directory in the mount.
+    pub fn unmount(&self) -> io::Result<()> {
+        self.unmounter.lock().unwrap_or_else(PoisonError::into_inner).unmount()
+    }
+
+    /// Whether the mount is gone, however that came about.
+    pub fn is_over(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Waits until the mount is gone.
+    ///
+    /// # Errors
+    /// What the session ended with.
+    pub fn wait(self) -> io::Result<()> {
+        self.thread.join().unwrap_or_else(|_| Err(io::Error::other("the FUSE session panicked")))
+    }
+}
+
+/// Makes the kernel forget names that were found outdated, from a thread that
+/// holds nothing: the call blocks while the kernel works in the directory.
+fn tell_outdated(notifier: &Notifier, outdated: &Receiver<Outdated>) {
+    for Outdated { parent, name } in outdated {
+        if let Err(error) = notifier.inval_entry(INodeNo(parent), OsStr::new(&name)) {
+            // ENOENT: the kernel had forgotten it already.
+            tracing::debug!("could not invalidate {name:?}: {error}");
+        }
+    }
+}
