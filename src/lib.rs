@@ -11,9 +11,12 @@
 //! - [`catalog`]: what exists, and under which name
 //! - [`reader`]: the bytes of one object version
 //! - [`store`]: requests to S3
-//! - [`mem`], [`stats`], [`key`]: memory, counters, nouns
+//! - [`mem`], [`stats`], [`key`], [`sys`]: memory, counters, nouns, calls to libc
 
+pub mod app;
 pub mod catalog;
+pub mod cli;
+pub mod config;
 pub mod fs;
 pub mod fuse;
 pub mod key;
@@ -21,3 +24,4 @@ pub mod mem;
 pub mod reader;
 pub mod stats;
 pub mod store;
+pub mod sys;

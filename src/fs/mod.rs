@@ -75,20 +75,20 @@ pub struct FileSystem {
     runtime: Runtime,
     mounted: SystemTime,
     outdated: Sender<Outdated>,
+    outdated_names: Mutex<Option<Receiver<Outdated>>>,
 }
 
 impl FileSystem {
     /// Opens the file system over `store`: one LIST, of the root, which also
     /// proves that the bucket is there and may be listed. Must be called on the
-    /// runtime that its requests shall run on. The receiver is told of names
-    /// that the kernel should forget.
+    /// runtime that its requests shall run on.
     ///
     /// # Errors
     /// What that LIST failed with.
     pub async fn open(
         store: Arc<dyn ObjectStore>,
         config: FsConfig,
-    ) -> Result<(Arc<Self>, Receiver<Outdated>), Arc<StoreError>> {
+    ) -> Result<Arc<Self>, Arc<StoreError>> {
         let runtime = Runtime::current();
         let budget = Budget::new(config.memory_bytes);
         let catalog_config = CatalogConfig { ttl: config.metadata_ttl, budget: budget.clone() };
@@ -111,9 +111,15 @@ impl FileSystem {
             runtime,
             mounted: SystemTime::now(),
             outdated,
+            outdated_names: Mutex::new(Some(names)),
             config,
         };
-        Ok((Arc::new(fs), names))
+        Ok(Arc::new(fs))
+    }
+
+    /// Where it is said which names the kernel should forget; for the first who asks.
+    pub fn outdated_names(&self) -> Option<Receiver<Outdated>> {
+        self.outdated_names.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The runtime that requests run on, for whoever has to wait for an answer.

@@ -32,16 +32,9 @@ pub struct Mounted {
 
 /// Mounts `fs` on `mount_point`. When this returns, the mount is usable.
 ///
-/// `outdated` is what [`FileSystem::open`] returned with `fs`.
-///
 /// # Errors
 /// Why the kernel or fusermount3 refused.
-pub fn mount(
-    fs: Arc<FileSystem>,
-    outdated: Receiver<Outdated>,
-    mount_point: &Path,
-    config: &MountConfig,
-) -> io::Result<Mounted> {
+pub fn mount(fs: Arc<FileSystem>, mount_point: &Path, config: &MountConfig) -> io::Result<Mounted> {
     let mut options = Config::default();
     options.mount_options = vec![
         MountOption::FSName(config.source.clone()),
@@ -62,12 +55,15 @@ pub fn mount(
     options.n_threads = Some((cores / 2).clamp(1, 4));
     options.clone_fd = cores >= 4;
 
+    let outdated = fs.outdated_names();
     let mut session = Session::new(Adapter::new(fs), mount_point, &options)?;
     let unmounter = Mutex::new(session.unmount_callable());
     let notifier = session.notifier();
-    thread::Builder::new()
-        .name("s3mem-forget".to_owned())
-        .spawn(move || tell_outdated(&notifier, &outdated))?;
+    if let Some(outdated) = outdated {
+        thread::Builder::new()
+            .name("s3mem-forget".to_owned())
+            .spawn(move || tell_outdated(&notifier, &outdated))?;
+    }
     let thread = thread::Builder::new().name("s3mem-fuse".to_owned()).spawn(|| session.run())?;
     Ok(Mounted { unmounter, thread })
 }

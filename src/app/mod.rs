@@ -1,0 +1,62 @@
+//! The composition root: what `s3mem mount` and `s3mem umount` do, step by step.
+//!
+//! Contract: builds the layers below from checked settings, joins them, and says on
+//! standard error what went wrong, in one sentence that tells what to do. Knows
+//! processes, signals, the mount table and the log; never a request or an inode.
+
+mod daemonize;
+mod explain;
+mod log;
+mod mount;
+mod mount_point;
+mod mount_table;
+mod prerequisites;
+mod presence;
+mod signals;
+mod text;
+mod umount;
+
+use std::process::ExitCode;
+
+use crate::cli::Command;
+use crate::config::{ConfigError, Environment};
+
+/// Why a command failed. `Display` is the sentence for the user.
+#[derive(Debug, thiserror::Error)]
+enum AppError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    MountPoint(#[from] mount_point::MountPointError),
+    #[error(transparent)]
+    Prerequisite(#[from] prerequisites::Missing),
+    #[error(transparent)]
+    Start(#[from] mount::StartError),
+    #[error(transparent)]
+    Daemon(#[from] daemonize::DaemonError),
+    #[error(transparent)]
+    Umount(#[from] umount::UmountError),
+}
+
+/// Does what the command says, and tells the outcome.
+pub fn run(command: Command) -> ExitCode {
+    let environment = Environment::of_process();
+    let outcome = match command {
+        Command::Mount(args) => mount::run(&args, &environment),
+        Command::Umount(args) => umount::run(&args, &environment),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        // The daemon has said it already, on the same terminal.
+        Err(AppError::Daemon(daemonize::DaemonError::AlreadyTold)) => ExitCode::FAILURE,
+        Err(error) => {
+            tell(&error.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Says something to whoever typed the command.
+fn tell(sentence: &str) {
+    eprintln!("s3mem: {}", text::printable(sentence));
+}

@@ -1,0 +1,105 @@
+//! The few calls to the kernel and the C library that Rust's own library lacks.
+//!
+//! Contract: each function is safe to call with any arguments, takes and returns
+//! plain values, and reports failure as [`io::Error`]. The only module besides
+//! `mem` with unsafe code.
+
+#![expect(unsafe_code, reason = "libc calls; each block says why it is sound")]
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// The user in whose name this process acts; 0 is root.
+pub fn effective_uid() -> u32 {
+    // SAFETY: takes no arguments, touches no memory of ours and cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+/// The main group in whose name this process acts.
+pub fn effective_gid() -> u32 {
+    // SAFETY: takes no arguments, touches no memory of ours and cannot fail.
+    unsafe { libc::getegid() }
+}
+
+/// Makes this process the leader of a session of its own, so that closing the
+/// terminal or Ctrl-C in it no longer reaches this process.
+pub fn start_session() -> io::Result<()> {
+    // SAFETY: takes no arguments and touches no memory of ours.
+    check(unsafe { libc::setsid() })
+}
+
+/// Puts `file` in the place of a standard stream (0, 1 or 2).
+pub fn replace_stream(stream: i32, file: &File) -> io::Result<()> {
+    if !(0..=2).contains(&stream) {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    }
+    // SAFETY: `file` keeps its descriptor open during the call. No Rust value owns
+    // the standard streams, so nobody's descriptor is closed behind their back.
+    check(unsafe { libc::dup2(file.as_raw_fd(), stream) })
+}
+
+/// Has every descriptor but the standard streams closed in programs that this
+/// process starts. Kernels before 5.11 do not know how; then nothing changes.
+pub fn keep_descriptors_from_children() {
+    // SAFETY: only sets a flag on descriptors: none is closed, and no memory is touched.
+    // A failure leaves all as it was.
+    let _ =
+        unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+}
+
+/// Unmounts what is mounted on `mount_point`; with `lazily` it vanishes from the
+/// tree at once and ends when its last user is gone. Needs to be root.
+pub fn unmount(mount_point: &Path, lazily: bool) -> io::Result<()> {
+    let path = CString::new(mount_point.as_os_str().as_bytes())?;
+    let flags = libc::UMOUNT_NOFOLLOW | if lazily { libc::MNT_DETACH } else { 0 };
+    // SAFETY: `path` is a C string that lives until the call returns.
+    check(unsafe { libc::umount2(path.as_ptr(), flags) })
+}
+
+/// Whether this process may write to `path`, as far as permissions say.
+pub fn may_write(path: &Path) -> bool {
+    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return false };
+    // SAFETY: `path` is a C string that lives until the call returns.
+    unsafe { libc::access(path.as_ptr(), libc::W_OK) == 0 }
+}
+
+/// How grave a line in the system's log is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// Something failed.
+    Error,
+    /// Something may need attention.
+    Warning,
+    /// Something happened.
+    Info,
+    /// Something that only helps to find a fault.
+    Debug,
+}
+
+/// Writes one line to the system's log under the name `s3mem` and the process id.
+/// Does nothing where no log daemon listens.
+pub fn syslog(severity: Severity, line: &str) {
+    let priority = match severity {
+        Severity::Error => libc::LOG_ERR,
+        Severity::Warning => libc::LOG_WARNING,
+        Severity::Info => libc::LOG_INFO,
+        Severity::Debug => libc::LOG_DEBUG,
+    };
+    // A NUL would end the line early; lines are escaped before they get here.
+    let Ok(line) = CString::new(line.replace('\0', "\\0")) else { return };
+    // SAFETY: the identity is a static C string, which the C library keeps a pointer
+    // to; the format consumes exactly the one C string that is passed, and both live
+    // until the call returns. The C library locks inside.
+    unsafe {
+        libc::openlog(c"s3mem".as_ptr(), libc::LOG_PID, libc::LOG_DAEMON);
+        libc::syslog(priority, c"%s".as_ptr(), line.as_ptr());
+    }
+}
+
+fn check(result: libc::c_int) -> io::Result<()> {
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
