@@ -7,5 +7,7 @@
 mod support;
 
 mod memory_store;
+mod mounted;
+mod mounting;
 mod programs;
 mod server;

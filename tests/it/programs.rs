@@ -9,14 +9,14 @@
 use std::collections::BTreeSet;
 use std::env;
 use std::fs::{self, File};
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
-use crate::support::server::{ACCESS_KEY, REGION, SECRET_KEY, TestServer};
+use crate::mounting::{Mounting, both, can_mount, required, say, succeeds};
+use crate::support::server::TestServer;
 
 const BUCKET: &str = "programs";
 
@@ -166,14 +166,14 @@ fn a_byte_that_differs_is_noticed() {
 /// Runs one program on a fresh mount and on the local copy.
 fn gives_the_same_result(program: &str) {
     let Some(python) = python() else { return };
-    if !fuse_can_be_opened() {
+    if !can_mount() {
         return;
     }
     let world = world(&python);
-    let mount = Mount::new(&world.server);
+    let mount = Mounting::of(&world.server, BUCKET).in_background();
     let told = script(&python, "check.py")
         .arg(program)
-        .arg(mount.point.path())
+        .arg(mount.path())
         .arg(&world.local)
         .output()
         .unwrap();
@@ -225,75 +225,11 @@ fn collect(root: &Path, folder: &Path, objects: &mut Vec<(String, Vec<u8>)>) {
     }
 }
 
-/// A mount by the real program; dropped without [`Mount::end`] it goes away too.
-struct Mount {
-    point: TempDir,
-    mounted: bool,
-}
-
-impl Mount {
-    fn new(server: &TestServer) -> Self {
-        let point = TempDir::new().unwrap();
-        succeeds(
-            s3mem("mount")
-                .arg(BUCKET)
-                .arg(point.path())
-                .args(["--endpoint-url", &server.endpoint(), "--path-style", "--region", REGION])
-                .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
-                .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
-        );
-        Mount { point, mounted: true }
-    }
-
-    /// Unmounts; a program that still holds a file open would make it fail.
-    fn end(mut self) {
-        succeeds(s3mem("umount").arg(self.point.path()));
-        self.mounted = false;
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        if self.mounted {
-            // The test has failed already: whatever holds it, it must not stay.
-            let _ = Command::new("fusermount3").arg("-uz").arg(self.point.path()).output();
-        }
-    }
-}
-
-/// The program, without what the person who runs the tests has configured.
-fn s3mem(command: &str) -> Command {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_s3mem"));
-    for (name, _) in env::vars_os() {
-        if name.as_encoded_bytes().starts_with(b"AWS_") {
-            program.env_remove(name);
-        }
-    }
-    program
-        .arg(command)
-        .env("AWS_CONFIG_FILE", "/dev/null")
-        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
-        .env("AWS_EC2_METADATA_DISABLED", "true")
-        .stdin(Stdio::null());
-    program
-}
-
 fn script(python: &Path, name: &str) -> Command {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs").join(name);
     let mut command = Command::new(python);
     command.arg(path).env("PYTHONDONTWRITEBYTECODE", "1").stdin(Stdio::null());
     command
-}
-
-fn succeeds(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {}\n{}", output.status, both(&output));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-fn both(output: &Output) -> String {
-    let text = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
-    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// The Python with the packages, or nothing, which is said once.
@@ -307,27 +243,4 @@ fn python() -> Option<PathBuf> {
         say("NOT TESTED: programs on a mount, because S3MEM_TEST_PYTHON is not set");
     });
     None
-}
-
-fn fuse_can_be_opened() -> bool {
-    static CAN: OnceLock<bool> = OnceLock::new();
-    *CAN.get_or_init(|| match File::options().read(true).write(true).open("/dev/fuse") {
-        Ok(_) => true,
-        // Closed to us by its mode, but fusermount3 opens it as root.
-        Err(error) if error.raw_os_error() == Some(libc::EACCES) => true,
-        Err(error) => {
-            assert!(!required("S3MEM_REQUIRE_FUSE"), "/dev/fuse: {error}");
-            say(&format!("NOT TESTED: programs on a mount, because of /dev/fuse: {error}"));
-            false
-        }
-    })
-}
-
-fn required(variable: &str) -> bool {
-    env::var_os(variable).is_some_and(|value| value == "1")
-}
-
-/// To the terminal, past the capture of the test harness.
-fn say(sentence: &str) {
-    let _ = writeln!(io::stderr(), "{sentence}");
 }

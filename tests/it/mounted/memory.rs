@@ -1,0 +1,78 @@
+//! Memory stays within what `--memory` says, whatever is read.
+
+use std::env;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use super::*;
+
+/// Beside the budget: code, stacks, connections, the allocator's slack.
+const BESIDE_BYTES: u64 = 64 * MIB;
+
+#[test]
+fn resident_memory_stays_in_its_budget_while_64_readers_stream_64_files() {
+    let Some(server) = server() else { return };
+    // The full size takes about a minute: S3MEM_TEST_FULL_SIZE=1 asks for it.
+    let is_full = env::var_os("S3MEM_TEST_FULL_SIZE").is_some_and(|value| value == "1");
+    let size = if is_full { 256 * MIB } else { 64 * MIB };
+    for n in 0..64 {
+        server.put_pattern(BUCKET, &format!("{n}"), size, n);
+    }
+    let memory = 128 * MIB;
+    let mount = mount(&server, &["--memory", "128M"]);
+    let is_over = AtomicBool::new(false);
+    let (peak, cost) = cost_of(&server, || {
+        thread::scope(|scope| {
+            let sampler = scope.spawn(|| {
+                let mut peak = 0;
+                while !is_over.load(Ordering::Relaxed) {
+                    peak = mount.memory_bytes("VmRSS").max(peak);
+                    thread::sleep(Duration::from_millis(50));
+                }
+                peak
+            });
+            let readers: Vec<_> = (0..64)
+                .map(|n| {
+                    let path = mount.join(format!("{n}"));
+                    scope.spawn(move || reads_whole_pattern(&path, n))
+                })
+                .collect();
+            let outcomes: Vec<_> = readers.into_iter().map(|reader| reader.join()).collect();
+            is_over.store(true, Ordering::Relaxed);
+            assert!(outcomes.iter().all(Result::is_ok));
+            sampler.join().unwrap()
+        })
+    });
+    let most = mount.memory_bytes("VmHWM");
+    println!(
+        "64 x {} MiB: peak {} MiB, sampled {} MiB, {cost:?}",
+        size / MIB,
+        most / MIB,
+        peak / MIB
+    );
+    assert!(peak <= most && most <= memory + BESIDE_BYTES, "{most} bytes resident");
+    let asked = 64 * size;
+    assert!((asked..=asked + asked / 50).contains(&cost.bytes), "{cost:?} for {asked}");
+    mount.end();
+}
+
+#[test]
+fn a_thousand_small_reads_of_a_thousand_large_files_stay_in_the_budget() {
+    let Some(server) = server() else { return };
+    for n in 0..1000 {
+        server.put_pattern(BUCKET, &format!("{n}"), GIB, n);
+    }
+    let mount = mount(&server, &["--memory", "64M"]);
+    let mut files = Vec::new();
+    for n in 0..1000 {
+        // Left open: a handle may cost little, too.
+        let file = File::open(mount.join(format!("{n}"))).unwrap();
+        let at = n * MIB / 2;
+        assert_pattern(n, at, &part(&file, at..at + 200_000).unwrap());
+        files.push(file);
+    }
+    let most = mount.memory_bytes("VmHWM");
+    assert!(most <= 64 * MIB + BESIDE_BYTES, "{most} bytes resident");
+    drop(files);
+    mount.end();
+}
