@@ -386,10 +386,9 @@ mod tests {
     #[test]
     fn an_unreachable_server_is_named_with_the_systems_reason() {
         let asked = Asked { endpoint_url: Some("http://localhost:1"), ..asked() };
-        let error = StoreError {
-            source: Some(Box::new(io::Error::from_raw_os_error(libc::ECONNREFUSED))),
-            ..StoreError::new(StoreErrorKind::Unreachable, "LIST ", "the server can't be reached")
-        };
+        let error =
+            StoreError::new(StoreErrorKind::Unreachable, "LIST ", "the server can't be reached")
+                .caused_by(io::Error::from_raw_os_error(libc::ECONNREFUSED));
         let text = explain(&error, &asked);
         assert!(
             text.contains("http://localhost:1") && text.contains("Connection refused"),
@@ -399,9 +398,9 @@ mod tests {
 
     #[test]
     fn a_certificate_and_a_plain_server_are_told_apart() {
-        let failing = |cause: &str| StoreError {
-            source: Some(Box::new(io::Error::other(cause.to_owned()))),
-            ..StoreError::new(StoreErrorKind::Unreachable, "LIST ", "the server can't be reached")
+        let failing = |cause: &str| {
+            StoreError::new(StoreErrorKind::Unreachable, "LIST ", "the server can't be reached")
+                .caused_by(io::Error::other(cause.to_owned()))
         };
         let untrusted = explain(&failing("invalid peer certificate: UnknownIssuer"), &asked());
         assert!(untrusted.contains("is not trusted"), "{untrusted}");

@@ -26,7 +26,7 @@ pub use error::{StoreError, StoreErrorKind};
 pub use limit::Limit;
 pub use meter::Meter;
 pub use retry::{Retry, RetryConfig};
-pub use s3::{S3, S3Config};
+pub use s3::{Credentials, S3, S3Config};
 
 use crate::key::{ETag, ObjectKey, ObjectVersion, Prefix};
 

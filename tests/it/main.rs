@@ -6,6 +6,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod catalog;
+mod conformance;
+mod kernelless;
+mod layering;
 mod memory_store;
+mod model;
 mod programs;
+mod reading;
 mod server;
