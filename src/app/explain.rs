@@ -79,7 +79,14 @@ impl<'a> Asked<'a> {
 /// What is wrong and what to do about it.
 pub(super) fn explain(error: &StoreError, asked: &Asked<'_>) -> String {
     let sentence = match &error.kind {
-        StoreErrorKind::NoSuchBucket | StoreErrorKind::NotFound => no_such_bucket(asked),
+        StoreErrorKind::NoSuchBucket => no_such_bucket(asked),
+        // Without the code that S3 servers give, it may be anybody's 404.
+        StoreErrorKind::NotFound => {
+            format!(
+                "{}. Check, too, that this is the address of an S3 server",
+                no_such_bucket(asked)
+            )
+        }
         StoreErrorKind::AccessDenied => access_denied(error, asked),
         StoreErrorKind::NoCredentials => no_credentials(asked),
         StoreErrorKind::ExpiredCredentials => format!(
@@ -91,8 +98,7 @@ pub(super) fn explain(error: &StoreError, asked: &Asked<'_>) -> String {
         StoreErrorKind::Unreachable if speaks_of_tls(error) => tls_failure(error, asked),
         StoreErrorKind::Unreachable => unreachable_server(asked),
         StoreErrorKind::Timeout => format!(
-            "{} did not answer within {} seconds. Check the address, the network and the proxy \
-             settings; a slow server gets more time with --request-timeout",
+            "{} did not answer within {} seconds. Check the address and the network; a slow server gets more time with --request-timeout",
             asked.server(),
             asked.timeout.as_secs_f64()
         ),
@@ -115,15 +121,14 @@ pub(super) fn explain(error: &StoreError, asked: &Asked<'_>) -> String {
 }
 
 fn no_such_bucket(asked: &Asked<'_>) -> String {
-    let elsewhere = match asked.endpoint_url {
-        Some(_) => "'aws s3 ls --endpoint-url URL' lists those that there are",
-        None => {
-            "'aws s3 ls' lists yours. A bucket that is not on AWS needs the address of its server, \
-             with --endpoint-url"
-        }
+    let whose = match asked.endpoint_url {
+        Some(url) => format!("'aws s3 ls --endpoint-url {url}' lists those that there are"),
+        None => "'aws s3 ls' lists yours, and one that is not on AWS needs the address of its \
+                 server, with --endpoint-url"
+            .to_owned(),
     };
     format!(
-        "there is no bucket \"{}\" on {}. Check the spelling; {elsewhere}",
+        "there is no bucket \"{}\" on {}. Check the spelling: {whose}",
         asked.bucket,
         asked.server()
     )
@@ -239,8 +244,7 @@ fn unreachable_server(asked: &Asked<'_>) -> String {
              (--endpoint-url, AWS_ENDPOINT_URL), that it runs, and the network"
         ),
         None => format!(
-            "{} can't be reached. Check the network, the proxy settings (HTTPS_PROXY) and the name of \
-             the region; a bucket that is not on AWS needs the address of its server, with \
+            "{} can't be reached. Check the network and the name of the region; a bucket that is not on AWS needs the address of its server, with \
              --endpoint-url",
             asked.server()
         ),
@@ -259,7 +263,7 @@ fn tls_failure(error: &StoreError, asked: &Asked<'_>) -> String {
     format!(
         "the certificate of {server} is not trusted, so the connection was given up. If the server \
          has a certificate of your institution's own authority, add that to this machine \
-         (update-ca-certificates), or name its file in AWS_CA_BUNDLE"
+         (update-ca-certificates), or name its file in SSL_CERT_FILE"
     )
 }
 

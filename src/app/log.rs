@@ -18,7 +18,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::text;
+use super::{tell, text};
 use crate::cli::LogLevel;
 use crate::config::LogTarget;
 use crate::sys::{self, Severity};
@@ -31,14 +31,27 @@ pub(super) struct LogError {
     cause: io::Error,
 }
 
-/// Sends events and panics to `target` from now on.
-pub(super) fn start(target: &LogTarget, level: LogLevel) -> Result<(), LogError> {
+/// Sends events and panics to `target` from now on. With `tell_warnings`, warnings
+/// of s3mem are told on standard error too: to whoever waits for the daemon, until
+/// it has left the terminal.
+pub(super) fn start(
+    target: &LogTarget,
+    level: LogLevel,
+    tell_warnings: bool,
+) -> Result<(), LogError> {
     let sink = Sink::open(target)?;
     let targets = Targets::new()
         .with_target("s3mem", filter(level))
         .with_default(filter(level).min(LevelFilter::WARN));
+    let warnings = tell_warnings.then(|| {
+        let to_user = fmt::layer().with_ansi(false).with_writer(|| ToUser);
+        let plain = to_user.without_time().with_level(false).with_target(false);
+        plain.with_filter(Targets::new().with_target("s3mem", LevelFilter::WARN))
+    });
+    let subscriber =
+        tracing_subscriber::registry().with(layer(sink).with_filter(targets)).with(warnings);
     // Somebody else's subscriber in this process (a test's) stays.
-    let _ = tracing_subscriber::registry().with(layer(sink).with_filter(targets)).try_init();
+    let _ = subscriber.try_init();
     panic::set_hook(Box::new(|panic| tracing::error!("internal error: {panic}")));
     Ok(())
 }
@@ -121,6 +134,21 @@ impl Write for Event<'_> {
             Sink::Terminal => io::stderr().lock().write_all((line + "\n").as_bytes())?,
             Sink::File(file) => (&*file).write_all((line + "\n").as_bytes())?,
         }
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Tells an event to whoever typed the command.
+#[derive(Debug)]
+struct ToUser;
+
+impl Write for ToUser {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        tell(String::from_utf8_lossy(event).trim());
         Ok(event.len())
     }
 

@@ -18,7 +18,7 @@ use super::signals::EndSignals;
 use super::umount::{self, How, UnmountError};
 use super::{AppError, daemonize, mount_point, prerequisites, tell};
 use crate::cli::MountArgs;
-use crate::config::{Environment, MountSettings};
+use crate::config::{self, Environment, MountSettings};
 use crate::fs::FileSystem;
 use crate::fuse;
 use crate::stats::Stats;
@@ -64,7 +64,8 @@ pub(super) fn run(args: &MountArgs, environment: &Environment) -> Result<(), App
 fn serve(settings: &MountSettings, environment: &Environment) -> Result<(), AppError> {
     let path = mount_point::claim(&settings.mount_point, environment)?;
     prerequisites::check(settings.mount.allow_other, environment)?;
-    log::start(&settings.log_target, settings.log_level).map_err(StartError::Log)?;
+    log::start(&settings.log_target, settings.log_level, settings.daemon)
+        .map_err(StartError::Log)?;
     let runtime =
         runtime::Builder::new_multi_thread().enable_all().build().map_err(StartError::System)?;
     let fs = runtime.block_on(open(settings)).map_err(|error| {
@@ -125,7 +126,12 @@ fn serve_mounted(
         let _ = tell_end.send(mounted.wait());
     })?;
     let shown = path.display();
-    tracing::info!("{} is mounted on {shown}", settings.source);
+    tracing::info!(
+        "s3mem {} has mounted {} on {shown}, with at most {} of memory",
+        env!("CARGO_PKG_VERSION"),
+        settings.source,
+        config::show_size(settings.fs.memory_bytes)
+    );
     if settings.daemon && daemonize::report_ready().is_err() {
         tracing::warn!("whoever asked for the mount on {shown} is gone; unmounting");
         leave(path, device.as_deref(), environment);

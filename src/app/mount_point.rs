@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::mount_table::{MountTable, Mounted};
+use super::presence::Daemon;
 use super::umount::{self, How, UnmountError};
 use crate::config::Environment;
 use crate::sys;
@@ -82,9 +83,11 @@ pub(super) fn resolve(typed: &Path) -> Result<PathBuf, MountPointError> {
     })
 }
 
-/// Whether the daemon behind a FUSE mount is gone.
-pub(super) fn is_dead(path: &Path) -> bool {
-    fs::metadata(path).is_err_and(|error| error.raw_os_error() == Some(libc::ENOTCONN))
+/// Whether the daemon behind a mount is gone. One that shows a sign of life is not
+/// asked, because it may be too busy to answer.
+pub(super) fn is_dead(path: &Path, mounted: &Mounted) -> bool {
+    Daemon::of(&mounted.device).is_none()
+        && fs::metadata(path).is_err_and(|error| error.raw_os_error() == Some(libc::ENOTCONN))
 }
 
 /// Takes away a dead mount of ours; anything else that is mounted is an error.
@@ -94,7 +97,7 @@ fn replace(
     environment: &Environment,
 ) -> Result<(), MountPointError> {
     let (path_buf, what) = (path.to_path_buf(), mounted.source.clone());
-    match (is_dead(path), mounted.is_s3mem()) {
+    match (is_dead(path, mounted), mounted.is_s3mem()) {
         (true, true) => umount::unmount(path, How::Lazily, environment).map_err(|error| {
             let reason = match error {
                 UnmountError::Busy => "it is in use".to_owned(),

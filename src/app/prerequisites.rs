@@ -16,8 +16,8 @@ pub(super) enum Missing {
     )]
     Device,
     #[error(
-        "/dev/fuse may not be opened: {0}. A container has to be started with \
-         --device /dev/fuse --cap-add SYS_ADMIN; elsewhere ask the administrator for access to it"
+        "/dev/fuse may not be opened: {0}. Everybody should be allowed to: 'sudo chmod 666 /dev/fuse'; \
+         a container has to be started with --device /dev/fuse --cap-add SYS_ADMIN"
     )]
     DeviceAccess(io::Error),
     #[error(

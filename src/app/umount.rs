@@ -67,7 +67,7 @@ pub(super) fn run(args: &UmountArgs, environment: &Environment) -> Result<(), Ap
     let mounted = find(&path)?;
     let daemon = Daemon::of(&mounted.device);
     // A mount without its daemon has nobody who could be disturbed.
-    let how = if mount_point::is_dead(&path) { How::Lazily } else { How::IfUnused };
+    let how = if mount_point::is_dead(&path, &mounted) { How::Lazily } else { How::IfUnused };
     unmount_unless_busy(&path, how, environment).map_err(|error| match error {
         UnmountError::Busy => UmountError::Busy { users: users_of(&path), path },
         UnmountError::Failed(reason) => UmountError::Failed { path, reason },
@@ -172,7 +172,7 @@ fn users_of(mount_point: &Path) -> String {
         .into_iter()
         .flatten()
         .flatten()
-        .filter(|entry| entry.file_name().to_str().is_some_and(|name| name.parse::<u32>().is_ok()))
+        .filter(|entry| entry.file_name().to_str().is_some_and(is_another_process))
         .filter(|entry| uses(&entry.path(), mount_point))
         .map(|entry| {
             let name = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
@@ -186,6 +186,10 @@ fn users_of(mount_point: &Path) -> String {
     users.truncate(NAMED_USERS);
     let others = if others > 0 { format!(" and {others} more") } else { String::new() };
     format!(" by {}{others}", users.join(", "))
+}
+
+fn is_another_process(name: &str) -> bool {
+    name.parse::<u32>().is_ok_and(|id| id != std::process::id())
 }
 
 /// Whether a process stands in the mount, runs a program of it, or has a file of it
@@ -213,12 +217,20 @@ mod tests {
     use std::fs::File;
 
     #[test]
-    fn a_process_that_holds_a_file_open_is_named() {
+    fn a_process_that_stands_in_the_folder_or_holds_a_file_open_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let folder = fs::canonicalize(dir.path()).unwrap();
-        assert!(!users_of(&folder).contains(&format!("(process {})", std::process::id())));
-        let _open = File::create(folder.join("file")).unwrap();
-        assert!(users_of(&folder).contains(&format!("(process {})", std::process::id())));
+        let file = File::create(folder.join("file")).unwrap();
+        for (cwd, input) in [(folder.as_path(), None), (Path::new("/"), Some(file))] {
+            let input = input.map_or(Stdio::null(), Stdio::from);
+            let mut sleep =
+                Command::new("sleep").arg("60").current_dir(cwd).stdin(input).spawn().unwrap();
+            let users = users_of(&folder);
+            sleep.kill().unwrap();
+            sleep.wait().unwrap();
+            assert!(users.contains(&format!("sleep (process {})", sleep.id())), "{users}");
+            assert!(!users_of(&folder).contains(&sleep.id().to_string()));
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use std::ffi::OsString;
 use std::path::{self, Path, PathBuf};
 use std::time::Duration;
 
+pub(crate) use size::show as show_size;
 pub use source::Source;
 
 use crate::cli::{LogLevel, MountArgs};

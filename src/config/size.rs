@@ -34,7 +34,7 @@ pub(super) fn parse(text: &str) -> Option<u64> {
 
 /// A size for people: the largest power of 1,024 that leaves at least 1, with one
 /// decimal unless it is round.
-pub(super) fn show(bytes: u64) -> String {
+pub(crate) fn show(bytes: u64) -> String {
     let units = [(1_u64 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     let Some((unit_bytes, name)) = units.into_iter().find(|(unit_bytes, _)| bytes >= *unit_bytes)
     else {

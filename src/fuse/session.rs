@@ -38,7 +38,9 @@ pub fn mount(fs: Arc<FileSystem>, mount_point: &Path, config: &MountConfig) -> i
     let mut options = Config::default();
     options.mount_options = vec![
         MountOption::FSName(config.source.clone()),
-        MountOption::Subtype("s3mem".to_owned()),
+        // Makes the type `fuse.s3mem`, by which `s3mem umount` knows its own. Not as
+        // `Subtype`: that is for fusermount alone, and root mounts without it.
+        MountOption::CUSTOM("subtype=s3mem".to_owned()),
         MountOption::RO,
         MountOption::NoSuid,
         MountOption::NoDev,

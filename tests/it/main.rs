@@ -7,4 +7,5 @@
 mod support;
 
 mod memory_store;
+mod programs;
 mod server;
