@@ -7,12 +7,23 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
 
+use s3mem::fs::{FileSystem, FsConfig};
+use s3mem::fuse::{MountConfig, Mounted, mount};
+use s3mem::key::Prefix;
+use s3mem::stats::Stats;
+use s3mem::store::{Limit, Meter, Retry, RetryConfig, S3, S3Config};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::support::server::{ACCESS_KEY, REGION, SECRET_KEY, TestServer};
+use crate::tree::BUCKET;
+
+/// How often to look whether anything has changed.
+const GLANCE: Duration = Duration::from_millis(300);
 
 /// Puts the server's credentials where programs that speak to S3 find them: in
 /// the environment. That can only be done safely before a program has started,
@@ -112,7 +123,7 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Takes the signals over; one that comes early is kept for [`wait`](Self::wait).
+    /// Takes the signals over; one that comes early is kept for later.
     pub(crate) fn take_over() -> Result<Self, String> {
         let take = || -> std::io::Result<Self> {
             let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -125,13 +136,118 @@ impl Signals {
         take().map_err(|error| format!("can't listen for Ctrl-C: {error}"))
     }
 
-    /// Waits for one of them.
-    pub(crate) fn wait(mut self) {
+    /// Waits for one of them so long at most; says whether one came.
+    fn wait_for(&mut self, limit: Duration) -> bool {
         self.runtime.block_on(async {
             tokio::select! {
-                _ = self.interrupt.recv() => {}
-                _ = self.terminate.recv() => {}
+                _ = self.interrupt.recv() => true,
+                _ = self.terminate.recv() => true,
+                () = tokio::time::sleep(limit) => false,
             }
-        });
+        })
     }
+}
+
+/// The mounted bucket.
+pub(crate) struct DemoMount {
+    mounted: Mounted,
+    runtime: Runtime,
+}
+
+/// Mounts the bucket as `s3mem mount` does.
+pub(crate) fn mount_it(server: &TestServer, mount_point: &Path) -> Result<DemoMount, String> {
+    let system = |error| format!("the system does not give what s3mem needs: {error}");
+    let runtime = Builder::new_multi_thread().enable_all().build().map_err(system)?;
+    let refused = |error: &dyn std::fmt::Display| format!("the bucket can't be read: {error}");
+    let fs = runtime.block_on(async {
+        let config = S3Config {
+            bucket: BUCKET.parse().map_err(|error| refused(&error))?,
+            endpoint_url: Some(server.endpoint()),
+            path_style: true,
+            region: Some(REGION.to_owned()),
+            profile: None,
+            no_sign_request: false,
+            requester_pays: false,
+            expected_bucket_owner: None,
+        };
+        let s3 = S3::connect(config).await.map_err(|error| refused(&error))?;
+        let stats = Stats::new();
+        let metered = Arc::new(Meter::new(Arc::new(s3), stats.clone()));
+        let limited = Arc::new(Limit::new(metered));
+        let retry = RetryConfig::within(Duration::from_secs(60));
+        let store = Arc::new(Retry::new(limited, retry, stats));
+        FileSystem::open(store, file_system()?).await.map_err(|error| refused(&error))
+    })?;
+    let config =
+        MountConfig { source: format!("s3://{BUCKET}"), allow_other: false, allow_exec: false };
+    let mounted = mount(fs, mount_point, &config).map_err(|error| {
+        format!(
+            "{} can't be mounted on: {error}. In a container, start it with --device /dev/fuse \
+             --cap-add SYS_ADMIN",
+            mount_point.display()
+        )
+    })?;
+    Ok(DemoMount { mounted, runtime })
+}
+
+/// The program's own defaults, but for the memory: any machine has this much.
+fn file_system() -> Result<FsConfig, String> {
+    let me = fs::metadata("/proc/self").map_err(|error| format!("/proc/self: {error}"))?;
+    Ok(FsConfig {
+        prefix: Prefix::root(),
+        metadata_ttl: Duration::from_secs(60),
+        uid: me.uid(),
+        gid: me.gid(),
+        file_mode: 0o444,
+        dir_mode: 0o555,
+        memory_bytes: 512 << 20,
+    })
+}
+
+impl DemoMount {
+    /// Waits for a signal, or until somebody else has unmounted.
+    pub(crate) fn stay(&self, signals: &mut Signals) {
+        while !self.mounted.is_over() && !signals.wait_for(GLANCE) {}
+    }
+
+    /// Unmounts, once no program is in the mount any more or at the next signal.
+    pub(crate) fn unmount(self, mount_point: &Path, signals: &mut Signals) -> Result<(), String> {
+        let mut told = false;
+        while !self.mounted.is_over() && !take_away(mount_point, false) {
+            if !told {
+                println!("A program is still in the mount; waiting for it, until Ctrl-C.");
+                told = true;
+            }
+            if signals.wait_for(GLANCE) {
+                return if take_away(mount_point, true) { Ok(()) } else { Err(stuck(mount_point)) };
+            }
+        }
+        let ended = self.mounted.wait();
+        self.runtime.shutdown_background();
+        ended.map_err(|error| format!("the mount broke: {error}"))
+    }
+}
+
+/// Takes the mount out of the tree, if nothing uses it or if `lazily`; says
+/// whether that worked.
+fn take_away(mount_point: &Path, lazily: bool) -> bool {
+    let (program, option) = unmounter(lazily);
+    let mut command = Command::new(program);
+    command.arg(option).arg(mount_point).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// The program that may unmount, and the option with which it does.
+fn unmounter(lazily: bool) -> (&'static str, &'static str) {
+    match (is_root(), lazily) {
+        (true, false) => ("umount", "-n"),
+        (true, true) => ("umount", "-l"),
+        (false, false) => ("fusermount3", "-u"),
+        (false, true) => ("fusermount3", "-uz"),
+    }
+}
+
+fn stuck(mount_point: &Path) -> String {
+    let (path, (program, option)) = (mount_point.display(), unmounter(true));
+    format!("{path} stays mounted. Close what uses it, then: {program} {option} {path}")
 }
