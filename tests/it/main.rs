@@ -8,4 +8,5 @@ mod support;
 
 mod cli;
 mod memory_store;
+mod programs;
 mod server;

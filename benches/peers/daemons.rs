@@ -1,0 +1,228 @@
+//! The daemons: how each is started in the foreground, watched and ended.
+//!
+//! Each peer has its own defaults, and the flags by which its manual says that
+//! it does without one request for each file.
+
+use std::env;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::Result;
+use crate::support::server::{ACCESS_KEY, REGION, SECRET_KEY};
+use crate::works::BUCKET;
+
+const START_LIMIT: Duration = Duration::from_secs(20);
+const END_LIMIT: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Daemon {
+    S3mem,
+    Rclone,
+    S3fs,
+    Mountpoint,
+}
+
+impl Daemon {
+    pub(crate) const ALL: [Daemon; 4] =
+        [Daemon::S3mem, Daemon::Rclone, Daemon::S3fs, Daemon::Mountpoint];
+
+    /// The name of the program, too.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Daemon::S3mem => "s3mem",
+            Daemon::Rclone => "rclone",
+            Daemon::S3fs => "s3fs",
+            Daemon::Mountpoint => "mount-s3",
+        }
+    }
+
+    pub(crate) fn from_name(name: &str) -> Result<Self> {
+        Daemon::ALL.into_iter().find(|daemon| daemon.name() == name).ok_or_else(|| {
+            let names = Daemon::ALL.map(Daemon::name).join(", ");
+            format!("no daemon is called {name}: {names}").into()
+        })
+    }
+
+    pub(crate) fn is_installed(self) -> bool {
+        self == Daemon::S3mem
+            || env::var_os("PATH").is_some_and(|path| {
+                env::split_paths(&path).any(|folder| folder.join(self.name()).is_file())
+            })
+    }
+
+    pub(crate) fn how_to_install(self) -> &'static str {
+        match self {
+            Daemon::S3mem => "it is built with this bench",
+            Daemon::Rclone => "apt-get install rclone",
+            Daemon::S3fs => "apt-get install s3fs",
+            Daemon::Mountpoint => "it is compared only where mount-s3 is on the PATH",
+        }
+    }
+
+    fn command(self, endpoint: &str, point: &Path, scratch: &Path) -> Result<Command> {
+        let mut command = Command::new(self.name());
+        match self {
+            Daemon::S3mem => {
+                command = Command::new(env!("CARGO_BIN_EXE_s3mem"));
+                command.arg("mount").arg(BUCKET).arg(point).args([
+                    "--endpoint-url",
+                    endpoint,
+                    "--path-style",
+                    "--region",
+                    REGION,
+                    "--foreground",
+                ]);
+            }
+            Daemon::Rclone => {
+                // Times from the listing instead of one HEAD for each file.
+                command.args(["mount", "--read-only", "--use-server-modtime", "--config", ""]);
+                command.args(["--s3-provider", "Other", "--s3-env-auth", "--s3-endpoint"]);
+                command.args([endpoint, "--s3-region", REGION, "--s3-force-path-style"]);
+                command.arg(format!(":s3:{BUCKET}")).arg(point);
+            }
+            Daemon::S3fs => {
+                let secrets = scratch.join("passwd-s3fs");
+                fs::write(&secrets, format!("{ACCESS_KEY}:{SECRET_KEY}"))?;
+                owner_only(&secrets)?;
+                let options = format!(
+                    "ro,use_path_request_style,url={endpoint},endpoint={REGION},passwd_file={},tmpdir={}",
+                    secrets.display(),
+                    scratch.display(),
+                );
+                command.arg(BUCKET).arg(point).args(["-f", "-o", &options]);
+            }
+            Daemon::Mountpoint => {
+                command.arg(BUCKET).arg(point).args(["--read-only", "--foreground"]);
+                command.args(["--force-path-style", "--region", REGION]);
+                command.args(["--endpoint-url", endpoint]);
+            }
+        }
+        for (name, _) in env::vars_os() {
+            if name.as_encoded_bytes().starts_with(b"AWS_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+            .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+            .env("AWS_CONFIG_FILE", "/dev/null")
+            .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        Ok(command)
+    }
+}
+
+fn owner_only(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+}
+
+/// A mount and the daemon behind it. Dropping it ends both.
+pub(crate) struct Mounted {
+    child: Child,
+    point: PathBuf,
+    log: PathBuf,
+    /// Removed last, when nothing is mounted in it any more.
+    _folder: TempDir,
+}
+
+impl Mounted {
+    /// Mounts, and returns when the bucket is there.
+    pub(crate) fn start(daemon: Daemon, endpoint: &str) -> Result<Self> {
+        let folder = TempDir::new()?;
+        let (point, log) = (folder.path().join("mount"), folder.path().join("log"));
+        fs::create_dir(&point)?;
+        let child = daemon
+            .command(endpoint, &point, folder.path())?
+            .stderr(fs::File::create(&log)?)
+            .spawn()?;
+        let mut mounted = Mounted { child, point, log, _folder: folder };
+        let start = Instant::now();
+        while !mounted.is_mounted()? {
+            if let Some(status) = mounted.child.try_wait()? {
+                return Err(format!("{status}: {}", mounted.last_words()).into());
+            }
+            if start.elapsed() > START_LIMIT {
+                return Err(format!("no mount: {}", mounted.last_words()).into());
+            }
+            thread::sleep(LOOK_AGAIN);
+        }
+        // Some say that they are mounted before they answer.
+        fs::metadata(&mounted.point)?;
+        Ok(mounted)
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.point
+    }
+
+    /// The most memory that the daemon has had resident.
+    pub(crate) fn peak_bytes(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let kib = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"))
+            .ok_or("the kernel tells no VmHWM")?;
+        Ok(kib.trim().parse::<u64>()? * 1024)
+    }
+
+    pub(crate) fn kill(&mut self) {
+        // Ended already is as good.
+        let _ = self.child.kill();
+    }
+
+    /// Unmounts and waits for the daemon's end.
+    pub(crate) fn end(mut self) -> Result<()> {
+        self.unmount(&[])?;
+        let start = Instant::now();
+        while self.child.try_wait()?.is_none() {
+            if start.elapsed() > END_LIMIT {
+                return Err("the daemon did not end after the unmount".into());
+            }
+            thread::sleep(LOOK_AGAIN);
+        }
+        Ok(())
+    }
+
+    fn unmount(&self, how: &[&str]) -> Result<()> {
+        let mut command = Command::new("fusermount3");
+        let done = command.arg("-u").args(how).arg(&self.point).output()?;
+        if done.status.success() {
+            Ok(())
+        } else {
+            Err(String::from_utf8_lossy(&done.stderr).into_owned().into())
+        }
+    }
+
+    fn is_mounted(&self) -> Result<bool> {
+        let point = self.point.to_string_lossy();
+        let table = fs::read_to_string("/proc/self/mountinfo")?;
+        Ok(table.lines().any(|line| line.split(' ').nth(4) == Some(&*point)))
+    }
+
+    fn last_words(&self) -> String {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        log.lines().last().unwrap_or("it said nothing").to_owned()
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(Some(_))) && !self.is_mounted().unwrap_or(false) {
+            return;
+        }
+        // Nobody waits for what it would have said.
+        let _ = self.unmount(&["-z"]);
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,111 @@
+//! Try s3mem without an account, a network or a bucket:
+//!
+//! ```text
+//! cargo run --release --example demo
+//! ```
+//!
+//! Starts an S3 server inside the process, mounts a bucket of it that looks
+//! like Sentinel-2's on AWS, shows what it can do and what each thing costs,
+//! and leaves it mounted until Ctrl-C.
+
+#[expect(dead_code, unused_imports, reason = "the tests use more of it")]
+#[path = "../../tests/support/mod.rs"]
+mod support;
+
+mod mount;
+mod tour;
+mod tree;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::mount::{MountPoint, Signals};
+use crate::support::server::TestServer;
+use crate::tour::World;
+use crate::tree::{BUCKET, TILE};
+
+/// Mounts a bucket of an S3 server inside this process, shows what that can do,
+/// and leaves it mounted until Ctrl-C.
+#[derive(Debug, Parser)]
+#[command(name = "demo")]
+struct Arguments {
+    /// End after the tour; the exit code is 0 only if everything was right.
+    #[arg(long)]
+    once: bool,
+    /// Mount here, an empty directory, instead of a fresh one.
+    #[arg(long, value_name = "DIR")]
+    mount_point: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if let Err(problem) = mount::adopt_credentials() {
+        eprintln!("demo: {problem}");
+        return ExitCode::FAILURE;
+    }
+    match run(&arguments) {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(1) => {
+            eprintln!("demo: one step went wrong; look for WRONG above");
+            ExitCode::FAILURE
+        }
+        Ok(wrong) => {
+            eprintln!("demo: {wrong} steps went wrong; look for WRONG above");
+            ExitCode::FAILURE
+        }
+        Err(problem) => {
+            eprintln!("demo: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Does it all; says how many steps of the tour went wrong.
+fn run(arguments: &Arguments) -> Result<usize, String> {
+    mount::check_machine()?;
+    let signals = Signals::take_over()?;
+    let server = TestServer::start();
+    tree::fill(&server);
+    let objects = server.keys(BUCKET).len();
+    println!("An S3 server runs in this process, at {}.", server.endpoint());
+    println!("Its bucket {BUCKET} holds {objects} objects. s3mem mounts it:\n");
+
+    let point = MountPoint::choose(arguments.mount_point.as_deref())?;
+    println!(
+        "$ s3mem mount {BUCKET} {} --endpoint-url {}",
+        point.path().display(),
+        server.endpoint()
+    );
+    let mounted = mount::mount_it(&server, point.path())?;
+    let wrong = tour::tour(&World { server: &server, root: point.path() });
+
+    if !arguments.once {
+        server.reset_counts();
+        suggest(point.path());
+        signals.wait();
+        println!("\nYou have cost {}.", tour::cost(&server.counts()));
+    }
+    mounted.unmount()?;
+    println!("\nUnmounted; nothing was written to disk.");
+    Ok(wrong)
+}
+
+fn suggest(root: &Path) {
+    let (root, tile) = (root.display(), root.join(TILE));
+    let tile = tile.display();
+    println!(
+        "
+The bucket stays mounted until you press Ctrl-C. Until then, from another terminal:
+
+  ls -lR {root}/tiles
+  md5sum {tile}/*.jp2
+  grep -r cloudyPixelPercentage {root}/tiles
+  python3 -c 'import matplotlib.image as m; print(m.imread(\"{tile}/B01.jp2\").shape)'
+  gdalinfo {tile}/B01.jp2                 (gdal-bin)
+  opj_decompress -i {tile}/B01.jp2 -o /tmp/B01.png    (libopenjp2-tools)
+  getfattr -d {tile}/B01.jp2              (attr)
+"
+    );
+}

@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# Installs what the tests need, starts MinIO, runs every test, stops MinIO.
+# Arguments are passed on to `cargo test`: scripts/test.sh --test it programs
+#
+# What cannot be had is said on a line that starts with NOT TESTED. With
+# S3MEM_REQUIRE_MINIO=1, S3MEM_REQUIRE_FUSE=1 or S3MEM_REQUIRE_PROGRAMS=1 it is
+# a failure instead.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root"
+# shellcheck source=scripts/lib/common.sh
+source scripts/lib/common.sh
+# shellcheck source=scripts/lib/minio.sh
+source scripts/lib/minio.sh
+# shellcheck source=scripts/lib/python.sh
+source scripts/lib/python.sh
+
+trap minio_stop EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# The Debian package of each program that the tests run.
+declare -A package_of=(
+    [ffprobe]=ffmpeg
+    [fusermount3]=fuse3
+    [gdalinfo]=gdal-bin
+    [getfattr]=attr
+    [identify]=imagemagick
+    [opj_decompress]=libopenjp2-tools
+    [rsync]=rsync
+    [sqlite3]=sqlite3
+)
+
+missing_programs() {
+    local program
+    for program in "${!package_of[@]}"; do
+        command -v "$program" >/dev/null || printf '%s\n' "$program"
+    done | sort
+}
+
+section "Programs"
+mapfile -t missing < <(missing_programs)
+if ((${#missing[@]} > 0)); then
+    packages=()
+    for program in "${missing[@]}"; do
+        packages+=("${package_of[$program]}")
+    done
+    debian_packages "${packages[@]}" || true
+    mapfile -t missing < <(missing_programs)
+fi
+wanted=()
+for program in "${missing[@]}"; do
+    # Without this one nothing can be mounted: it is reported below.
+    [[ $program == fusermount3 ]] || wanted+=("$program")
+done
+if ((${#wanted[@]} > 0)); then
+    missing_or_fail S3MEM_REQUIRE_PROGRAMS "these programs are not installed: ${wanted[*]}"
+else
+    note "every program is installed"
+fi
+
+section "FUSE"
+if [[ ! -e /dev/fuse ]]; then
+    missing_or_fail S3MEM_REQUIRE_FUSE "mounts, because /dev/fuse does not exist: run 'modprobe fuse', or start the container with '--device /dev/fuse --cap-add SYS_ADMIN'"
+elif ! command -v fusermount3 >/dev/null; then
+    missing_or_fail S3MEM_REQUIRE_FUSE "mounts, because fusermount3 is not installed: install fuse3"
+elif ((EUID == 0)) && ! (: <>/dev/fuse) 2>/dev/null; then
+    # For an ordinary user fusermount3 opens it.
+    missing_or_fail S3MEM_REQUIRE_FUSE "mounts, because not even root may open /dev/fuse: start the container with '--device /dev/fuse --cap-add SYS_ADMIN'"
+else
+    note "/dev/fuse is there"
+fi
+
+section "Python packages"
+if python_environment; then
+    note "$S3MEM_TEST_PYTHON"
+else
+    missing_or_fail S3MEM_REQUIRE_PROGRAMS "programs on a mount, because $PYTHON_MISSING"
+fi
+
+section "MinIO"
+unset S3MEM_TEST_MINIO_URL S3MEM_TEST_MINIO_ACCESS_KEY S3MEM_TEST_MINIO_SECRET_KEY
+if minio_find && minio_start; then
+    note "MinIO answers at $S3MEM_TEST_MINIO_URL"
+else
+    missing_or_fail S3MEM_REQUIRE_MINIO "MinIO cannot be had ($MINIO_MISSING): the integration tests run on the in-process server only"
+fi
+
+section "cargo test"
+cargo test --release --locked "$@"

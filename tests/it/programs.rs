@@ -1,0 +1,332 @@
+//! Programs that nobody here wrote, on a real mount: each opens a path and must
+//! give the same result as on a local copy.
+//!
+//! Which files and what is compared is in `tests/programs/` (Python). Here they
+//! are uploaded to the server in the process, and each program is given a mount
+//! of its own, so that nothing is in memory before it asks. `scripts/test.sh`
+//! sets `S3MEM_TEST_PYTHON`; without it these tests say that they are skipped.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+
+use tempfile::TempDir;
+
+use crate::support::server::{ACCESS_KEY, REGION, SECRET_KEY, TestServer};
+
+const BUCKET: &str = "programs";
+
+/// How check.py says that the program is not on this machine.
+const NOT_INSTALLED: i32 = 77;
+
+#[test]
+fn pillow_decodes_the_same_pixels() {
+    gives_the_same_result("pillow");
+}
+
+#[test]
+fn matplotlib_imread_opens_a_band_by_its_path() {
+    gives_the_same_result("matplotlib");
+}
+
+#[test]
+fn opencv_decodes_the_same_pixels_and_frames() {
+    gives_the_same_result("opencv");
+}
+
+#[test]
+fn rasterio_reads_the_same_windows_and_overviews() {
+    gives_the_same_result("rasterio");
+}
+
+#[test]
+fn numpy_maps_the_same_arrays() {
+    gives_the_same_result("numpy");
+}
+
+#[test]
+fn h5py_reads_the_same_datasets() {
+    gives_the_same_result("h5py");
+}
+
+#[test]
+fn python_sqlite3_reads_the_same_rows() {
+    gives_the_same_result("sqlite");
+}
+
+#[test]
+fn the_sqlite3_shell_reads_the_same_rows() {
+    gives_the_same_result("sqlite3");
+}
+
+#[test]
+fn zipfile_reads_the_same_members_backwards() {
+    gives_the_same_result("zipfile");
+}
+
+#[test]
+fn the_python_library_copies_maps_and_globs_the_same_files() {
+    gives_the_same_result("python");
+}
+
+#[test]
+fn tar_packs_the_same_archive_and_unpacks_one_that_is_mounted() {
+    gives_the_same_result("tar");
+}
+
+#[test]
+fn rsync_copies_the_same_files_and_then_sees_no_change() {
+    gives_the_same_result("rsync");
+}
+
+#[test]
+fn cp_copies_the_same_tree() {
+    gives_the_same_result("cp");
+}
+
+#[test]
+fn dd_reads_the_same_parts() {
+    gives_the_same_result("dd");
+}
+
+#[test]
+fn md5sum_gives_the_same_sums() {
+    gives_the_same_result("md5sum");
+}
+
+#[test]
+fn grep_finds_the_same_lines() {
+    gives_the_same_result("grep");
+}
+
+#[test]
+fn find_and_ls_list_the_same_tree() {
+    gives_the_same_result("find");
+}
+
+#[test]
+fn head_tail_cat_and_wc_read_the_same_bytes() {
+    gives_the_same_result("coreutils");
+}
+
+#[test]
+fn opj_decompress_decodes_the_same_pixels() {
+    gives_the_same_result("opj_decompress");
+}
+
+#[test]
+fn ffprobe_sees_the_same_streams() {
+    gives_the_same_result("ffprobe");
+}
+
+#[test]
+fn imagemagick_identifies_the_same_pixels() {
+    gives_the_same_result("imagemagick");
+}
+
+#[test]
+fn gdalinfo_reports_the_same_checksums() {
+    gives_the_same_result("gdalinfo");
+}
+
+#[test]
+fn every_program_of_check_py_has_its_test() {
+    let Some(python) = python() else { return };
+    let listed = succeeds(script(&python, "check.py").arg("--list"));
+    let known: BTreeSet<&str> = listed.lines().collect();
+    let tested: BTreeSet<&str> = include_str!("programs.rs")
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("gives_the_same_result(\""))
+        .filter_map(|rest| rest.strip_suffix("\");"))
+        .collect();
+    assert_eq!(tested, known);
+}
+
+#[test]
+fn a_byte_that_differs_is_noticed() {
+    let Some(python) = python() else { return };
+    let local = &world(&python).local;
+    let altered = TempDir::new().unwrap();
+    let copied = Command::new("cp").arg("-r").arg(local.join(".")).arg(altered.path()).status();
+    assert!(copied.unwrap().success());
+    let path = altered.path().join("tree/1/three megabytes.bin");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[2_000_000] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let told = script(&python, "check.py").arg("md5sum").arg(altered.path()).arg(local).output();
+    let told = told.unwrap();
+    assert_eq!(told.status.code(), Some(1), "{}", both(&told));
+    assert!(both(&told).contains("three megabytes.bin"), "{}", both(&told));
+}
+
+/// Runs one program on a fresh mount and on the local copy.
+fn gives_the_same_result(program: &str) {
+    let Some(python) = python() else { return };
+    if !fuse_can_be_opened() {
+        return;
+    }
+    let world = world(&python);
+    let mount = Mount::new(&world.server);
+    let told = script(&python, "check.py")
+        .arg(program)
+        .arg(mount.point.path())
+        .arg(&world.local)
+        .output()
+        .unwrap();
+    let missing = told.status.code() == Some(NOT_INSTALLED);
+    if missing && !required("S3MEM_REQUIRE_PROGRAMS") {
+        say(both(&told).trim());
+        return;
+    }
+    assert!(told.status.success(), "{}", both(&told));
+    mount.end();
+}
+
+/// The server with every fixture in its bucket, and the folder with the copies.
+struct World {
+    server: TestServer,
+    local: PathBuf,
+    /// Another run of the tests would write the same folder.
+    _lock: File,
+}
+
+fn world(python: &Path) -> &'static World {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    WORLD.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let lock = File::create(folder.join("programs.lock")).unwrap();
+        lock.lock().unwrap();
+        let local = folder.join("programs");
+        if local.exists() {
+            fs::remove_dir_all(&local).unwrap();
+        }
+        succeeds(script(python, "make_fixtures.py").arg(&local));
+        let server = TestServer::start();
+        let mut objects = Vec::new();
+        collect(&local, &local, &mut objects);
+        server.put_many(BUCKET, objects);
+        World { server, local, _lock: lock }
+    })
+}
+
+fn collect(root: &Path, folder: &Path, objects: &mut Vec<(String, Vec<u8>)>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(root, &path, objects);
+        } else {
+            let key = path.strip_prefix(root).unwrap().to_str().unwrap();
+            objects.push((key.to_owned(), fs::read(&path).unwrap()));
+        }
+    }
+}
+
+/// A mount by the real program; dropped without [`Mount::end`] it goes away too.
+struct Mount {
+    point: TempDir,
+    mounted: bool,
+}
+
+impl Mount {
+    fn new(server: &TestServer) -> Self {
+        let point = TempDir::new().unwrap();
+        succeeds(
+            s3mem("mount")
+                .arg(BUCKET)
+                .arg(point.path())
+                .args(["--endpoint-url", &server.endpoint(), "--path-style", "--region", REGION])
+                .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+                .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
+        );
+        Mount { point, mounted: true }
+    }
+
+    /// Unmounts; a program that still holds a file open would make it fail.
+    fn end(mut self) {
+        self.mounted = false;
+        succeeds(s3mem("umount").arg(self.point.path()));
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        if self.mounted {
+            let _ = s3mem("umount").arg(self.point.path()).output();
+        }
+    }
+}
+
+/// The program, without what the person who runs the tests has configured.
+fn s3mem(command: &str) -> Command {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_s3mem"));
+    for (name, _) in env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"AWS_") {
+            program.env_remove(name);
+        }
+    }
+    program
+        .arg(command)
+        .env("AWS_CONFIG_FILE", "/dev/null")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .stdin(Stdio::null());
+    program
+}
+
+fn script(python: &Path, name: &str) -> Command {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs").join(name);
+    let mut command = Command::new(python);
+    command.arg(path).env("PYTHONDONTWRITEBYTECODE", "1").stdin(Stdio::null());
+    command
+}
+
+fn succeeds(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}\n{}", output.status, both(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn both(output: &Output) -> String {
+    let text = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// The Python with the packages, or nothing, which is said once.
+fn python() -> Option<PathBuf> {
+    static SAID: OnceLock<()> = OnceLock::new();
+    if let Some(path) = env::var_os("S3MEM_TEST_PYTHON") {
+        return Some(path.into());
+    }
+    assert!(!required("S3MEM_REQUIRE_PROGRAMS"), "S3MEM_TEST_PYTHON is not set");
+    SAID.get_or_init(|| {
+        say("NOT TESTED: programs on a mount, because S3MEM_TEST_PYTHON is not set");
+    });
+    None
+}
+
+fn fuse_can_be_opened() -> bool {
+    static CAN: OnceLock<bool> = OnceLock::new();
+    *CAN.get_or_init(|| match File::options().read(true).write(true).open("/dev/fuse") {
+        Ok(_) => true,
+        // Closed to us by its mode, but fusermount3 opens it as root.
+        Err(error) if error.raw_os_error() == Some(libc::EACCES) => true,
+        Err(error) => {
+            assert!(!required("S3MEM_REQUIRE_FUSE"), "/dev/fuse: {error}");
+            say(&format!("NOT TESTED: programs on a mount, because of /dev/fuse: {error}"));
+            false
+        }
+    })
+}
+
+fn required(variable: &str) -> bool {
+    env::var_os(variable).is_some_and(|value| value == "1")
+}
+
+/// To the terminal, past the capture of the test harness.
+fn say(sentence: &str) {
+    let _ = writeln!(io::stderr(), "{sentence}");
+}

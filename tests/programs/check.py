@@ -1,0 +1,65 @@
+"""Runs one program on a mount and on a local copy: check.py PROGRAM MOUNT LOCAL
+
+Exits with 0 where both gave the same result, 1 where they did not, and 77 where
+the program is not installed. `check.py --list` prints the names of all.
+"""
+
+import difflib
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import command_line
+import libraries
+from result import NotInstalled
+
+PROGRAMS = {**libraries.PROGRAMS, **command_line.PROGRAMS}
+
+SKIPPED = 77
+
+
+def main() -> None:
+    if sys.argv[1:] == ["--list"]:
+        print("\n".join(PROGRAMS))
+        return
+    if len(sys.argv) != 4 or sys.argv[1] not in PROGRAMS:
+        sys.exit(f"usage: check.py PROGRAM MOUNT LOCAL, PROGRAM one of: {' '.join(PROGRAMS)}")
+    name, mount, local = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    if mount.resolve() == local.resolve():
+        sys.exit("MOUNT and LOCAL are the same folder")
+    try:
+        expected = run(name, local)
+        actual = run(name, mount)
+    except NotInstalled as program:
+        print(f"NOT TESTED: {name}: {program} is not installed")
+        sys.exit(SKIPPED)
+    if not expected:
+        sys.exit(f"{name}: nothing was compared")
+    if actual != expected:
+        report(name, expected, actual)
+        sys.exit(1)
+    print(f"{name}: {len(expected)} results are the same")
+
+
+def run(name: str, root: Path) -> dict:
+    # What a program writes goes here, never into the mount.
+    with tempfile.TemporaryDirectory(prefix="s3mem-programs-") as scratch:
+        return PROGRAMS[name](root, Path(scratch))
+
+
+def report(name: str, expected: dict, actual: dict) -> None:
+    lines = difflib.unified_diff(
+        json.dumps(expected, indent=1, sort_keys=True, default=str).splitlines(),
+        json.dumps(actual, indent=1, sort_keys=True, default=str).splitlines(),
+        "local copy",
+        "mount",
+        lineterm="",
+    )
+    print(f"{name}: the mount gives another result than the local copy")
+    for line in list(lines)[:60]:
+        print(line[:300])
+
+
+if __name__ == "__main__":
+    main()
