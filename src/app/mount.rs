@@ -1,6 +1,7 @@
 //! `s3mem mount`: from arguments to a mount that is served until it ends.
 
 use std::io;
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -112,13 +113,13 @@ fn serve_mounted(
     let mounted =
         fuse::mount(fs, path, &settings.mount).map_err(|error| mount_error(path, &error))?;
     let device = device_on(path);
-    let _presence = device.as_deref().and_then(|device| {
-        Presence::announce(device)
-            .inspect_err(|error| {
-                tracing::debug!("'s3mem umount' can't wait for this process: {error}")
-            })
-            .ok()
-    });
+    match device.as_deref().map(Presence::announce) {
+        // Kept until the kernel closes it with everything else: then memory is free,
+        // too, and whoever waits can start anew.
+        Some(Ok(presence)) => mem::forget(presence),
+        Some(Err(error)) => tracing::debug!("'s3mem umount' can't wait for this process: {error}"),
+        None => {}
+    }
     let (tell_end, mut end) = oneshot::channel();
     // The session blocks a thread of its own: the runtime's threads serve requests.
     thread::Builder::new().name("session".into()).spawn(move || {

@@ -28,7 +28,7 @@ fn without_flags_the_defaults_hold() {
     assert_eq!(settings.request_timeout, Duration::from_secs(30));
     assert_eq!((settings.fs.file_mode, settings.fs.dir_mode), (0o644, 0o755));
     assert_eq!(settings.fs.uid, sys::effective_uid());
-    assert!(settings.mount.allow_exec);
+    assert!(settings.mount.allow_exec && !settings.mount.allow_other);
     assert_eq!(settings.mount.source, "s3://tiles/10");
     assert_eq!(settings.log_target, LogTarget::System);
     assert!(settings.notes.is_empty());

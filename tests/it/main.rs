@@ -6,10 +6,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+<<<<<<< HEAD
 mod catalog;
 mod conformance;
 mod kernelless;
 mod layering;
+=======
+mod cli;
+>>>>>>> h2
 mod memory_store;
 mod model;
 mod programs;
