@@ -41,10 +41,6 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Err(problem) = mount::adopt_credentials() {
-        eprintln!("demo: {problem}");
-        return ExitCode::FAILURE;
-    }
     match run(&arguments) {
         Ok(0) => ExitCode::SUCCESS,
         Ok(1) => {

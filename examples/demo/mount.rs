@@ -2,20 +2,17 @@
 //!
 //! Contract: everything that goes wrong here is a sentence that says what to do.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 
 use s3mem::fs::{FileSystem, FsConfig};
 use s3mem::fuse::{MountConfig, Mounted, mount};
 use s3mem::key::Prefix;
 use s3mem::stats::Stats;
-use s3mem::store::{Limit, Meter, Retry, RetryConfig, S3, S3Config};
+use s3mem::store::{Credentials, RetryConfig, S3, S3Config, production_stack};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -24,33 +21,6 @@ use crate::tree::BUCKET;
 
 /// How often to look whether anything has changed.
 const GLANCE: Duration = Duration::from_millis(300);
-
-/// Puts the server's credentials where programs that speak to S3 find them: in
-/// the environment. That can only be done safely before a program has started,
-/// so it starts over; the process stays the same.
-pub(crate) fn adopt_credentials() -> Result<(), String> {
-    if std::env::var_os("AWS_SECRET_ACCESS_KEY").as_deref() == Some(OsStr::new(SECRET_KEY)) {
-        return Ok(());
-    }
-    let program = std::env::current_exe().map_err(|e| format!("can't find myself: {e}"))?;
-    let mut command = Command::new(program);
-    // Nothing of the user's own AWS set-up may lead away from the demo's server.
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("AWS_") {
-            command.env_remove(name);
-        }
-    }
-    let error = command
-        .args(std::env::args_os().skip(1))
-        .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
-        .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
-        .env("AWS_REGION", REGION)
-        .env("AWS_CONFIG_FILE", "/dev/null")
-        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
-        .env("AWS_EC2_METADATA_DISABLED", "true")
-        .exec();
-    Err(format!("can't start over with the demo's credentials: {error}"))
-}
 
 /// Whether this machine can mount at all.
 pub(crate) fn check_machine() -> Result<(), String> {
@@ -169,13 +139,14 @@ pub(crate) fn mount_it(server: &TestServer, mount_point: &Path) -> Result<DemoMo
             no_sign_request: false,
             requester_pays: false,
             expected_bucket_owner: None,
+            credentials: Some(Credentials {
+                access_key_id: ACCESS_KEY.to_owned(),
+                secret_access_key: SECRET_KEY.to_owned(),
+            }),
         };
         let s3 = S3::connect(config).await.map_err(|error| refused(&error))?;
-        let stats = Stats::new();
-        let metered = Arc::new(Meter::new(Arc::new(s3), stats.clone()));
-        let limited = Arc::new(Limit::new(metered));
         let retry = RetryConfig::within(Duration::from_secs(60));
-        let store = Arc::new(Retry::new(limited, retry, stats));
+        let store = production_stack(s3, retry, Stats::new());
         FileSystem::open(store, file_system()?).await.map_err(|error| refused(&error))
     })?;
     let config =

@@ -23,7 +23,7 @@ use crate::config::{self, Environment, MountSettings};
 use crate::fs::FileSystem;
 use crate::fuse;
 use crate::stats::Stats;
-use crate::store::{Limit, Meter, ObjectStore, Retry, S3, StoreError};
+use crate::store::{S3, StoreError, production_stack};
 
 /// After a signal, programs that still read from the mount get so long.
 const GRACE: Duration = Duration::from_secs(5);
@@ -82,11 +82,8 @@ fn serve(settings: &MountSettings, environment: &Environment) -> Result<(), AppE
 /// Connects to the bucket and lists its root, which proves that it can be read.
 async fn open(settings: &MountSettings) -> Result<Arc<FileSystem>, Arc<StoreError>> {
     let opening = async {
-        let stats = Stats::new();
-        let s3: Arc<dyn ObjectStore> = Arc::new(S3::connect(settings.s3.clone()).await?);
-        let metered = Arc::new(Meter::new(s3, stats.clone()));
-        let limited = Arc::new(Limit::new(metered));
-        let store = Arc::new(Retry::new(limited, settings.retry.clone(), stats));
+        let s3 = S3::connect(settings.s3.clone()).await?;
+        let store = production_stack(s3, settings.retry.clone(), Stats::new());
         FileSystem::open(store, settings.fs.clone()).await
     };
     tokio::pin!(opening);

@@ -3,8 +3,8 @@
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
-use std::sync::mpsc::Receiver;
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 use std::thread::{self, JoinHandle};
 
 use fuser::{Config, INodeNo, MountOption, Notifier, Session, SessionACL};

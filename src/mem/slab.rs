@@ -185,7 +185,11 @@ unsafe impl Send for Slabs {}
 
 impl Default for Slabs {
     fn default() -> Self {
-        Slabs { all: Vec::new(), gone: Vec::new(), by_longest: std::array::from_fn(|_| BTreeSet::new()) }
+        Slabs {
+            all: Vec::new(),
+            gone: Vec::new(),
+            by_longest: std::array::from_fn(|_| BTreeSet::new()),
+        }
     }
 }
 

@@ -6,14 +6,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-<<<<<<< HEAD
 mod catalog;
+mod cli;
 mod conformance;
 mod kernelless;
 mod layering;
-=======
-mod cli;
->>>>>>> h2
 mod memory_store;
 mod model;
 mod programs;

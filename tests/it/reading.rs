@@ -119,7 +119,7 @@ async fn a_read_is_answered_before_its_get_is_complete() {
     let bytes = timeout(Duration::from_secs(10), answer).await.expect("waited for the rest");
     assert_eq!(pattern_mismatch(7, KERNEL as u64, &bytes.unwrap()), None);
     let last = tree.store.calls().pop().unwrap();
-    assert!(matches!(last, Call::Get { range, .. } if range.end - range.start > 300 << 10));
+    assert!(matches!(last, Call::Get(get) if get.range.end - get.range.start > 300 << 10));
     tree.store.release();
 }
 
