@@ -161,7 +161,7 @@ fn access_denied(error: &StoreError, asked: &Asked<'_>) -> String {
         sentence +=
             "; if you may see another part of the bucket only, mount BUCKET/PREFIX of that part";
     }
-    if !asked.requester_pays && !asked.anonymous && asked.endpoint_url.is_none() {
+    if !asked.requester_pays {
         sentence += ". If the bucket charges its readers, add --requester-pays";
     }
     if let Some(owner) = asked.expected_owner {
@@ -349,6 +349,13 @@ mod tests {
         explain(&StoreError::new(kind, "LIST ", detail), asked)
     }
 
+    fn unreachable(cause: io::Error) -> StoreError {
+        let kind = StoreErrorKind::Unreachable;
+        let mut error = StoreError::new(kind, "LIST ", "the server can't be reached");
+        error.source = Some(Box::new(cause));
+        error
+    }
+
     #[test]
     fn a_denial_names_the_permission_that_aws_names() {
         let detail = "AccessDenied: User: arn:aws:iam::1:user/me is not authorized to perform: \
@@ -386,27 +393,19 @@ mod tests {
     #[test]
     fn an_unreachable_server_is_named_with_the_systems_reason() {
         let asked = Asked { endpoint_url: Some("http://localhost:1"), ..asked() };
-        let error = StoreError {
-            source: Some(Box::new(io::Error::from_raw_os_error(libc::ECONNREFUSED))),
-            ..StoreError::new(StoreErrorKind::Unreachable, "LIST ", "the server can't be reached")
-        };
-        let text = explain(&error, &asked);
-        assert!(
-            text.contains("http://localhost:1") && text.contains("Connection refused"),
-            "{text}"
-        );
+        let cause = io::Error::from_raw_os_error(libc::ECONNREFUSED);
+        let text = explain(&unreachable(cause), &asked);
+        assert!(text.contains("http://localhost:1"), "{text}");
+        assert!(text.contains("Connection refused"), "{text}");
     }
 
     #[test]
     fn a_certificate_and_a_plain_server_are_told_apart() {
-        let failing = |cause: &str| StoreError {
-            source: Some(Box::new(io::Error::other(cause.to_owned()))),
-            ..StoreError::new(StoreErrorKind::Unreachable, "LIST ", "the server can't be reached")
-        };
-        let untrusted = explain(&failing("invalid peer certificate: UnknownIssuer"), &asked());
+        let told =
+            |cause: &str| explain(&unreachable(io::Error::other(cause.to_owned())), &asked());
+        let untrusted = told("invalid peer certificate: UnknownIssuer");
         assert!(untrusted.contains("is not trusted"), "{untrusted}");
-        let plain =
-            explain(&failing("received corrupt message of type InvalidContentType"), &asked());
+        let plain = told("received corrupt message of type InvalidContentType");
         assert!(plain.contains("http://"), "{plain}");
     }
 

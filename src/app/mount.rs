@@ -1,6 +1,7 @@
 //! `s3mem mount`: from arguments to a mount that is served until it ends.
 
 use std::io;
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -22,7 +23,7 @@ use crate::config::{self, Environment, MountSettings};
 use crate::fs::FileSystem;
 use crate::fuse;
 use crate::stats::Stats;
-use crate::store::{Limit, Meter, ObjectStore, Retry, S3, StoreError};
+use crate::store::{S3, StoreError, production_stack};
 
 /// After a signal, programs that still read from the mount get so long.
 const GRACE: Duration = Duration::from_secs(5);
@@ -81,11 +82,8 @@ fn serve(settings: &MountSettings, environment: &Environment) -> Result<(), AppE
 /// Connects to the bucket and lists its root, which proves that it can be read.
 async fn open(settings: &MountSettings) -> Result<Arc<FileSystem>, Arc<StoreError>> {
     let opening = async {
-        let stats = Stats::new();
-        let s3: Arc<dyn ObjectStore> = Arc::new(S3::connect(settings.s3.clone()).await?);
-        let metered = Arc::new(Meter::new(s3, stats.clone()));
-        let limited = Arc::new(Limit::new(metered));
-        let store = Arc::new(Retry::new(limited, settings.retry.clone(), stats));
+        let s3 = S3::connect(settings.s3.clone()).await?;
+        let store = production_stack(s3, settings.retry.clone(), Stats::new());
         FileSystem::open(store, settings.fs.clone()).await
     };
     tokio::pin!(opening);
@@ -112,13 +110,13 @@ fn serve_mounted(
     let mounted =
         fuse::mount(fs, path, &settings.mount).map_err(|error| mount_error(path, &error))?;
     let device = device_on(path);
-    let _presence = device.as_deref().and_then(|device| {
-        Presence::announce(device)
-            .inspect_err(|error| {
-                tracing::debug!("'s3mem umount' can't wait for this process: {error}")
-            })
-            .ok()
-    });
+    match device.as_deref().map(Presence::announce) {
+        // Kept until the kernel closes it with everything else: then memory is free,
+        // too, and whoever waits can start anew.
+        Some(Ok(presence)) => mem::forget(presence),
+        Some(Err(error)) => tracing::debug!("'s3mem umount' can't wait for this process: {error}"),
+        None => {}
+    }
     let (tell_end, mut end) = oneshot::channel();
     // The session blocks a thread of its own: the runtime's threads serve requests.
     thread::Builder::new().name("session".into()).spawn(move || {

@@ -46,8 +46,7 @@ fn rewrite_mount_helper(words: Vec<OsString>) -> Result<Vec<OsString>, String> {
             return Ok(vec!["s3mem".into(), word]);
         }
         // Letters may share one dash, and a value may stand right behind its letter.
-        let mut at = letters.char_indices();
-        while let Some((index, letter)) = at.next() {
+        for (index, letter) in letters.char_indices() {
             match letter {
                 's' => flags.push("--sloppy".into()),
                 'f' => flags.push("--fake".into()),

@@ -3,7 +3,7 @@
 //! Contract: syntax only. Every value arrives as the text that was typed, and
 //! [`crate::config`] judges it. Each flag is described once, here; the `-o` words
 //! of mount(8) and the calls of mount helpers are rewritten into these flags
-//! before they are read (see [`helper`] and [`options`]), so there is no second
+//! before they are read (see `helper.rs` and `options.rs`), so there is no second
 //! table of options to keep in step.
 
 mod helper;
@@ -52,27 +52,33 @@ struct Cli {
     command: Command,
 }
 
+const MOUNT_ABOUT: &str = "Mounts a bucket, or a folder of it, so that its objects can be opened by file name.\n\n\
+    The command returns when the mount is usable, with exit status 0, or it says what is wrong and \
+    returns 1. The daemon that serves the files goes on in the background until 's3mem umount', \
+    SIGTERM or SIGINT.\n\n\
+    Credentials, region and endpoint are found as the AWS tools find them: environment variables \
+    (AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL, ...), ~/.aws/config and \
+    ~/.aws/credentials, single sign-on, assumed roles, and the role of an EC2 instance or a container. \
+    The region of the bucket is found out where it is not given.";
+
+const UMOUNT_ABOUT: &str = "Unmounts what s3mem has mounted, and waits until its daemon has ended.\n\n\
+    A mount that is in use is left as it is, and the programs that use it are named: close them, or \
+    leave the folder ('cd'), and try again.";
+
 /// What s3mem is asked to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Mount a bucket, or a folder of it
+    #[command(long_about = MOUNT_ABOUT)]
     Mount(Box<MountArgs>),
     /// Unmount what s3mem has mounted
-    #[command(visible_alias = "unmount")]
+    #[command(visible_alias = "unmount", long_about = UMOUNT_ABOUT)]
     Umount(UmountArgs),
 }
 
 /// The arguments of `s3mem mount`, as typed.
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Mounts a bucket, or a folder of it, so that its objects can be opened by file name.\n\n\
-        The command returns when the mount is usable, with exit status 0, or it says what is wrong and \
-        returns 1. The daemon that serves the files goes on in the background until 's3mem umount', \
-        SIGTERM or SIGINT.\n\n\
-        Credentials, region and endpoint are found as the AWS tools find them: environment variables \
-        (AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL, ...), ~/.aws/config and \
-        ~/.aws/credentials, single sign-on, assumed roles, and the role of an EC2 instance or a container. \
-        The region of the bucket is found out where it is not given.",
     after_help = "Run 's3mem mount --help' (not -h) for explanations and examples.",
     after_long_help = "\
 Examples:
@@ -187,7 +193,7 @@ pub struct MountArgs {
         long, value_name = "SECONDS", help_heading = HEADING_BEHAVIOUR,
         long_help = "For how many seconds a listing of a folder is believed before the server is asked \
             again. 0 asks every time; \"forever\" never asks again: right for data that does not \
-            change, and fastest."
+            change, and fastest. The default is 60."
     )]
     pub metadata_ttl: Option<String>,
 
@@ -195,7 +201,7 @@ pub struct MountArgs {
     #[arg(
         long, value_name = "SECONDS", help_heading = HEADING_BEHAVIOUR,
         long_help = "For how many seconds a request may stay without any answer, repeated attempts \
-            included, before the program that reads gets an input/output error."
+            included, before the program that reads gets an input/output error. The default is 30."
     )]
     pub request_timeout: Option<String>,
 
@@ -227,8 +233,8 @@ pub struct MountArgs {
     #[arg(
         long, value_name = "MODE", help_heading = HEADING_OWNER,
         long_help = "The permissions that files show, in octal. Whatever they say, nothing can be \
-            written. The default lets everybody read, and gives copies that their owner can edit \
-            and delete."
+            written. The default, 0644, lets everybody read, and gives copies that their owner can \
+            edit and delete."
     )]
     pub file_mode: Option<String>,
 
@@ -236,7 +242,7 @@ pub struct MountArgs {
     #[arg(
         long, value_name = "MODE", help_heading = HEADING_OWNER,
         long_help = "The permissions that folders show, in octal. Whatever they say, nothing can be \
-            written."
+            written. The default is 0755."
     )]
     pub dir_mode: Option<String>,
 
@@ -315,12 +321,7 @@ const HEADING_RUNNING: &str = "Running and logging";
 
 /// The arguments of `s3mem umount`.
 #[derive(Debug, Args)]
-#[command(
-    long_about = "Unmounts what s3mem has mounted, and waits until its daemon has ended.\n\n\
-        A mount that is in use is left as it is, and the programs that use it are named: close them, or \
-        leave the folder ('cd'), and try again.",
-    max_term_width = HELP_COLUMNS
-)]
+#[command(max_term_width = HELP_COLUMNS)]
 pub struct UmountArgs {
     /// The folder that the bucket is mounted on
     #[arg(value_name = "MOUNTPOINT")]

@@ -246,6 +246,7 @@ impl MountSettings {
             no_sign_request: args.no_sign_request,
             requester_pays: args.requester_pays,
             expected_bucket_owner: bucket_owner(args)?,
+            credentials: None,
         };
         let shown = args.fsname.clone().unwrap_or_else(|| source.to_string());
         let mount = MountConfig {

@@ -6,8 +6,15 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod catalog;
+mod cli;
+mod conformance;
+mod kernelless;
+mod layering;
 mod memory_store;
+mod model;
 mod mounted;
 mod mounting;
 mod programs;
+mod reading;
 mod server;

@@ -1,0 +1,169 @@
+//! Ordinary users, and machines that lack something: each in mounts of its own,
+//! where the machine can be changed without changing it for anybody else.
+
+use std::fs;
+
+use super::{Ran, S3MEM, Shell, can_mount, is_root};
+use crate::support::server::TestServer;
+
+/// Makes `$AS` a command that runs another as an ordinary user, who can reach the
+/// program, the mount point (which is theirs) and /dev/fuse.
+const AS_USER: &str = r#"
+    mount -t tmpfs -o mode=755 none /mnt; mknod /mnt/fuse c 10 229; chmod 666 /mnt/fuse
+    mount --bind /mnt/fuse /dev/fuse; cp "$S3MEM" /mnt/s3mem; S3MEM=/mnt/s3mem
+    chmod 755 "$HOME"; chown nobody "$MNT"
+    AS="setpriv --reuid nobody --clear-groups --"
+"#;
+
+fn server() -> TestServer {
+    let server = TestServer::start();
+    server.put("tiles", "readme", "hello");
+    server
+}
+
+fn as_user(shell: &Shell, script: &str) -> Ran {
+    shell.script_as_root(&format!("{AS_USER}{script}"))
+}
+
+#[test]
+fn an_ordinary_user_mounts_reads_and_unmounts() {
+    if !can_mount() || !is_root() {
+        return;
+    }
+    let server = server();
+    let shell = Shell::on(&server);
+    let ran = as_user(
+        &shell,
+        r#"$AS $S3MEM mount tiles "$MNT"
+           $AS cat "$MNT/readme"; $AS stat -c ' %U %a' "$MNT/readme"
+           cat "$MNT/readme" 2>/dev/null || echo "not for root"
+           grep -c "fuse.s3mem s3://tiles .*user_id=$(id -u nobody)" /proc/self/mountinfo
+           $AS $S3MEM umount "$MNT"; ls -A "$MNT""#,
+    );
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran:?}");
+    assert_eq!(ran.stdout, "hello nobody 644\nnot for root\n1\n");
+}
+
+#[test]
+fn an_ordinary_users_dead_mount_is_replaced_too() {
+    if !can_mount() || !is_root() {
+        return;
+    }
+    let server = server();
+    let shell = Shell::on(&server);
+    let ran = as_user(
+        &shell,
+        r#"$AS $S3MEM mount -f tiles "$MNT" 2>/dev/null & until grep -q " $MNT " /proc/self/mountinfo; do sleep 0.05; done
+           kill -9 $!; wait $! || true
+           $AS $S3MEM mount tiles "$MNT"; $AS cat "$MNT/readme"; $AS $S3MEM umount "$MNT"; ls -A "$MNT""#,
+    );
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "hello"), "{ran:?}");
+}
+
+#[test]
+fn a_mount_of_another_user_is_left_alone() {
+    if !can_mount() || !is_root() {
+        return;
+    }
+    let server = server();
+    let shell = Shell::on(&server);
+    let ran = as_user(
+        &shell,
+        r#"$S3MEM mount tiles "$MNT"; code=0; $AS $S3MEM umount "$MNT" || code=$?
+           $S3MEM umount "$MNT"; exit $code"#,
+    );
+    ran.fails_with(&["was mounted by the user with the number 0", "sudo s3mem umount"]);
+}
+
+#[test]
+fn allow_other_needs_the_line_in_fuse_conf() {
+    if !can_mount() || !is_root() {
+        return;
+    }
+    let server = server();
+    let shell = Shell::on(&server);
+    fs::write(shell.path("without"), "#user_allow_other\n").unwrap();
+    fs::write(shell.path("with"), "user_allow_other\n").unwrap();
+    as_user(
+        &shell,
+        r#"mount --bind "$HOME/without" /etc/fuse.conf; exec $AS $S3MEM mount --allow-other tiles "$MNT""#,
+    )
+    .fails_with(&["/etc/fuse.conf has the line user_allow_other", "leave the flag out"]);
+    let ran = as_user(
+        &shell,
+        r#"mount --bind "$HOME/with" /etc/fuse.conf; $AS $S3MEM mount --allow-other tiles "$MNT"
+           cat "$MNT/readme"; $AS $S3MEM umount "$MNT""#,
+    );
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "hello"), "{ran:?}");
+}
+
+#[test]
+fn a_mount_point_of_somebody_else_is_refused_to_an_ordinary_user() {
+    if !can_mount() || !is_root() {
+        return;
+    }
+    let shell = Shell::new();
+    as_user(&shell, r#"chown 0 "$MNT"; exec $AS $S3MEM mount tiles "$MNT""#)
+        .fails_with(&["may not write to the mount point", "mkdir ~/s3"]);
+    as_user(&shell, r#"chown 0 "$MNT"; chmod 1777 "$MNT"; exec $AS $S3MEM mount tiles "$MNT""#)
+        .fails_with(&["belongs to somebody else", "mkdir ~/s3"]);
+}
+
+#[test]
+fn a_missing_fusermount3_is_named_with_its_package() {
+    if !can_mount() || !is_root() {
+        return;
+    }
+    let shell = Shell::new();
+    as_user(
+        &shell,
+        r#"for name in fusermount3 fusermount; do
+               for dir in /usr/local/bin /usr/bin /bin; do
+                   if [ -f $dir/$name ]; then mount --bind /dev/null $dir/$name; fi
+               done
+           done
+           exec $AS $S3MEM mount tiles "$MNT""#,
+    )
+    .fails_with(&["fusermount3", "apt install fuse3", "dnf install fuse3"]);
+}
+
+#[test]
+fn a_missing_dev_fuse_is_named_with_the_ways_to_get_it() {
+    if !is_root() {
+        return;
+    }
+    let shell = Shell::new();
+    shell
+        .script_as_root(
+            r#"mount -t tmpfs none /dev; mknod /dev/null c 1 3; chmod 666 /dev/null
+               exec "$S3MEM" mount tiles "$MNT""#,
+        )
+        .fails_with(&["no /dev/fuse", "modprobe fuse", "--device /dev/fuse"]);
+}
+
+#[test]
+fn a_forbidden_dev_fuse_is_named_as_such() {
+    if !is_root() {
+        return;
+    }
+    let shell = Shell::new();
+    as_user(&shell, r#"chmod 600 /dev/fuse; exec $AS $S3MEM mount tiles "$MNT""#)
+        .fails_with(&["/dev/fuse may not be opened", "chmod 666 /dev/fuse"]);
+}
+
+#[test]
+fn mount_finds_the_program_by_its_type() {
+    if !can_mount() || !is_root() || !std::path::Path::new("/sbin/mount.fuse3").exists() {
+        return;
+    }
+    let server = server();
+    let shell = Shell::on(&server);
+    let bin = shell.path("bin");
+    fs::create_dir(&bin).unwrap();
+    std::os::unix::fs::symlink(S3MEM, format!("{bin}/s3mem")).unwrap();
+    let ran = shell.script_as_root(
+        r#"PATH="$HOME/bin:$PATH" mount -t fuse.s3mem s3://tiles "$MNT" -o nofail,memory=64M,file_mode=0400
+           stat -c %a "$MNT/readme"; umount "$MNT""#,
+    );
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "400\n"), "{ran:?}");
+}

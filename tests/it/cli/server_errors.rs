@@ -1,0 +1,271 @@
+//! What a server, or its absence, makes of a mount: a sentence that says what to
+//! do, a status that is not zero, and nothing mounted.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::thread;
+use std::time::Instant;
+
+use super::{Ran, Shell, can_mount};
+use crate::support::server::{Effect, Fault, Policy, Refusal, TestServer};
+
+fn server() -> TestServer {
+    let server = TestServer::start();
+    server.put("tiles", "10/S/B01.txt", "x");
+    server
+}
+
+/// Mounts `tiles` and makes sure that nothing is left of the attempt.
+#[track_caller]
+fn mount(shell: &Shell, flags: &[&str]) -> Ran {
+    let ran = shell.mount("tiles", flags);
+    assert!(!shell.is_mounted() && shell.daemon().is_none(), "{ran:?}");
+    ran
+}
+
+/// What happens when the server refuses every request so.
+#[track_caller]
+fn refused(refusal: Refusal, flags: &[&str]) -> Ran {
+    let server = server();
+    server.fault(Fault::new(Effect::Refuse(refusal)));
+    mount(&Shell::on(&server), flags)
+}
+
+#[test]
+fn a_bucket_that_does_not_exist_is_named_with_its_server() {
+    if !can_mount() {
+        return;
+    }
+    let server = server();
+    let shell = Shell::on(&server);
+    shell.mount("tilse", &[]).fails_with(&[
+        "there is no bucket \"tilse\"",
+        &server.endpoint(),
+        "Check the spelling",
+        "NoSuchBucket",
+    ]);
+}
+
+#[test]
+fn a_denial_names_the_missing_permission_and_requester_pays() {
+    if !can_mount() {
+        return;
+    }
+    refused(Refusal::AccessDenied, &[]).fails_with(&[
+        "no access to the bucket \"tiles\"",
+        "s3:ListBucket on arn:aws:s3:::tiles",
+        "s3:GetObject on arn:aws:s3:::tiles/*",
+        "request id",
+    ]);
+}
+
+#[test]
+fn a_bucket_that_charges_its_readers_is_mounted_only_with_the_flag() {
+    if !can_mount() {
+        return;
+    }
+    let server = server();
+    server.set_policy("tiles", Policy { requester_pays: true, ..Policy::default() });
+    let shell = Shell::on(&server);
+    mount(&shell, &[]).fails_with(&["--requester-pays"]);
+    shell.mount("tiles", &["--requester-pays"]).succeeds();
+    shell.umount().succeeds();
+}
+
+#[test]
+fn a_private_bucket_without_credentials_says_to_use_them() {
+    if !can_mount() {
+        return;
+    }
+    mount(&Shell::on(&server()), &["--no-sign-request"])
+        .fails_with(&["without credentials", "Leave out --no-sign-request"]);
+}
+
+#[test]
+fn a_public_bucket_is_mounted_without_credentials() {
+    if !can_mount() {
+        return;
+    }
+    let server = server();
+    server.set_policy("tiles", Policy { anonymous: true, ..Policy::default() });
+    let shell = Shell::new();
+    shell.mount("tiles", &["--no-sign-request", "--endpoint-url", &server.endpoint()]).succeeds();
+    shell.umount().succeeds();
+}
+
+#[test]
+fn a_bucket_of_another_account_is_refused_where_the_owner_is_expected() {
+    if !can_mount() {
+        return;
+    }
+    let server = server();
+    server.set_policy("tiles", Policy { owner: Some("111122223333".into()), ..Policy::default() });
+    let shell = Shell::on(&server);
+    mount(&shell, &["--expected-bucket-owner", "444455556666"])
+        .fails_with(&["444455556666", "--expected-bucket-owner"]);
+    shell.mount("tiles", &["--expected-bucket-owner", "111122223333"]).succeeds();
+    shell.umount().succeeds();
+}
+
+#[test]
+fn without_credentials_the_ways_to_get_some_are_named() {
+    if !can_mount() {
+        return;
+    }
+    let server = server();
+    let shell = Shell::new().set("AWS_ENDPOINT_URL", &server.endpoint());
+    mount(&shell, &[]).fails_with(&[
+        "no AWS credentials were found",
+        "aws configure",
+        "AWS_ACCESS_KEY_ID",
+        "--profile",
+        "--no-sign-request",
+    ]);
+    mount(&shell, &["--profile", "lab"]).fails_with(&["the profile \"lab\"", "~/.aws/config"]);
+}
+
+#[test]
+fn expired_credentials_are_told_from_wrong_ones() {
+    if !can_mount() {
+        return;
+    }
+    refused(Refusal::ExpiredToken, &[]).fails_with(&["have expired", "aws sso login"]);
+    refused(Refusal::InvalidAccessKeyId, &[])
+        .fails_with(&["does not accept the credentials", "does not know the access key"]);
+}
+
+#[test]
+fn a_wrong_secret_is_refused_without_repeating_it() {
+    if !can_mount() {
+        return;
+    }
+    let server = server();
+    let shell = Shell::on(&server).set("AWS_SECRET_ACCESS_KEY", "hunter2hunter2");
+    let ran = mount(&shell, &[]);
+    ran.fails_with(&["the secret access key does not belong to the access key"]);
+    assert!(!ran.stderr.contains("hunter2"), "{ran:?}");
+}
+
+#[test]
+fn a_wrong_clock_is_named_as_such() {
+    if !can_mount() {
+        return;
+    }
+    refused(Refusal::Other(403, "RequestTimeTooSkewed"), &[]).fails_with(&["clock is wrong"]);
+}
+
+#[test]
+fn a_bucket_in_another_region_is_followed_there() {
+    if !can_mount() {
+        return;
+    }
+    let server = server();
+    server.set_policy("tiles", Policy { region: Some("eu-west-1".into()), ..Policy::default() });
+    let shell = Shell::on(&server);
+    shell.mount("tiles", &["--region", "us-east-1"]).succeeds();
+    shell.umount().succeeds();
+}
+
+#[test]
+fn a_region_that_does_not_help_is_named() {
+    if !can_mount() {
+        return;
+    }
+    refused(Refusal::Redirect("eu-west-1".into()), &[])
+        .fails_with(&["the bucket \"tiles\" is in the region eu-west-1", "--region eu-west-1"]);
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named_with_the_reason() {
+    if !can_mount() {
+        return;
+    }
+    // A port that was free a moment ago.
+    let url = {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("http://{}", listener.local_addr().unwrap())
+    };
+    let shell = Shell::new();
+    mount(&shell, &["--no-sign-request", "--request-timeout", "1", "--endpoint-url", &url])
+        .fails_with(&[&url, "can't be reached", "Connection refused"]);
+    let unknown = "http://no-such-host.invalid";
+    mount(&shell, &["--no-sign-request", "--request-timeout", "1", "--endpoint-url", unknown])
+        .fails_with(&[unknown, "can't be reached"]);
+}
+
+#[test]
+fn a_server_that_accepts_and_says_nothing_is_given_up_in_time() {
+    if !can_mount() {
+        return;
+    }
+    let server = server();
+    server.fault(Fault::new(Effect::Hang));
+    let start = Instant::now();
+    mount(&Shell::on(&server), &["--request-timeout", "1"]).fails_with(&[
+        "did not answer within 1 seconds",
+        "--request-timeout",
+        &server.endpoint(),
+    ]);
+    assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
+    server.release();
+}
+
+#[test]
+fn a_slow_start_is_mentioned_before_it_is_given_up() {
+    if !can_mount() {
+        return;
+    }
+    let server = server();
+    server.fault(Fault::new(Effect::Hang));
+    let ran = mount(&Shell::on(&server), &["--request-timeout", "5"]);
+    let lines: Vec<&str> = ran.stderr.lines().collect();
+    assert_eq!(lines.len(), 2, "{ran:?}");
+    assert!(lines[0].contains("has not answered yet"), "{ran:?}");
+    server.release();
+}
+
+#[test]
+fn an_overloaded_server_says_to_try_later() {
+    if !can_mount() {
+        return;
+    }
+    refused(Refusal::SlowDown, &["--request-timeout", "1"])
+        .fails_with(&["out of order or overloaded", "Try again later"]);
+}
+
+#[test]
+fn https_to_a_server_without_it_says_to_use_http() {
+    if !can_mount() {
+        return;
+    }
+    let server = server();
+    let url = server.endpoint().replace("http://", "https://");
+    mount(&Shell::on(&server), &["--endpoint-url", &url, "--request-timeout", "1"]).fails_with(&[
+        &url,
+        "does not speak HTTPS",
+        "http://",
+    ]);
+}
+
+#[test]
+fn a_web_page_is_not_taken_for_an_s3_server() {
+    if !can_mount() {
+        return;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    // Ends with the test's process.
+    thread::spawn(move || {
+        for mut connection in listener.incoming().flatten() {
+            let _ = connection.read(&mut [0; 4096]);
+            let page = "<!doctype html><title>Welcome</title>";
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", page.len());
+            let _ = connection.write_all((head + page).as_bytes());
+        }
+    });
+    mount(&Shell::new(), &["--no-sign-request", "--endpoint-url", &url]).fails_with(&[
+        &url,
+        "does not understand",
+        "web page",
+    ]);
+}
