@@ -23,7 +23,7 @@ pub(super) struct Asked<'a> {
     pub(super) endpoint_url: Option<&'a str>,
     /// The region that was asked for.
     pub(super) region: Option<&'a str>,
-    /// The profile that was asked for.
+    /// The profile that was chosen.
     pub(super) profile: Option<&'a str>,
     /// Whether requests carried no credentials.
     pub(super) anonymous: bool,
@@ -42,7 +42,7 @@ impl<'a> Asked<'a> {
             prefix: settings.source.prefix.as_str(),
             endpoint_url: settings.endpoint_url.as_deref(),
             region: settings.s3.region.as_deref().or(settings.source.bucket.arn_region()),
-            profile: settings.s3.profile.as_deref(),
+            profile: settings.profile.as_deref(),
             anonymous: settings.s3.no_sign_request,
             requester_pays: settings.s3.requester_pays,
             expected_owner: settings.s3.expected_bucket_owner.as_deref(),

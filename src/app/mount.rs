@@ -23,7 +23,7 @@ use crate::config::{self, Environment, MountSettings};
 use crate::fs::FileSystem;
 use crate::fuse;
 use crate::stats::Stats;
-use crate::store::{Limit, Meter, ObjectStore, Retry, S3, StoreError};
+use crate::store::{Limit, Meter, Retry, S3, StoreError};
 
 /// After a signal, programs that still read from the mount get so long.
 const GRACE: Duration = Duration::from_secs(5);
@@ -37,6 +37,12 @@ pub(super) enum StartError {
     Log(#[from] LogError),
     #[error("{0}")]
     Store(String),
+    #[error(
+        "the AWS credentials did not arrive within {0} seconds: the service or the program (single \
+         sign-on, instance role, credential_process) that gives them does not answer. Check it with \
+         'aws sts get-caller-identity', or choose other credentials with --profile"
+    )]
+    Credentials(f64),
     #[error("{path} can't be mounted on: {reason}{hint}")]
     Mount { path: PathBuf, reason: String, hint: &'static str },
     #[error("the system does not give what s3mem needs to run: {0}")]
@@ -69,26 +75,16 @@ fn serve(settings: &MountSettings, environment: &Environment) -> Result<(), AppE
         .map_err(StartError::Log)?;
     let runtime =
         runtime::Builder::new_multi_thread().enable_all().build().map_err(StartError::System)?;
-    let fs = runtime.block_on(open(settings)).map_err(|error| {
-        tracing::debug!("the first request failed: {error}");
-        StartError::Store(explain(&error, &Asked::by(settings)))
-    })?;
+    let fs = runtime.block_on(open_with_notice(settings))?;
     let outcome = serve_mounted(settings, environment, &path, &runtime, fs);
     // Requests still in the air have nobody left to answer.
     runtime.shutdown_background();
     outcome.map_err(AppError::from)
 }
 
-/// Connects to the bucket and lists its root, which proves that it can be read.
-async fn open(settings: &MountSettings) -> Result<Arc<FileSystem>, Arc<StoreError>> {
-    let opening = async {
-        let stats = Stats::new();
-        let s3: Arc<dyn ObjectStore> = Arc::new(S3::connect(settings.s3.clone()).await?);
-        let metered = Arc::new(Meter::new(s3, stats.clone()));
-        let limited = Arc::new(Limit::new(metered));
-        let store = Arc::new(Retry::new(limited, settings.retry.clone(), stats));
-        FileSystem::open(store, settings.fs.clone()).await
-    };
+/// Opens the file system, and says so when that takes long.
+async fn open_with_notice(settings: &MountSettings) -> Result<Arc<FileSystem>, StartError> {
+    let opening = open(settings);
     tokio::pin!(opening);
     if let Ok(outcome) = timeout(PATIENCE, &mut opening).await {
         return outcome;
@@ -99,6 +95,23 @@ async fn open(settings: &MountSettings) -> Result<Arc<FileSystem>, Arc<StoreErro
         settings.request_timeout.as_secs_f64()
     ));
     opening.await
+}
+
+/// Connects to the bucket and lists its root, which proves that it can be read.
+async fn open(settings: &MountSettings) -> Result<Arc<FileSystem>, StartError> {
+    let told = |error: &StoreError| {
+        tracing::debug!("the mount failed: {error}");
+        StartError::Store(explain(error, &Asked::by(settings)))
+    };
+    let s3 = timeout(settings.request_timeout, S3::connect(settings.s3.clone()))
+        .await
+        .map_err(|_| StartError::Credentials(settings.request_timeout.as_secs_f64()))?
+        .map_err(|error| told(&error))?;
+    let stats = Stats::new();
+    let metered = Arc::new(Meter::new(Arc::new(s3), stats.clone()));
+    let limited = Arc::new(Limit::new(metered));
+    let store = Arc::new(Retry::new(limited, settings.retry.clone(), stats));
+    FileSystem::open(store, settings.fs.clone()).await.map_err(|error| told(&error))
 }
 
 fn serve_mounted(

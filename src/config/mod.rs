@@ -141,6 +141,8 @@ pub struct Environment {
     pub path: OsString,
     /// The program that mounts for ordinary users, if `FUSERMOUNT_PATH` names one.
     pub fusermount: Option<PathBuf>,
+    /// The AWS profile, if a variable names one.
+    pub profile: Option<String>,
     /// The endpoint for S3, if a variable names one.
     pub endpoint_url: Option<String>,
     /// The bytes of memory that the machine or the control group allows.
@@ -154,6 +156,7 @@ impl Environment {
         Environment {
             path: env::var_os("PATH").unwrap_or_default(),
             fusermount: env::var_os("FUSERMOUNT_PATH").map(PathBuf::from),
+            profile: text("AWS_PROFILE"),
             endpoint_url: text("AWS_ENDPOINT_URL_S3").or_else(|| text("AWS_ENDPOINT_URL")),
             memory_limit_bytes: machine::memory_limit(Path::new("/")),
         }
@@ -212,6 +215,8 @@ pub struct MountSettings {
     pub daemon: bool,
     /// Whether to stop before anything is mounted.
     pub fake: bool,
+    /// The AWS profile, however it was chosen, for messages.
+    pub profile: Option<String>,
     /// The server's address as far as it is known here, for messages.
     pub endpoint_url: Option<String>,
     /// What the user should know and what hinders nothing.
@@ -266,6 +271,7 @@ impl MountSettings {
             foreground: args.foreground && !args.daemon,
             daemon: args.daemon,
             fake: args.fake,
+            profile: args.profile.clone().or_else(|| environment.profile.clone()),
             endpoint_url,
             notes,
         })
