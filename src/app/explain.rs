@@ -297,10 +297,9 @@ fn said(error: &StoreError) -> String {
         StoreErrorKind::NoCredentials | StoreErrorKind::ExpiredCredentials
             if error.request_id.is_none() =>
         {
-            match causes(error).last().map(|cause| worth_telling(&cause)) {
-                Some(cause) if !cause.is_empty() => format!(" ({cause})"),
-                _ => String::new(),
-            }
+            let told = causes(error).map(|cause| worth_telling(&cause));
+            let told: Vec<String> = told.filter(|cause| !cause.is_empty()).collect();
+            if told.is_empty() { String::new() } else { format!(" ({})", told.join(": ")) }
         }
         StoreErrorKind::NotFound
         | StoreErrorKind::NoSuchBucket
@@ -318,11 +317,16 @@ fn said(error: &StoreError) -> String {
     }
 }
 
-/// What the providers of credentials say, without those that nobody has set up.
+/// What the providers of credentials say, without those that nobody has set up and
+/// without the SDK's remark that credentials were being loaded.
 fn worth_telling(cause: &str) -> String {
     let lines = cause.lines().map(str::trim);
-    let telling =
-        lines.filter(|line| !line.contains("was not enabled") && !line.ends_with("Attempted:"));
+    let says_nothing = |line: &str| {
+        line.contains("was not enabled")
+            || line.ends_with("Attempted:")
+            || line == "an error occurred while loading credentials"
+    };
+    let telling = lines.filter(|line| !says_nothing(line));
     telling.collect::<Vec<_>>().join("; ")
 }
 
