@@ -41,10 +41,6 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Err(problem) = mount::adopt_credentials() {
-        eprintln!("demo: {problem}");
-        return ExitCode::FAILURE;
-    }
     match run(&arguments) {
         Ok(0) => ExitCode::SUCCESS,
         Ok(1) => {
@@ -65,7 +61,7 @@ fn main() -> ExitCode {
 /// Does it all; says how many steps of the tour went wrong.
 fn run(arguments: &Arguments) -> Result<usize, String> {
     mount::check_machine()?;
-    let signals = Signals::take_over()?;
+    let mut signals = Signals::take_over()?;
     let server = TestServer::start();
     tree::fill(&server);
     let objects = server.keys(BUCKET).len();
@@ -84,10 +80,10 @@ fn run(arguments: &Arguments) -> Result<usize, String> {
     if !arguments.once {
         server.reset_counts();
         suggest(point.path());
-        signals.wait();
-        println!("\nYou have cost {}.", tour::cost(&server.counts()));
+        mounted.stay(&mut signals);
+        println!("\nWhat you did cost {}.", tour::cost(&server.counts()));
     }
-    mounted.unmount()?;
+    mounted.unmount(point.path(), &mut signals)?;
     println!("\nUnmounted; nothing was written to disk.");
     Ok(wrong)
 }

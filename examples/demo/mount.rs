@@ -2,44 +2,25 @@
 //!
 //! Contract: everything that goes wrong here is a sentence that says what to do.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use s3mem::fs::{FileSystem, FsConfig};
+use s3mem::fuse::{MountConfig, Mounted, mount};
+use s3mem::key::Prefix;
+use s3mem::stats::Stats;
+use s3mem::store::{Credentials, RetryConfig, S3, S3Config, production_stack};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::support::server::{ACCESS_KEY, REGION, SECRET_KEY, TestServer};
+use crate::tree::BUCKET;
 
-/// Puts the server's credentials where programs that speak to S3 find them: in
-/// the environment. That can only be done safely before a program has started,
-/// so it starts over; the process stays the same.
-pub(crate) fn adopt_credentials() -> Result<(), String> {
-    if std::env::var_os("AWS_SECRET_ACCESS_KEY").as_deref() == Some(OsStr::new(SECRET_KEY)) {
-        return Ok(());
-    }
-    let program = std::env::current_exe().map_err(|e| format!("can't find myself: {e}"))?;
-    let mut command = Command::new(program);
-    // Nothing of the user's own AWS set-up may lead away from the demo's server.
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("AWS_") {
-            command.env_remove(name);
-        }
-    }
-    let error = command
-        .args(std::env::args_os().skip(1))
-        .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
-        .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
-        .env("AWS_REGION", REGION)
-        .env("AWS_CONFIG_FILE", "/dev/null")
-        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
-        .env("AWS_EC2_METADATA_DISABLED", "true")
-        .exec();
-    Err(format!("can't start over with the demo's credentials: {error}"))
-}
+/// How often to look whether anything has changed.
+const GLANCE: Duration = Duration::from_millis(300);
 
 /// Whether this machine can mount at all.
 pub(crate) fn check_machine() -> Result<(), String> {
@@ -112,7 +93,7 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Takes the signals over; one that comes early is kept for [`wait`](Self::wait).
+    /// Takes the signals over; one that comes early is kept for later.
     pub(crate) fn take_over() -> Result<Self, String> {
         let take = || -> std::io::Result<Self> {
             let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -125,13 +106,119 @@ impl Signals {
         take().map_err(|error| format!("can't listen for Ctrl-C: {error}"))
     }
 
-    /// Waits for one of them.
-    pub(crate) fn wait(mut self) {
+    /// Waits for one of them so long at most; says whether one came.
+    fn wait_for(&mut self, limit: Duration) -> bool {
         self.runtime.block_on(async {
             tokio::select! {
-                _ = self.interrupt.recv() => {}
-                _ = self.terminate.recv() => {}
+                _ = self.interrupt.recv() => true,
+                _ = self.terminate.recv() => true,
+                () = tokio::time::sleep(limit) => false,
             }
-        });
+        })
     }
+}
+
+/// The mounted bucket.
+pub(crate) struct DemoMount {
+    mounted: Mounted,
+    runtime: Runtime,
+}
+
+/// Mounts the bucket as `s3mem mount` does.
+pub(crate) fn mount_it(server: &TestServer, mount_point: &Path) -> Result<DemoMount, String> {
+    let system = |error| format!("the system does not give what s3mem needs: {error}");
+    let runtime = Builder::new_multi_thread().enable_all().build().map_err(system)?;
+    let refused = |error: &dyn std::fmt::Display| format!("the bucket can't be read: {error}");
+    let fs = runtime.block_on(async {
+        let config = S3Config {
+            bucket: BUCKET.parse().map_err(|error| refused(&error))?,
+            endpoint_url: Some(server.endpoint()),
+            path_style: true,
+            region: Some(REGION.to_owned()),
+            profile: None,
+            no_sign_request: false,
+            requester_pays: false,
+            expected_bucket_owner: None,
+            credentials: Some(Credentials {
+                access_key_id: ACCESS_KEY.to_owned(),
+                secret_access_key: SECRET_KEY.to_owned(),
+            }),
+        };
+        let s3 = S3::connect(config).await.map_err(|error| refused(&error))?;
+        let retry = RetryConfig::within(Duration::from_secs(60));
+        let store = production_stack(s3, retry, Stats::new());
+        FileSystem::open(store, file_system()?).await.map_err(|error| refused(&error))
+    })?;
+    let config =
+        MountConfig { source: format!("s3://{BUCKET}"), allow_other: false, allow_exec: false };
+    let mounted = mount(fs, mount_point, &config).map_err(|error| {
+        format!(
+            "{} can't be mounted on: {error}. In a container, start it with --device /dev/fuse \
+             --cap-add SYS_ADMIN",
+            mount_point.display()
+        )
+    })?;
+    Ok(DemoMount { mounted, runtime })
+}
+
+/// The program's own defaults, but for the memory: any machine has this much.
+fn file_system() -> Result<FsConfig, String> {
+    let me = fs::metadata("/proc/self").map_err(|error| format!("/proc/self: {error}"))?;
+    Ok(FsConfig {
+        prefix: Prefix::root(),
+        metadata_ttl: Duration::from_secs(60),
+        uid: me.uid(),
+        gid: me.gid(),
+        file_mode: 0o444,
+        dir_mode: 0o555,
+        memory_bytes: 512 << 20,
+    })
+}
+
+impl DemoMount {
+    /// Waits for a signal, or until somebody else has unmounted.
+    pub(crate) fn stay(&self, signals: &mut Signals) {
+        while !self.mounted.is_over() && !signals.wait_for(GLANCE) {}
+    }
+
+    /// Unmounts, once no program is in the mount any more or at the next signal.
+    pub(crate) fn unmount(self, mount_point: &Path, signals: &mut Signals) -> Result<(), String> {
+        let mut told = false;
+        while !self.mounted.is_over() && !take_away(mount_point, false) {
+            if !told {
+                println!("A program is still in the mount; waiting for it, until Ctrl-C.");
+                told = true;
+            }
+            if signals.wait_for(GLANCE) {
+                return if take_away(mount_point, true) { Ok(()) } else { Err(stuck(mount_point)) };
+            }
+        }
+        let ended = self.mounted.wait();
+        self.runtime.shutdown_background();
+        ended.map_err(|error| format!("the mount broke: {error}"))
+    }
+}
+
+/// Takes the mount out of the tree, if nothing uses it or if `lazily`; says
+/// whether that worked.
+fn take_away(mount_point: &Path, lazily: bool) -> bool {
+    let (program, option) = unmounter(lazily);
+    let mut command = Command::new(program);
+    command.arg(option).arg(mount_point).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// The program that may unmount, and the option with which it does.
+fn unmounter(lazily: bool) -> (&'static str, &'static str) {
+    match (is_root(), lazily) {
+        (true, false) => ("umount", "-n"),
+        (true, true) => ("umount", "-l"),
+        (false, false) => ("fusermount3", "-u"),
+        (false, true) => ("fusermount3", "-uz"),
+    }
+}
+
+fn stuck(mount_point: &Path) -> String {
+    let (path, (program, option)) = (mount_point.display(), unmounter(true));
+    format!("{path} stays mounted. Close what uses it, then: {program} {option} {path}")
 }

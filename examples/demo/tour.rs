@@ -5,7 +5,7 @@
 //! costs shown are the server's own counts. To add a step, add a line to
 //! [`STEPS`] and a function.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::FileExt;
@@ -79,7 +79,7 @@ fn steps() -> Vec<Step> {
     let stream = STREAM_BYTES >> 20;
     vec![
         Step {
-            title: "List a directory: one request names the files, their sizes and times",
+            title: "List a directory eight levels down: one request for each level, and no more",
             command: format!("ls -l {TILE}"),
             run: list_the_tile,
             limit: Limit { requests: 12, body_bytes: 0 },
@@ -122,8 +122,7 @@ fn steps() -> Vec<Step> {
         },
         Step {
             title: "Keys that are awkward as file names: each one can be opened",
-            command: "find . -path './tiles' -prune -o -type f -print0 | xargs -0 grep 'I am'"
-                .into(),
+            command: "grep -rl 'I am' . --exclude-dir={tiles,products,mosaics}".to_owned(),
             run: find_strange_keys,
             limit: Limit { requests: 200, body_bytes: 1 << 20 },
         },
@@ -280,9 +279,7 @@ fn show_attributes(world: &World<'_>) -> Result<String, String> {
 }
 
 fn find_strange_keys(world: &World<'_>) -> Result<String, String> {
-    let expected: BTreeSet<String> = strange_keys().iter().map(|key| strange_body(key)).collect();
-    let mut found = BTreeSet::new();
-    let mut names = Vec::new();
+    let mut found = BTreeMap::new();
     let mut directories = vec![world.root.to_owned()];
     while let Some(directory) = directories.pop() {
         for path in children(&directory)? {
@@ -293,31 +290,31 @@ fn find_strange_keys(world: &World<'_>) -> Result<String, String> {
                 directories.push(path);
             } else if metadata.is_file() {
                 let body = fs::read_to_string(&path).map_err(|e| told(&path, &e))?;
-                if body.starts_with("I am") {
-                    let name = path.strip_prefix(world.root).unwrap_or(&path).to_string_lossy();
-                    names.push(shortened(&name.escape_debug().to_string()));
-                    if !found.insert(body) {
-                        return Err(format!("{name} is there under two names"));
-                    }
+                if body.starts_with("I am") && found.insert(body, path.clone()).is_some() {
+                    return Err(format!("{} is there under two names", path.display()));
                 }
             }
         }
     }
-    if let Some(missing) = expected.difference(&found).next() {
-        return Err(format!("nowhere to be found: {}", missing.trim_end()));
+    let mut lines = vec![format!("{:40}  name in the mount", "key")];
+    for key in strange_keys() {
+        let path = found.get(&strange_body(&key)).ok_or_else(|| format!("{key:?} is nowhere"))?;
+        let name = path.strip_prefix(world.root).unwrap_or(path).to_string_lossy();
+        let shown = if name == key { "the same".to_owned() } else { on_a_line(&name) };
+        lines.push(format!("{:40}  {shown}", on_a_line(&key)));
     }
-    names.sort();
-    Ok(names.join("\n"))
+    Ok(lines.join("\n"))
 }
 
-/// A text that fits on a line.
-fn shortened(text: &str) -> String {
+/// A key or a name so that it fits on a line.
+fn on_a_line(text: &str) -> String {
+    let text = text.escape_debug().to_string();
     let count = text.chars().count();
-    if count <= 76 {
-        return text.to_owned();
+    if count <= 40 {
+        return text;
     }
-    let (head, tail): (String, String) =
-        (text.chars().take(50).collect(), text.chars().skip(count - 20).collect());
+    let head: String = text.chars().take(22).collect();
+    let tail: String = text.chars().skip(count - 13).collect();
     format!("{head} ... {tail}")
 }
 

@@ -46,7 +46,7 @@ impl<'a> Asked<'a> {
             anonymous: settings.s3.no_sign_request,
             requester_pays: settings.s3.requester_pays,
             expected_owner: settings.s3.expected_bucket_owner.as_deref(),
-            timeout: settings.request_timeout,
+            timeout: settings.retry.request_timeout,
         }
     }
 

@@ -23,7 +23,7 @@ use crate::config::{self, Environment, MountSettings};
 use crate::fs::FileSystem;
 use crate::fuse;
 use crate::stats::Stats;
-use crate::store::{Limit, Meter, Retry, S3, StoreError};
+use crate::store::{S3, StoreError, production_stack};
 
 /// After a signal, programs that still read from the mount get so long.
 const GRACE: Duration = Duration::from_secs(5);
@@ -92,7 +92,7 @@ async fn open_with_notice(settings: &MountSettings) -> Result<Arc<FileSystem>, S
     tell(&format!(
         "{} has not answered yet; trying on for up to {} seconds (--request-timeout)",
         settings.endpoint_url.as_deref().unwrap_or("AWS"),
-        settings.request_timeout.as_secs_f64()
+        settings.retry.request_timeout.as_secs_f64()
     ));
     opening.await
 }
@@ -103,14 +103,11 @@ async fn open(settings: &MountSettings) -> Result<Arc<FileSystem>, StartError> {
         tracing::debug!("the mount failed: {error}");
         StartError::Store(explain(error, &Asked::by(settings)))
     };
-    let s3 = timeout(settings.request_timeout, S3::connect(settings.s3.clone()))
+    let s3 = timeout(settings.retry.request_timeout, S3::connect(settings.s3.clone()))
         .await
-        .map_err(|_| StartError::Credentials(settings.request_timeout.as_secs_f64()))?
+        .map_err(|_| StartError::Credentials(settings.retry.request_timeout.as_secs_f64()))?
         .map_err(|error| told(&error))?;
-    let stats = Stats::new();
-    let metered = Arc::new(Meter::new(Arc::new(s3), stats.clone()));
-    let limited = Arc::new(Limit::new(metered));
-    let store = Arc::new(Retry::new(limited, settings.retry.clone(), stats));
+    let store = production_stack(s3, settings.retry.clone(), Stats::new());
     FileSystem::open(store, settings.fs.clone()).await.map_err(|error| told(&error))
 }
 

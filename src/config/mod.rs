@@ -199,8 +199,6 @@ pub struct MountSettings {
     pub s3: S3Config,
     /// How long to try.
     pub retry: RetryConfig,
-    /// How long a request may stay without an answer, to tell the user.
-    pub request_timeout: Duration,
     /// How objects look as files.
     pub fs: FsConfig,
     /// How the kernel mounts it.
@@ -230,7 +228,6 @@ impl MountSettings {
         let mount_point = absolute(&args.mount_point)?;
         let log_target = log_target(args, &mount_point)?;
         let endpoint_url = endpoint_url(args, environment)?;
-        let request_timeout = request_timeout(args)?;
         let mut notes = Vec::new();
         let memory_bytes = memory_bytes(args, environment, &mut notes)?;
         let fs = FsConfig {
@@ -251,6 +248,7 @@ impl MountSettings {
             no_sign_request: args.no_sign_request,
             requester_pays: args.requester_pays,
             expected_bucket_owner: bucket_owner(args)?,
+            credentials: None,
         };
         let shown = args.fsname.clone().unwrap_or_else(|| source.to_string());
         let mount = MountConfig {
@@ -262,8 +260,7 @@ impl MountSettings {
             source,
             mount_point,
             s3,
-            retry: RetryConfig::within(request_timeout),
-            request_timeout,
+            retry: RetryConfig::within(request_timeout(args)?),
             fs,
             mount,
             log_target,

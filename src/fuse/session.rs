@@ -3,11 +3,11 @@
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use fuser::{Config, INodeNo, MountOption, Notifier, Session, SessionACL, SessionUnmounter};
+use fuser::{Config, INodeNo, MountOption, Notifier, Session, SessionACL};
 
 use super::adapter::Adapter;
 use crate::fs::{FileSystem, Outdated};
@@ -23,10 +23,10 @@ pub struct MountConfig {
     pub allow_exec: bool,
 }
 
-/// A mount that is being served. Unmounted when dropped.
+/// A mount that is being served, until it is unmounted from outside (umount(2),
+/// fusermount3).
 #[derive(Debug)]
 pub struct Mounted {
-    unmounter: Mutex<SessionUnmounter>,
     thread: JoinHandle<io::Result<()>>,
 }
 
@@ -58,8 +58,7 @@ pub fn mount(fs: Arc<FileSystem>, mount_point: &Path, config: &MountConfig) -> i
     options.clone_fd = cores >= 4;
 
     let outdated = fs.outdated_names();
-    let mut session = Session::new(Adapter::new(fs), mount_point, &options)?;
-    let unmounter = Mutex::new(session.unmount_callable());
+    let session = Session::new(Adapter::new(fs), mount_point, &options)?;
     let notifier = session.notifier();
     if let Some(outdated) = outdated {
         thread::Builder::new()
@@ -67,18 +66,10 @@ pub fn mount(fs: Arc<FileSystem>, mount_point: &Path, config: &MountConfig) -> i
             .spawn(move || tell_outdated(&notifier, &outdated))?;
     }
     let thread = thread::Builder::new().name("s3mem-fuse".to_owned()).spawn(|| session.run())?;
-    Ok(Mounted { unmounter, thread })
+    Ok(Mounted { thread })
 }
 
 impl Mounted {
-    /// Unmounts.
-    ///
-    /// # Errors
-    /// EBUSY while a program has a file open or its working directory in the mount.
-    pub fn unmount(&self) -> io::Result<()> {
-        self.unmounter.lock().unwrap_or_else(PoisonError::into_inner).unmount()
-    }
-
     /// Whether the mount is gone, however that came about.
     pub fn is_over(&self) -> bool {
         self.thread.is_finished()

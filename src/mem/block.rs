@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(block.bytes(), b"");
         assert_eq!(writer.append(b"hello"), b"");
         assert_eq!(block.bytes(), b"hello");
-        assert_eq!(writer.append(b" world!!"), b"!!");
+        assert_eq!(writer.append(b" world!!"), b"d!!");
         assert_eq!(block.bytes(), b"hello worl");
         assert_eq!(block.bytes().len(), 10);
         assert!(block.is_complete());

@@ -50,13 +50,17 @@ impl BlockPool {
             (1..=BLOCK_BYTES).contains(&len),
             "a block has 1 to {BLOCK_BYTES} bytes, not {len}"
         );
-        let memory = if len <= SLOT_BYTES / 2 {
-            let counted = self.budget.try_reserve(len as u64)?;
-            Memory::on_heap(len, counted)
-        } else {
-            self.take_run(len.div_ceil(SLOT_BYTES))?
+        let memory = match self.on_heap(len) {
+            Some(memory) => memory,
+            None => self.take_run(len.div_ceil(SLOT_BYTES))?,
         };
         Some(Block::new(memory, len))
+    }
+
+    /// Small blocks do not waste a slot, unless only slots are left.
+    fn on_heap(&self, len: usize) -> Option<Memory> {
+        let is_small = len <= SLOT_BYTES / 2;
+        is_small.then(|| self.budget.try_reserve(len as u64))?.map(|c| Memory::on_heap(len, c))
     }
 
     fn take_run(self: &Arc<Self>, slots: usize) -> Option<Memory> {
@@ -73,7 +77,8 @@ impl BlockPool {
     }
 
     fn give_back(&self, run: Run) {
-        self.slabs.lock().unwrap_or_else(PoisonError::into_inner).give_back(run);
+        let is_over = self.budget.excess_bytes() > 0;
+        self.slabs.lock().unwrap_or_else(PoisonError::into_inner).give_back(run, is_over);
         self.budget.announce_freed();
     }
 }
@@ -137,16 +142,40 @@ impl Run {
 
 #[derive(Debug)]
 struct Slab {
-    start: NonNull<u8>,
+    /// `None` once it was given back to the system.
+    memory: Option<SlabMemory>,
     /// Bit i is set while slot i is free.
     free: u32,
+}
+
+#[derive(Debug)]
+struct SlabMemory {
+    start: NonNull<u8>,
     _counted: Reservation,
+}
+
+impl SlabMemory {
+    /// Aligned to its size, so that one huge page can back it.
+    fn layout() -> Layout {
+        Layout::from_size_align(SLAB_BYTES, SLAB_BYTES).unwrap_or(Layout::new::<u8>())
+    }
+}
+
+impl Drop for SlabMemory {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `Slabs::add` with the same layout and freed once; a
+        // slab is dropped only when all its slots are free, or with the pool, which
+        // every run holds an Arc of.
+        unsafe { dealloc(self.start.as_ptr(), Self::layout()) }
+    }
 }
 
 /// All slabs, and for each length of free run the slabs whose longest it is.
 #[derive(Debug)]
 struct Slabs {
     all: Vec<Slab>,
+    /// Places in `all` whose slab was given back.
+    gone: Vec<usize>,
     by_longest: [BTreeSet<usize>; SLAB_SLOTS + 1],
 }
 
@@ -156,7 +185,11 @@ unsafe impl Send for Slabs {}
 
 impl Default for Slabs {
     fn default() -> Self {
-        Slabs { all: Vec::new(), by_longest: std::array::from_fn(|_| BTreeSet::new()) }
+        Slabs {
+            all: Vec::new(),
+            gone: Vec::new(),
+            by_longest: std::array::from_fn(|_| BTreeSet::new()),
+        }
     }
 }
 
@@ -166,11 +199,14 @@ impl Slabs {
     }
 
     fn add(&mut self, counted: Reservation) {
-        // Aligned to its size, so that one huge page can back it.
-        let layout = Layout::from_size_align(SLAB_BYTES, SLAB_BYTES).unwrap_or(Layout::new::<u8>());
-        let start = allocate_or_abort(layout);
-        self.by_longest[SLAB_SLOTS].insert(self.all.len());
-        self.all.push(Slab { start, free: u32::MAX, _counted: counted });
+        let start = allocate_or_abort(SlabMemory::layout());
+        let memory = Some(SlabMemory { start, _counted: counted });
+        let slab = self.gone.pop().unwrap_or_else(|| {
+            self.all.push(Slab { memory: None, free: u32::MAX });
+            self.all.len() - 1
+        });
+        self.all[slab] = Slab { memory, free: u32::MAX };
+        self.by_longest[SLAB_SLOTS].insert(slab);
     }
 
     /// Takes `slots` from the slab with the tightest fit.
@@ -179,32 +215,28 @@ impl Slabs {
         let slab = *self.by_longest[longest].first()?;
         let first = first_run(self.all[slab].free, slots)?;
         let run = Run { slab, first, slots };
+        let base = self.all[slab].memory.as_ref()?.start;
         self.set_free(slab, self.all[slab].free & !run.mask());
         // SAFETY: `first + slots <= SLAB_SLOTS`, so the pointer stays inside the slab.
-        let start = unsafe { self.all[slab].start.add(first * SLOT_BYTES) };
+        let start = unsafe { base.add(first * SLOT_BYTES) };
         Some((start, run))
     }
 
-    fn give_back(&mut self, run: Run) {
+    /// Takes a run back. A slab that is whole again is kept for the next block,
+    /// unless it `goes`: metadata needs its place in the budget.
+    fn give_back(&mut self, run: Run, goes: bool) {
         self.set_free(run.slab, self.all[run.slab].free | run.mask());
+        if goes && self.all[run.slab].free == u32::MAX {
+            self.by_longest[SLAB_SLOTS].remove(&run.slab);
+            self.gone.push(run.slab);
+            self.all[run.slab].memory = None;
+        }
     }
 
     fn set_free(&mut self, slab: usize, free: u32) {
         self.by_longest[longest_run(self.all[slab].free)].remove(&slab);
         self.all[slab].free = free;
         self.by_longest[longest_run(free)].insert(slab);
-    }
-}
-
-impl Drop for Slabs {
-    fn drop(&mut self) {
-        for slab in &self.all {
-            let layout =
-                Layout::from_size_align(SLAB_BYTES, SLAB_BYTES).unwrap_or(Layout::new::<u8>());
-            // SAFETY: allocated in `add` with the same layout; every run holds an
-            // Arc of the pool, so none is left when the pool is dropped.
-            unsafe { dealloc(slab.start.as_ptr(), layout) }
-        }
     }
 }
 
@@ -255,7 +287,17 @@ mod tests {
         assert_eq!(pool.budget().used_bytes(), 0);
     }
 
+    #[test]
+    fn slabs_that_are_free_go_when_metadata_needs_their_place() {
+        let pool = BlockPool::new(Budget::new(4 << 20));
+        let blocks: Vec<_> = std::iter::from_fn(|| pool.allocate::<()>(BLOCK_BYTES)).collect();
+        let metadata = pool.budget().charge(1 << 20);
+        drop(blocks);
+        assert_eq!(pool.budget().used_bytes(), (2 << 20) + metadata.bytes(), "one slab was enough");
+    }
+
     proptest! {
+        #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
         #[test]
         fn blocks_never_overlap_and_keep_their_bytes(lens in prop::collection::vec(1..=BLOCK_BYTES, 1..60)) {
             let pool = BlockPool::new(Budget::new(16 << 20));
@@ -264,7 +306,7 @@ mod tests {
                 let allocated = loop {
                     match pool.allocate::<()>(len) {
                         Some(allocated) => break allocated,
-                        None => { held.pop_front(); }
+                        None => drop(held.pop_front().expect("an empty pool has room")),
                     }
                 };
                 let (block, mut writer) = allocated;

@@ -308,11 +308,11 @@ impl Inner {
     /// longest; of those fetched ahead only if they fill half of `limit_bytes`, or
     /// if nothing else is left. Says whether there was one.
     fn evict_one(&mut self, limit_bytes: u64) -> bool {
+        let mut order = [Self::evict_seen, Self::evict_unread];
         if self.unread_bytes > limit_bytes / 2 {
-            self.evict_unread() || self.evict_seen()
-        } else {
-            self.evict_seen() || self.evict_unread()
+            order.reverse();
         }
+        order.into_iter().any(|evict| evict(self))
     }
 
     fn evict_seen(&mut self) -> bool {

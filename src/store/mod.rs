@@ -26,9 +26,18 @@ pub use error::{StoreError, StoreErrorKind};
 pub use limit::Limit;
 pub use meter::Meter;
 pub use retry::{Retry, RetryConfig};
-pub use s3::{S3, S3Config};
+pub use s3::{Credentials, S3, S3Config};
 
 use crate::key::{ETag, ObjectKey, ObjectVersion, Prefix};
+use crate::stats::Stats;
+
+/// The stack that the program runs on: what is sent is counted and limited at each
+/// attempt, and no permit is held between attempts.
+pub fn production_stack(s3: S3, retry: RetryConfig, stats: Arc<Stats>) -> Arc<dyn ObjectStore> {
+    let metered = Arc::new(Meter::new(Arc::new(s3), stats.clone()));
+    let limited = Arc::new(Limit::new(metered));
+    Arc::new(Retry::new(limited, retry, stats))
+}
 
 /// One bucket, read-only so far.
 #[async_trait]

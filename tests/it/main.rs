@@ -6,7 +6,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod catalog;
 mod cli;
+mod conformance;
+mod kernelless;
+mod layering;
 mod memory_store;
+mod model;
 mod programs;
+mod reading;
 mod server;

@@ -9,12 +9,13 @@ use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, retry::RetryConfi
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::operation::RequestId;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, EncodingType};
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, EncodingType, RequestPayer};
 use proptest::prelude::*;
 
 use crate::support::pattern::{pattern, pattern_bytes, pattern_mismatch};
 use crate::support::server::{
-    ACCESS_KEY, Bandwidth, Effect, Fault, Meta, Op, Policy, Refusal, SECRET_KEY, TestServer,
+    ACCESS_KEY, Bandwidth, Effect, Fault, ListingStyle, Meta, Op, Policy, Refusal, SECRET_KEY,
+    TestServer,
 };
 
 const BUCKET: &str = "bucket";
@@ -339,4 +340,36 @@ async fn delays_and_bandwidth_caps_take_the_time_they_should() {
     server.set_delay(Duration::from_millis(200));
     let delayed = read().await;
     assert!(delayed > 0.2, "{delayed} s");
+}
+
+#[tokio::test]
+async fn a_dripping_body_takes_its_pauses_and_is_whole() {
+    let server = TestServer::start();
+    server.put_pattern(BUCKET, "a", 50_000, 1);
+    let drip = Effect::Drip { bytes: 5_000, pause: Duration::from_millis(30) };
+    server.fault(Fault::new(drip).on(Op::Get));
+    let start = Instant::now();
+    let got = client(&server).get_object().bucket(BUCKET).key("a").send().await.unwrap();
+    let body = got.body.collect().await.unwrap().into_bytes();
+    assert_eq!((body.len(), pattern_mismatch(1, 0, &body)), (50_000, None));
+    // Nine pauses between ten pieces.
+    assert!(start.elapsed() >= Duration::from_millis(270), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_bucket_may_want_a_payer_an_owner_and_bare_listings() {
+    let server = TestServer::start();
+    server.put(BUCKET, "one two", "x");
+    let owner = Some("123456789012".to_owned());
+    server.set_policy(BUCKET, Policy { requester_pays: true, owner, ..Policy::default() });
+    server.set_listing(ListingStyle { etags: false, space_as_plus: false });
+    let client = client(&server);
+    let list = || client.list_objects_v2().bucket(BUCKET).encoding_type(EncodingType::Url);
+    let paid = || list().request_payer(RequestPayer::Requester);
+    assert_eq!(list().send().await.unwrap_err().code(), Some("AccessDenied"));
+    let other = paid().expected_bucket_owner("210987654321").send().await.unwrap_err();
+    assert_eq!(other.code(), Some("AccessDenied"));
+    let page = paid().expected_bucket_owner("123456789012").send().await.unwrap();
+    let object = &page.contents()[0];
+    assert_eq!((object.key(), object.e_tag()), (Some("one%20two"), None));
 }

@@ -1,0 +1,188 @@
+//! A file system driven by paths, without a kernel: what the tests of `fs` stand on.
+
+use std::ffi::OsStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use s3mem::fs::{Attr, DirSink, FileSystem, FsConfig, FsError, Kind, ROOT, ReadAnswer, SinkEntry};
+use s3mem::key::Prefix;
+use s3mem::store::ObjectStore;
+
+use crate::support::memory_store::MemoryStore;
+
+/// A file system over a store in memory.
+pub(crate) struct Tree {
+    pub(crate) fs: Arc<FileSystem>,
+    pub(crate) store: Arc<MemoryStore>,
+}
+
+/// Settings that differ from test to test.
+#[derive(Debug, Clone)]
+pub(crate) struct TreeConfig {
+    pub(crate) prefix: &'static str,
+    pub(crate) ttl: Duration,
+    pub(crate) memory_bytes: u64,
+}
+
+impl Default for TreeConfig {
+    fn default() -> Self {
+        TreeConfig { prefix: "", ttl: Duration::from_secs(60), memory_bytes: 256 << 20 }
+    }
+}
+
+/// A name in a directory, as readdir gives it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Listed {
+    pub(crate) name: String,
+    pub(crate) is_dir: bool,
+    pub(crate) size: u64,
+    pub(crate) ino: u64,
+}
+
+impl Tree {
+    pub(crate) async fn over(store: Arc<MemoryStore>, config: TreeConfig) -> Tree {
+        let fs_config = FsConfig {
+            prefix: Prefix::from_user(config.prefix),
+            metadata_ttl: config.ttl,
+            uid: 1000,
+            gid: 100,
+            file_mode: 0o444,
+            dir_mode: 0o555,
+            memory_bytes: config.memory_bytes,
+        };
+        let fs = FileSystem::open(store.clone() as Arc<dyn ObjectStore>, fs_config).await.unwrap();
+        Tree { fs, store }
+    }
+
+    /// A file system over a bucket of these objects, and no calls counted yet.
+    pub(crate) async fn of<const N: usize>(objects: [(&str, &str); N]) -> Tree {
+        let store = Arc::new(MemoryStore::new());
+        for (key, text) in objects {
+            store.put(key, text.to_owned());
+        }
+        let tree = Tree::over(store, TreeConfig::default()).await;
+        tree.store.reset();
+        tree
+    }
+
+    /// One look-up, as the kernel makes it: at once if that needs no request.
+    pub(crate) async fn lookup(&self, parent: u64, name: &str) -> Result<Option<Attr>, FsError> {
+        let name = OsStr::new(name);
+        let found = match self.fs.lookup_now(parent, name) {
+            Some(found) => found,
+            None => self.fs.lookup(parent, name).await,
+        };
+        found.map(|(attr, _)| attr)
+    }
+
+    /// Walks a path of names separated by `/`.
+    pub(crate) async fn find(&self, path: &str) -> Result<Attr, FsError> {
+        let mut ino = ROOT;
+        let mut attr = self.fs.getattr(ROOT)?.0;
+        for name in path.split('/').filter(|name| !name.is_empty()) {
+            attr = self.lookup(ino, name).await?.ok_or(FsError::NotFound)?;
+            ino = attr.ino;
+        }
+        Ok(attr)
+    }
+
+    pub(crate) async fn open(&self, path: &str) -> Result<u64, FsError> {
+        let ino = self.find(path).await?.ino;
+        match self.fs.open_file_now(ino) {
+            Some(outcome) => outcome,
+            None => self.fs.open_file(ino).await,
+        }
+    }
+
+    pub(crate) async fn pread(
+        &self,
+        handle: u64,
+        offset: u64,
+        length: usize,
+    ) -> Result<Vec<u8>, FsError> {
+        match self.fs.read(handle, offset, length)? {
+            ReadAnswer::Ready(bytes) => Ok(bytes.to_vec()),
+            ReadAnswer::Later(answer) => answer.await.map(|bytes| bytes.to_vec()),
+        }
+    }
+
+    /// Opens, reads in pieces of `step` bytes, closes.
+    pub(crate) async fn read_by(&self, path: &str, step: usize) -> Result<Vec<u8>, FsError> {
+        let handle = self.open(path).await?;
+        let mut bytes = Vec::new();
+        let outcome = loop {
+            match self.pread(handle, bytes.len() as u64, step).await {
+                Ok(piece) if piece.is_empty() => break Ok(bytes),
+                Ok(piece) => bytes.extend(piece),
+                Err(error) => break Err(error),
+            }
+        };
+        self.fs.release_file(handle);
+        outcome
+    }
+
+    pub(crate) async fn read(&self, path: &str) -> Result<Vec<u8>, FsError> {
+        self.read_by(path, 128 << 10).await
+    }
+
+    /// Lists a directory, `at_once` entries in each call, and forgets what it was told.
+    pub(crate) async fn list_by(&self, path: &str, at_once: usize, plus: bool) -> Vec<Listed> {
+        let ino = self.find(path).await.unwrap().ino;
+        let handle = self.fs.open_dir(ino, 1).unwrap();
+        let mut sink = Sink { room: at_once, ..Sink::default() };
+        loop {
+            let before = sink.entries.len();
+            sink.room = at_once;
+            let cookie = sink.cookie;
+            if !self.fs.read_dir_now(handle, cookie, plus, &mut sink).unwrap() {
+                self.fs.read_dir(handle, cookie, plus, &mut sink).await.unwrap();
+            }
+            if sink.entries.len() == before {
+                break;
+            }
+        }
+        self.fs.release_dir(handle);
+        let (dots, entries) = sink.entries.split_at(2);
+        assert_eq!([dots[0].name.as_str(), dots[1].name.as_str()], [".", ".."]);
+        if plus {
+            entries.iter().for_each(|entry| self.fs.forget(entry.ino, 1));
+        }
+        entries.to_vec()
+    }
+
+    /// The names in a directory, sorted; directories with a `/`.
+    pub(crate) async fn list(&self, path: &str) -> Vec<String> {
+        let mut names: Vec<String> = self
+            .list_by(path, 7, true)
+            .await
+            .into_iter()
+            .map(|entry| format!("{}{}", entry.name, if entry.is_dir { "/" } else { "" }))
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+#[derive(Debug, Default)]
+struct Sink {
+    entries: Vec<Listed>,
+    room: usize,
+    cookie: u64,
+}
+
+impl DirSink for Sink {
+    fn add(&mut self, entry: SinkEntry<'_>) -> bool {
+        if self.room == 0 {
+            return false;
+        }
+        self.room -= 1;
+        self.cookie = entry.next_cookie;
+        self.entries.push(Listed {
+            name: entry.name.to_owned(),
+            is_dir: entry.attr.kind == Kind::Dir,
+            size: entry.attr.size,
+            ino: entry.attr.ino,
+        });
+        true
+    }
+}

@@ -1,0 +1,126 @@
+//! Imports run strictly downward: the house of docs/architecture.md, held.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+/// What each room may import. A room that is not here may not exist.
+const ALLOWED: &[(&str, &[&str])] = &[
+    ("main", &["app", "cli", "config"]),
+    ("cli", &[]),
+    ("config", &["cli", "fs", "fuse", "key", "store", "sys"]),
+    ("app", &["cli", "config", "fs", "fuse", "key", "stats", "store", "sys"]),
+    ("fuse", &["fs", "sys"]),
+    ("fs", &["catalog", "key", "mem", "reader", "store"]),
+    ("catalog", &["key", "mem", "store"]),
+    ("reader", &["key", "mem", "store"]),
+    ("store", &["key", "mem", "stats"]),
+    ("mem", &[]),
+    ("stats", &[]),
+    ("key", &[]),
+    ("sys", &[]),
+    ("lib", &[]),
+];
+
+/// Crates that one room alone may name, since its job is to hide them.
+const HIDDEN: &[(&str, &[&str])] = &[
+    ("fuser::", &["fuse"]),
+    ("aws_config", &["store"]),
+    ("aws_sdk_s3", &["store"]),
+    ("aws_credential_types", &["store"]),
+    ("clap::", &["cli"]),
+    ("libc::", &["sys", "fs", "app"]),
+];
+
+/// All source files as (path, room, text without comments).
+fn sources() -> Vec<(String, String, String)> {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    let mut folders = vec![src.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let inside = path.strip_prefix(&src).unwrap().to_str().unwrap().to_owned();
+            let room = inside.split(['/', '.']).next().unwrap().to_owned();
+            let is_code = |line: &&str| !line.trim_start().starts_with("//");
+            let text = fs::read_to_string(&path).unwrap();
+            let code = text.lines().filter(is_code).collect::<Vec<_>>().join("\n");
+            found.push((inside, room, code));
+        }
+    }
+    found
+}
+
+/// The rooms that `crate::...` paths in `code` lead to.
+fn imports(code: &str) -> Vec<String> {
+    let name_at = |at: usize| -> String {
+        let rest = &code[at..];
+        rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+    };
+    let mut rooms = Vec::new();
+    for prefix in ["crate::", "s3mem::"] {
+        rooms.extend(code.match_indices(prefix).map(|(at, _)| name_at(at + prefix.len())));
+    }
+    rooms.retain(|room| !room.is_empty());
+    rooms
+}
+
+#[test]
+fn imports_run_strictly_downward() {
+    let allowed: BTreeMap<&str, &[&str]> = ALLOWED.iter().copied().collect();
+    for (file, room, code) in sources() {
+        let may =
+            allowed.get(room.as_str()).unwrap_or_else(|| panic!("{file}: a room without rules"));
+        for target in imports(&code) {
+            assert!(
+                target == room || may.contains(&target.as_str()),
+                "{file} imports crate::{target}, which {room} may not"
+            );
+        }
+        assert!(!code.contains("crate::{"), "{file}: one room a line, so that this test sees it");
+        assert!(!code.contains("use crate::*"), "{file}: no glob imports");
+    }
+}
+
+#[test]
+fn the_rules_themselves_have_no_cycle() {
+    let allowed: BTreeMap<&str, &[&str]> = ALLOWED.iter().copied().collect();
+    fn depth<'a>(
+        room: &'a str,
+        allowed: &BTreeMap<&'a str, &'a [&'a str]>,
+        above: &mut Vec<&'a str>,
+    ) {
+        assert!(!above.contains(&room), "a cycle: {above:?} -> {room}");
+        above.push(room);
+        for below in allowed[room] {
+            depth(below, allowed, above);
+        }
+        above.pop();
+    }
+    for (room, _) in ALLOWED {
+        depth(room, &allowed, &mut Vec::new());
+    }
+}
+
+#[test]
+fn each_hidden_crate_is_named_in_its_room_only() {
+    for (file, room, code) in sources() {
+        for (name, rooms) in HIDDEN {
+            assert!(
+                !code.contains(name) || rooms.contains(&room.as_str()),
+                "{file} names {name}, which belongs to {rooms:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn unsafe_code_is_in_two_rooms_only() {
+    for (file, room, code) in sources() {
+        assert!(!code.contains("unsafe ") || ["mem", "sys"].contains(&room.as_str()), "{file}");
+    }
+}
