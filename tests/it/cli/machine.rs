@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use super::{Ran, S3MEM, Shell, can_mount, is_root};
+use super::{Ran, Shell, can_mount, is_root};
 use crate::support::server::TestServer;
 
 /// Makes `$AS` a command that runs another as an ordinary user, who can reach the
