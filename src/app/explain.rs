@@ -23,7 +23,7 @@ pub(super) struct Asked<'a> {
     pub(super) endpoint_url: Option<&'a str>,
     /// The region that was asked for.
     pub(super) region: Option<&'a str>,
-    /// The profile that was asked for.
+    /// The profile that was chosen.
     pub(super) profile: Option<&'a str>,
     /// Whether requests carried no credentials.
     pub(super) anonymous: bool,
@@ -42,11 +42,11 @@ impl<'a> Asked<'a> {
             prefix: settings.source.prefix.as_str(),
             endpoint_url: settings.endpoint_url.as_deref(),
             region: settings.s3.region.as_deref().or(settings.source.bucket.arn_region()),
-            profile: settings.s3.profile.as_deref(),
+            profile: settings.profile.as_deref(),
             anonymous: settings.s3.no_sign_request,
             requester_pays: settings.s3.requester_pays,
             expected_owner: settings.s3.expected_bucket_owner.as_deref(),
-            timeout: settings.request_timeout,
+            timeout: settings.retry.request_timeout,
         }
     }
 
@@ -297,10 +297,9 @@ fn said(error: &StoreError) -> String {
         StoreErrorKind::NoCredentials | StoreErrorKind::ExpiredCredentials
             if error.request_id.is_none() =>
         {
-            match causes(error).last().map(|cause| worth_telling(&cause)) {
-                Some(cause) if !cause.is_empty() => format!(" ({cause})"),
-                _ => String::new(),
-            }
+            let told = causes(error).map(|cause| worth_telling(&cause));
+            let told: Vec<String> = told.filter(|cause| !cause.is_empty()).collect();
+            if told.is_empty() { String::new() } else { format!(" ({})", told.join(": ")) }
         }
         StoreErrorKind::NotFound
         | StoreErrorKind::NoSuchBucket
@@ -318,11 +317,16 @@ fn said(error: &StoreError) -> String {
     }
 }
 
-/// What the providers of credentials say, without those that nobody has set up.
+/// What the providers of credentials say, without those that nobody has set up and
+/// without the SDK's remark that credentials were being loaded.
 fn worth_telling(cause: &str) -> String {
     let lines = cause.lines().map(str::trim);
-    let telling =
-        lines.filter(|line| !line.contains("was not enabled") && !line.ends_with("Attempted:"));
+    let says_nothing = |line: &str| {
+        line.contains("was not enabled")
+            || line.ends_with("Attempted:")
+            || line == "an error occurred while loading credentials"
+    };
+    let telling = lines.filter(|line| !says_nothing(line));
     telling.collect::<Vec<_>>().join("; ")
 }
 

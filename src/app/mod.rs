@@ -16,6 +16,7 @@ mod signals;
 mod text;
 mod umount;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use crate::cli::Command;
@@ -58,5 +59,6 @@ pub fn run(command: Command) -> ExitCode {
 
 /// Says something to whoever typed the command.
 fn tell(sentence: &str) {
-    eprintln!("s3mem: {}", text::printable(sentence));
+    // A terminal that is gone has nobody to tell.
+    let _ = writeln!(io::stderr().lock(), "s3mem: {}", text::printable(sentence));
 }

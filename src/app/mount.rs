@@ -37,6 +37,12 @@ pub(super) enum StartError {
     Log(#[from] LogError),
     #[error("{0}")]
     Store(String),
+    #[error(
+        "the AWS credentials did not arrive within {0} seconds: the service or the program (single \
+         sign-on, instance role, credential_process) that gives them does not answer. Check it with \
+         'aws sts get-caller-identity', or choose other credentials with --profile"
+    )]
+    Credentials(f64),
     #[error("{path} can't be mounted on: {reason}{hint}")]
     Mount { path: PathBuf, reason: String, hint: &'static str },
     #[error("the system does not give what s3mem needs to run: {0}")]
@@ -69,23 +75,16 @@ fn serve(settings: &MountSettings, environment: &Environment) -> Result<(), AppE
         .map_err(StartError::Log)?;
     let runtime =
         runtime::Builder::new_multi_thread().enable_all().build().map_err(StartError::System)?;
-    let fs = runtime.block_on(open(settings)).map_err(|error| {
-        tracing::debug!("the first request failed: {error}");
-        StartError::Store(explain(&error, &Asked::by(settings)))
-    })?;
+    let fs = runtime.block_on(open_with_notice(settings))?;
     let outcome = serve_mounted(settings, environment, &path, &runtime, fs);
     // Requests still in the air have nobody left to answer.
     runtime.shutdown_background();
     outcome.map_err(AppError::from)
 }
 
-/// Connects to the bucket and lists its root, which proves that it can be read.
-async fn open(settings: &MountSettings) -> Result<Arc<FileSystem>, Arc<StoreError>> {
-    let opening = async {
-        let s3 = S3::connect(settings.s3.clone()).await?;
-        let store = production_stack(s3, settings.retry.clone(), Stats::new());
-        FileSystem::open(store, settings.fs.clone()).await
-    };
+/// Opens the file system, and says so when that takes long.
+async fn open_with_notice(settings: &MountSettings) -> Result<Arc<FileSystem>, StartError> {
+    let opening = open(settings);
     tokio::pin!(opening);
     if let Ok(outcome) = timeout(PATIENCE, &mut opening).await {
         return outcome;
@@ -93,9 +92,23 @@ async fn open(settings: &MountSettings) -> Result<Arc<FileSystem>, Arc<StoreErro
     tell(&format!(
         "{} has not answered yet; trying on for up to {} seconds (--request-timeout)",
         settings.endpoint_url.as_deref().unwrap_or("AWS"),
-        settings.request_timeout.as_secs_f64()
+        settings.retry.request_timeout.as_secs_f64()
     ));
     opening.await
+}
+
+/// Connects to the bucket and lists its root, which proves that it can be read.
+async fn open(settings: &MountSettings) -> Result<Arc<FileSystem>, StartError> {
+    let told = |error: &StoreError| {
+        tracing::debug!("the mount failed: {error}");
+        StartError::Store(explain(error, &Asked::by(settings)))
+    };
+    let s3 = timeout(settings.retry.request_timeout, S3::connect(settings.s3.clone()))
+        .await
+        .map_err(|_| StartError::Credentials(settings.retry.request_timeout.as_secs_f64()))?
+        .map_err(|error| told(&error))?;
+    let store = production_stack(s3, settings.retry.clone(), Stats::new());
+    FileSystem::open(store, settings.fs.clone()).await.map_err(|error| told(&error))
 }
 
 fn serve_mounted(

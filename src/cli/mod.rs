@@ -97,7 +97,7 @@ Examples:
   At every start of the machine, as a line in /etc/fstab:
     s3://data/2024  /mnt/data  fuse.s3mem  _netdev,nofail,allow_other,memory=4G  0  0
 
-  Watch what it does, until Ctrl-C:
+  In the foreground, with the log on the terminal, until Ctrl-C:
     s3mem mount -f --log-level debug data /mnt/data",
     args_override_self = true,
     max_term_width = HELP_COLUMNS
@@ -337,9 +337,9 @@ pub enum LogLevel {
     Warn,
     /// Mounting and unmounting too
     Info,
-    /// Each request
+    /// What helps to find a fault
     Debug,
-    /// Each call from the kernel
+    /// Everything
     Trace,
 }
 

@@ -141,6 +141,8 @@ pub struct Environment {
     pub path: OsString,
     /// The program that mounts for ordinary users, if `FUSERMOUNT_PATH` names one.
     pub fusermount: Option<PathBuf>,
+    /// The AWS profile, if a variable names one.
+    pub profile: Option<String>,
     /// The endpoint for S3, if a variable names one.
     pub endpoint_url: Option<String>,
     /// The bytes of memory that the machine or the control group allows.
@@ -154,6 +156,7 @@ impl Environment {
         Environment {
             path: env::var_os("PATH").unwrap_or_default(),
             fusermount: env::var_os("FUSERMOUNT_PATH").map(PathBuf::from),
+            profile: text("AWS_PROFILE"),
             endpoint_url: text("AWS_ENDPOINT_URL_S3").or_else(|| text("AWS_ENDPOINT_URL")),
             memory_limit_bytes: machine::memory_limit(Path::new("/")),
         }
@@ -196,8 +199,6 @@ pub struct MountSettings {
     pub s3: S3Config,
     /// How long to try.
     pub retry: RetryConfig,
-    /// How long a request may stay without an answer, to tell the user.
-    pub request_timeout: Duration,
     /// How objects look as files.
     pub fs: FsConfig,
     /// How the kernel mounts it.
@@ -212,6 +213,8 @@ pub struct MountSettings {
     pub daemon: bool,
     /// Whether to stop before anything is mounted.
     pub fake: bool,
+    /// The AWS profile, however it was chosen, for messages.
+    pub profile: Option<String>,
     /// The server's address as far as it is known here, for messages.
     pub endpoint_url: Option<String>,
     /// What the user should know and what hinders nothing.
@@ -225,7 +228,6 @@ impl MountSettings {
         let mount_point = absolute(&args.mount_point)?;
         let log_target = log_target(args, &mount_point)?;
         let endpoint_url = endpoint_url(args, environment)?;
-        let request_timeout = request_timeout(args)?;
         let mut notes = Vec::new();
         let memory_bytes = memory_bytes(args, environment, &mut notes)?;
         let fs = FsConfig {
@@ -258,8 +260,7 @@ impl MountSettings {
             source,
             mount_point,
             s3,
-            retry: RetryConfig::within(request_timeout),
-            request_timeout,
+            retry: RetryConfig::within(request_timeout(args)?),
             fs,
             mount,
             log_target,
@@ -267,6 +268,7 @@ impl MountSettings {
             foreground: args.foreground && !args.daemon,
             daemon: args.daemon,
             fake: args.fake,
+            profile: args.profile.clone().or_else(|| environment.profile.clone()),
             endpoint_url,
             notes,
         })

@@ -25,7 +25,7 @@ fn refusal(flags: &[&str]) -> String {
 fn without_flags_the_defaults_hold() {
     let settings = settings(&[]).unwrap();
     assert_eq!(settings.fs.metadata_ttl, Duration::from_secs(60));
-    assert_eq!(settings.request_timeout, Duration::from_secs(30));
+    assert_eq!(settings.retry.request_timeout, Duration::from_secs(30));
     assert_eq!((settings.fs.file_mode, settings.fs.dir_mode), (0o644, 0o755));
     assert_eq!(settings.fs.uid, sys::effective_uid());
     assert!(settings.mount.allow_exec && !settings.mount.allow_other);

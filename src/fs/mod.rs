@@ -95,10 +95,10 @@ impl FileSystem {
         let catalog = Catalog::new(store.clone(), catalog_config, runtime.clone());
         let root = Dir::root(config.prefix.clone());
         if !catalog.list_root(&root).await? {
-            tracing::warn!(
-                "there is nothing below \"{}\" in the bucket yet",
-                config.prefix.as_str().escape_debug()
-            );
+            match config.prefix.as_str() {
+                "" => tracing::warn!("the bucket is empty"),
+                prefix => tracing::warn!("the bucket has nothing below \"{}\"", prefix.escape_debug()),
+            }
         }
         let (outdated, names) = channel();
         let fs = FileSystem {

@@ -38,16 +38,19 @@ impl Meter {
 impl ObjectStore for Meter {
     async fn list_page(&self, request: ListRequest) -> Result<ListPage, StoreError> {
         self.stats.list_requests.add(1);
+        tracing::debug!("LIST {:?}", request.prefix.as_str());
         self.noted(self.inner.list_page(request).await)
     }
 
     async fn head(&self, key: &ObjectKey) -> Result<ObjectHead, StoreError> {
         self.stats.head_requests.add(1);
+        tracing::debug!("HEAD {:?}", key.as_str());
         self.noted(self.inner.head(key).await)
     }
 
     async fn get_range(&self, request: GetRequest) -> Result<GetBody, StoreError> {
         self.stats.get_requests.add(1);
+        tracing::debug!("GET {:?} {:?}", request.key.as_str(), request.range);
         let body = self.noted(self.inner.get_range(request).await)?;
         let stats = self.stats.clone();
         let bytes = body.bytes.inspect(move |chunk| match chunk {

@@ -9,6 +9,7 @@
 use std::future::Future;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -27,6 +28,9 @@ use crate::stats::Stats;
 const MIN_BODY_BYTES_PER_SECOND: u64 = 16 << 10;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// So often a server that has never answered is tried: a typo in its address
+/// should be said at once, and not after the whole deadline.
+const TRIES_OF_A_STRANGER: u32 = 3;
 
 /// How long to wait, and when to try again.
 #[derive(Debug, Clone)]
@@ -54,12 +58,14 @@ pub struct Retry {
     inner: Arc<dyn ObjectStore>,
     config: RetryConfig,
     stats: Arc<Stats>,
+    /// Whether the server has ever answered.
+    is_known: Arc<AtomicBool>,
 }
 
 impl Retry {
     /// Tries requests to `inner` again as `config` says, and counts in `stats`.
     pub fn new(inner: Arc<dyn ObjectStore>, config: RetryConfig, stats: Arc<Stats>) -> Self {
-        Retry { inner, config, stats }
+        Retry { inner, config, stats, is_known: Arc::default() }
     }
 
     /// Runs `attempt` until it succeeds, fails for good or `deadline` is near.
@@ -72,11 +78,15 @@ impl Retry {
     where
         F: Future<Output = Result<T, StoreError>> + Send,
     {
-        let mut pause = FIRST_PAUSE;
+        let (mut pause, mut tries) = (FIRST_PAUSE, 0);
         loop {
+            tries += 1;
             let attempt_end = deadline.min(Instant::now() + self.config.attempt_timeout);
             let error = match timeout_at(attempt_end, attempt()).await {
-                Ok(Ok(value)) => return Ok(value),
+                Ok(Ok(value)) => {
+                    self.is_known.store(true, Ordering::Relaxed);
+                    return Ok(value);
+                }
                 Ok(Err(error)) => error,
                 Err(_) => StoreError::new(
                     StoreErrorKind::Timeout,
@@ -85,7 +95,11 @@ impl Retry {
                 ),
             };
             let jittered = pause.mul_f64(0.5 + fastrand::f64());
-            if !error.kind.is_transient() || Instant::now() + jittered >= deadline {
+            let is_hopeless = error.kind == StoreErrorKind::Unreachable
+                && tries >= TRIES_OF_A_STRANGER
+                && !self.is_known.load(Ordering::Relaxed);
+            let is_late = Instant::now() + jittered >= deadline;
+            if !error.kind.is_transient() || is_hopeless || is_late {
                 return Err(error);
             }
             self.stats.retry_requests.add(1);
@@ -115,6 +129,7 @@ impl ObjectStore for Retry {
             inner: self.inner.clone(),
             config: self.config.clone(),
             stats: self.stats.clone(),
+            is_known: self.is_known.clone(),
         };
         let first = retry.open(&request, self.deadline()).await?;
         let head = first.head.clone();

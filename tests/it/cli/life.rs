@@ -5,7 +5,6 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Ran, S3MEM, Shell, assert_lists, can_mount, is_root, signal, wait_until};
@@ -261,8 +260,6 @@ fn a_mount_in_the_foreground_stays_until_it_is_interrupted() {
     let child = child.unwrap();
     wait_until("it is mounted", || shell.is_mounted());
     assert_eq!(shell.daemon(), Some(child.id()));
-    // The line that says so comes after the mount, and the signal must not overtake it.
-    thread::sleep(Duration::from_millis(200));
     signal("INT", child.id());
     let ran = Ran::finish(child);
     assert_eq!(ran.code, Some(0), "{ran:?}");

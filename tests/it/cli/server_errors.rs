@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Instant;
 
 use super::{Ran, Shell, can_mount};
-use crate::support::server::{Effect, Fault, Policy, Refusal, TestServer};
+use crate::support::server::{ACCESS_KEY, Effect, Fault, Policy, Refusal, SECRET_KEY, TestServer};
 
 fn server() -> TestServer {
     let server = TestServer::start();
@@ -122,6 +122,40 @@ fn without_credentials_the_ways_to_get_some_are_named() {
         "--no-sign-request",
     ]);
     mount(&shell, &["--profile", "lab"]).fails_with(&["the profile \"lab\"", "~/.aws/config"]);
+    mount(&shell.set("AWS_PROFILE", "lab2"), &[]).fails_with(&["the profile \"lab2\""]);
+}
+
+#[test]
+fn credentials_region_and_endpoint_come_from_a_profile() {
+    if !can_mount() {
+        return;
+    }
+    let server = server();
+    server.set_policy("tiles", Policy { region: Some("eu-west-1".into()), ..Policy::default() });
+    let shell = Shell::new();
+    let endpoint = server.endpoint();
+    std::fs::create_dir(shell.path(".aws")).unwrap();
+    let config = format!("[profile lab]\nregion = eu-west-1\nendpoint_url = {endpoint}\n");
+    std::fs::write(shell.path(".aws/config"), config).unwrap();
+    let keys = format!("aws_access_key_id = {ACCESS_KEY}\naws_secret_access_key = {SECRET_KEY}\n");
+    std::fs::write(shell.path(".aws/credentials"), format!("[lab]\n{keys}")).unwrap();
+    shell.mount("tiles", &["--profile", "lab"]).succeeds();
+    shell.umount().succeeds();
+}
+
+#[test]
+fn a_program_that_never_gives_its_credentials_is_not_waited_for() {
+    if !can_mount() {
+        return;
+    }
+    let shell = Shell::new();
+    std::fs::create_dir(shell.path(".aws")).unwrap();
+    let config = "[default]\nregion = eu-west-1\ncredential_process = sleep 20\n";
+    std::fs::write(shell.path(".aws/config"), config).unwrap();
+    let start = Instant::now();
+    mount(&shell, &["--request-timeout", "1"])
+        .fails_with(&["credentials did not arrive within 1 seconds", "credential_process"]);
+    assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
 }
 
 #[test]
