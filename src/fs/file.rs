@@ -1,6 +1,7 @@
 //! Opening, reading and closing files.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 
@@ -13,11 +14,28 @@ use crate::store::{ListedObject, StoreErrorKind};
 /// that opens it will read first, so that nothing is fetched twice.
 const FIRST_READ_BYTES: usize = 64 << 10;
 
+/// When its readahead has failed, the kernel asks once more, for the first page
+/// alone, and only then tells the program. That page has failed already: asked for
+/// again it would fail again, after another timeout and with another line in the log.
+const PAGE_BYTES: usize = 4096;
+const ASKED_AGAIN_WITHIN: Duration = Duration::from_millis(500);
+/// More reads of one handle than the kernel has under way when they fail together.
+const FAILED_READS: usize = 64;
+
 /// An open file.
 #[derive(Debug)]
 pub(super) struct OpenFile {
     ino: Ino,
     content: Content,
+    failed: Mutex<Vec<FailedRead>>,
+}
+
+/// A read that failed a moment ago.
+#[derive(Debug)]
+struct FailedRead {
+    offset: u64,
+    when: Instant,
+    error: FsError,
 }
 
 /// Where an open file's bytes come from: a closed set.
@@ -51,7 +69,7 @@ impl FileSystem {
                 }
             }
         }
-        Ok(self.files.insert(OpenFile { ino, content: Content::Object(reader) }))
+        Ok(self.files.insert(OpenFile::new(ino, reader)))
     }
 
     /// Opens a file if that needs no request; `None` if it does.
@@ -59,9 +77,7 @@ impl FileSystem {
         match self.reader(ino) {
             Err(error) => Some(Err(error)),
             Ok((object, _)) if is_archive_class(&object) => None,
-            Ok((_, reader)) => {
-                Some(Ok(self.files.insert(OpenFile { ino, content: Content::Object(reader) })))
-            }
+            Ok((_, reader)) => Some(Ok(self.files.insert(OpenFile::new(ino, reader)))),
         }
     }
 
@@ -73,6 +89,11 @@ impl FileSystem {
         length: usize,
     ) -> Result<ReadAnswer, FsError> {
         let file = self.files.get(handle).ok_or(FsError::BadHandle)?;
+        if length <= PAGE_BYTES
+            && let Some(error) = file.failed_just_now(offset)
+        {
+            return Err(error);
+        }
         let Content::Object(reader) = &file.content;
         Ok(match reader.read(offset, length) {
             Answer::Ready(bytes) => ReadAnswer::Ready(bytes),
@@ -80,10 +101,12 @@ impl FileSystem {
                 let fs = self.clone();
                 ReadAnswer::Later(Box::pin(async move {
                     let outcome = answer.await;
-                    if let Err(error) = &outcome
-                        && matches!(error.kind, StoreErrorKind::Changed | StoreErrorKind::NotFound)
-                    {
-                        fs.note_changed(file.ino);
+                    if let Err(error) = &outcome {
+                        if matches!(error.kind, StoreErrorKind::Changed | StoreErrorKind::NotFound)
+                        {
+                            fs.note_changed(file.ino);
+                        }
+                        file.note_failed(offset, error.clone().into());
                     }
                     // The file stays open until its reads are answered.
                     drop(file);
@@ -116,6 +139,28 @@ impl FileSystem {
             self.runtime.clone(),
         );
         Ok((object, reader))
+    }
+}
+
+impl OpenFile {
+    fn new(ino: Ino, reader: Reader) -> Self {
+        OpenFile { ino, content: Content::Object(reader), failed: Mutex::default() }
+    }
+
+    fn note_failed(&self, offset: u64, error: FsError) {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.retain(|read| read.when.elapsed() < ASKED_AGAIN_WITHIN);
+        if failed.len() < FAILED_READS {
+            failed.push(FailedRead { offset, when: Instant::now(), error });
+        }
+    }
+
+    /// What a read from `offset` on has just failed with, told once.
+    fn failed_just_now(&self, offset: u64) -> Option<FsError> {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = failed.iter().position(|read| read.offset == offset)?;
+        let read = failed.swap_remove(at);
+        (read.when.elapsed() < ASKED_AGAIN_WITHIN).then_some(read.error)
     }
 }
 

@@ -97,7 +97,9 @@ impl FileSystem {
         if !catalog.list_root(&root).await? {
             match config.prefix.as_str() {
                 "" => tracing::warn!("the bucket is empty"),
-                prefix => tracing::warn!("the bucket has nothing below \"{}\"", prefix.escape_debug()),
+                prefix => {
+                    tracing::warn!("the bucket has nothing below \"{}\"", prefix.escape_debug())
+                }
             }
         }
         let (outdated, names) = channel();

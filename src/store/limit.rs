@@ -1,14 +1,20 @@
 //! Bounds how many requests are under way at once.
 //!
 //! Listings and HEADs have permits of their own, so that an `ls` never queues
-//! behind bodies that are being read or that have stalled. A GET holds its permit
-//! until its body is read to the end or dropped.
+//! behind bodies that are being read. A GET holds its permit until its body is
+//! read to the end or dropped. A request that the server is silent about gives its
+//! permit back: it uses no bandwidth, and a hundred of them must not hold up the
+//! rest.
 
+use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
+use futures_util::stream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 use super::{
     GetBody, GetRequest, ListPage, ListRequest, ObjectHead, ObjectStore, StoreError, StoreErrorKind,
@@ -19,6 +25,8 @@ use crate::key::ObjectKey;
 /// whose bodies have stalled.
 const GETS: usize = 96;
 const LOOKUPS: usize = 32;
+/// Longer than S3 takes for the first byte of an answer.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// A store that lets a bounded number of requests through at once.
 #[derive(Debug)]
@@ -36,33 +44,49 @@ impl Limit {
     }
 }
 
-async fn permit(semaphore: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, StoreError> {
-    // Only a closed semaphore refuses, and nobody closes these.
-    semaphore
-        .clone()
-        .acquire_owned()
-        .await
-        .map_err(|_| StoreError::new(StoreErrorKind::Other, "request", "the store is shut down"))
+/// The right to have a request under way, as long as the server says something.
+struct Permit(Option<OwnedSemaphorePermit>);
+
+impl Permit {
+    async fn of(semaphore: &Arc<Semaphore>) -> Result<Self, StoreError> {
+        // Only a closed semaphore refuses, and nobody closes these.
+        let permit = semaphore.clone().acquire_owned().await.map_err(|_| {
+            StoreError::new(StoreErrorKind::Other, "request", "the store is shut down")
+        })?;
+        Ok(Permit(Some(permit)))
+    }
+
+    /// Waits for an answer, or for the next piece of one; after a silence without
+    /// the permit.
+    async fn while_waiting<T>(&mut self, answer: impl Future<Output = T>) -> T {
+        tokio::pin!(answer);
+        if self.0.is_some() {
+            if let Ok(answer) = timeout(SILENCE, &mut answer).await {
+                return answer;
+            }
+            self.0 = None;
+        }
+        answer.await
+    }
 }
 
 #[async_trait]
 impl ObjectStore for Limit {
     async fn list_page(&self, request: ListRequest) -> Result<ListPage, StoreError> {
-        let _permit = permit(&self.lookups).await?;
-        self.inner.list_page(request).await
+        Permit::of(&self.lookups).await?.while_waiting(self.inner.list_page(request)).await
     }
 
     async fn head(&self, key: &ObjectKey) -> Result<ObjectHead, StoreError> {
-        let _permit = permit(&self.lookups).await?;
-        self.inner.head(key).await
+        Permit::of(&self.lookups).await?.while_waiting(self.inner.head(key)).await
     }
 
     async fn get_range(&self, request: GetRequest) -> Result<GetBody, StoreError> {
-        let permit = permit(&self.gets).await?;
-        let body = self.inner.get_range(request).await?;
+        let mut permit = Permit::of(&self.gets).await?;
+        let body = permit.while_waiting(self.inner.get_range(request)).await?;
         // The permit lives in the stream and ends with it.
-        let bytes = body.bytes.inspect(move |_| {
-            let _held = &permit;
+        let bytes = stream::unfold((body.bytes, permit), |(mut bytes, mut permit)| async move {
+            let piece = permit.while_waiting(bytes.next()).await?;
+            Some((piece, (bytes, permit)))
         });
         Ok(GetBody { head: body.head, bytes: bytes.boxed() })
     }

@@ -38,6 +38,10 @@ where
         SdkError::DispatchFailure(failure) if failure.is_io() => {
             (StoreErrorKind::Unreachable, "the server can't be reached".to_owned())
         }
+        // The connection was closed before the answer.
+        SdkError::DispatchFailure(failure) if failure.as_other().is_some() => {
+            (StoreErrorKind::Transient, "the connection broke off".to_owned())
+        }
         SdkError::TimeoutError(_) => (StoreErrorKind::Timeout, "no answer in time".to_owned()),
         SdkError::ResponseError(response) => response_kind(response.raw()),
         _ => (StoreErrorKind::Other, "the request could not be sent".to_owned()),

@@ -57,7 +57,7 @@ fn an_empty_prefix_is_mounted_with_a_warning() {
     let shell = Shell::on(&server);
     let ran = shell.mount("tiles/11", &[]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert!(ran.stderr.starts_with("s3mem: there is nothing below \"11/\""), "{ran:?}");
+    assert!(ran.stderr.starts_with("s3mem: the bucket has nothing below \"11/\""), "{ran:?}");
     shell.umount().succeeds();
 }
 

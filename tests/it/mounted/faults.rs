@@ -1,7 +1,6 @@
 //! What programs get, and what the log says, when the server fails.
 
 use std::fs;
-use std::time::Instant;
 
 use super::*;
 use crate::support::server::{Effect, Fault, Meta, Op, Refusal, SECRET_KEY};
@@ -46,7 +45,9 @@ fn passing_faults_are_retried_and_no_program_hears_of_them() {
         let mount = mount(&server, &[]);
         let struck = [Op::List, Op::Get]
             .map(|op| server.fault(Fault::new(effect.clone()).on(op).key("d/").times(3)));
-        let ((), cost) = cost_of(&server, || reads_whole_pattern(&mount.join("d/file"), 1));
+        let (read, cost) = cost_of(&server, || fs::read(mount.join("d/file")));
+        let read = read.unwrap_or_else(|error| panic!("{effect:?}: {error}: {}", mount.log()));
+        assert_pattern(1, 0, &read);
         assert_eq!(struck.map(|fault| server.fault_hits(fault)), [3, 3], "{effect:?}");
         assert_eq!((cost.list, cost.bytes), (4, MIB), "{effect:?}");
         assert_eq!(lines(&mount, "ERROR", ""), [""; 0], "{effect:?}");
@@ -65,10 +66,11 @@ fn a_server_that_only_fails_gives_eio_within_the_request_timeout() {
         let start = Instant::now();
         assert_eq!(errno(fs::read(mount.join("file"))), libc::EIO, "{effect:?}");
         assert_eq!(errno(fs::metadata(mount.join("d/file"))), libc::EIO, "{effect:?}");
-        // The kernel asks for the first page alone after its readahead failed.
-        assert!(start.elapsed() < Duration::from_secs(2 * 4 + 10), "{:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(2 * 2 + 10), "{:?}", start.elapsed());
         assert!(server.counts().requests() >= 4, "tried again inside the timeout");
-        assert!(!lines(&mount, "ERROR", "GET file").is_empty(), "{}", mount.log());
+        // And not for another timeout, though the kernel asks for the first page
+        // once more after its readahead has failed.
+        assert_eq!(lines(&mount, "ERROR", "GET file").len(), 1, "{}", mount.log());
         server.clear_faults();
         server.release();
         reads_whole_pattern(&mount.join("file"), 1);
@@ -125,33 +127,11 @@ fn a_failed_read_is_logged_once_with_key_and_request_id() {
     let (error, cost) = cost_of(&server, || errno(fs::read(mount.join("d/denied"))));
     assert_eq!(error, libc::EACCES);
     let logged = lines(&mount, "ERROR", "");
-    println!("{logged:#?} {cost:?}");
     assert_eq!(logged.len(), 1, "{cost:?}: {logged:#?}");
     assert!(logged[0].contains("GET d/denied"), "{logged:#?}");
     assert!(logged[0].contains("AccessDenied"), "{logged:#?}");
     let id = logged[0].split("(request id ").nth(1).and_then(|rest| rest.split(')').next());
     assert!(id.is_some_and(|id| id.len() >= 8), "{logged:#?}");
-    mount.end();
-}
-
-#[test]
-fn many_who_wait_for_one_get_are_told_and_it_is_logged_once() {
-    let Some(server) = server() else { return };
-    server.put_pattern(BUCKET, "small", 100_000, 1);
-    let mount = mount(&server, &[]);
-    let path = mount.join("small");
-    let refusal = Fault::new(Effect::Refuse(Refusal::AccessDenied)).on(Op::Get);
-    server.fault(refusal);
-    server.fault(Fault::new(Effect::Delay(Duration::from_millis(300))).on(Op::Get));
-    let ((), cost) = cost_of(&server, || {
-        std::thread::scope(|scope| {
-            for _ in 0..8 {
-                scope.spawn(|| assert_eq!(errno(fs::read(&path)), libc::EACCES));
-            }
-        });
-    });
-    let logged = lines(&mount, "ERROR", "small").len() as u64;
-    assert!(logged <= cost.get && cost.get < 8, "{logged} lines for {cost:?}");
     mount.end();
 }
 
@@ -199,14 +179,7 @@ fn no_credential_reaches_the_log_at_any_level_however_requests_fail() {
     let Some(server) = server() else { return };
     let token = "FwoGZXIvYXdzEXAMPLEsessionTOKENthatNobodyMaySee//////////wEaDA";
     server.put_pattern(BUCKET, "d/file", SIZE, 1);
-    let mount = Mounting::of(&server, BUCKET)
-        .with(["--log-level", "trace", "--request-timeout", "1"])
-        .env("AWS_SESSION_TOKEN", token)
-        .env("RUST_LOG", "trace")
-        .in_foreground();
-    reads_whole_pattern(&mount.join("d/file"), 1);
-    forget_pages(&mount.join("d/file"));
-    for (n, effect) in [
+    let effects = [
         Effect::Refuse(Refusal::AccessDenied),
         Effect::Refuse(Refusal::InvalidAccessKeyId),
         Effect::Refuse(Refusal::ExpiredToken),
@@ -214,17 +187,23 @@ fn no_credential_reaches_the_log_at_any_level_however_requests_fail() {
         Effect::Refuse(Refusal::SlowDown),
         Effect::Refuse(Refusal::Other(400, "InvalidToken")),
         Effect::Drop,
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        server.put_pattern(BUCKET, &format!("{n}/file"), SIZE, 1);
+    ];
+    for n in 0..effects.len() {
+        server.put_pattern(BUCKET, &format!("{n}"), SIZE, 1);
+    }
+    let mount = Mounting::of(&server, BUCKET)
+        .with(["--log-level", "trace", "--request-timeout", "1"])
+        .env("AWS_SESSION_TOKEN", token)
+        .env("RUST_LOG", "trace")
+        .in_foreground();
+    reads_whole_pattern(&mount.join("d/file"), 1);
+    for (n, effect) in effects.into_iter().enumerate() {
         let fault = server.fault(Fault::new(effect.clone()).on(Op::Get));
-        assert!(fs::read(mount.join(format!("{n}/file"))).is_err(), "{effect:?}");
+        assert_ne!(errno(fs::read(mount.join(format!("{n}")))), libc::ENOENT, "{effect:?}");
         server.clear_fault(fault);
     }
     let log = mount.log();
-    assert!(log.lines().filter(|line| line.contains("ERROR")).count() >= 7, "{log}");
+    assert_eq!(log.lines().filter(|line| line.contains("ERROR")).count(), 7, "{log}");
     for secret in [SECRET_KEY, token, "Signature=", "EXAMPLEsessionTOKEN"] {
         assert!(!log.contains(secret), "{secret} is in the log");
     }

@@ -2,7 +2,6 @@
 
 use std::env;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 
 use super::*;
 

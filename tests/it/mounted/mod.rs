@@ -13,7 +13,6 @@ mod faults;
 mod memory;
 mod patterns;
 mod posix;
-
 mod stalls;
 mod strange_keys;
 mod system;
@@ -23,7 +22,8 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{Advice, fadvise};
 
@@ -113,6 +113,15 @@ fn assert_pattern(seed: u64, offset: u64, bytes: &[u8]) {
 /// reaches the daemon.
 fn forget_pages(path: &Path) {
     fadvise(File::open(path).unwrap(), 0, None, Advice::DontNeed).unwrap();
+}
+
+/// Waits until something has come about.
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < FOREVER, "{what} did not come about");
+        thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// The errno that something failed with.

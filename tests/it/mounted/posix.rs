@@ -3,7 +3,6 @@
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
-use std::thread;
 
 use rustix::fs::sendfile;
 use tempfile::tempfile;
