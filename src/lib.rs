@@ -9,6 +9,8 @@
 //! - [`fuse`]: the only folder that names the kernel library
 //! - [`fs`]: file-system operations without a kernel
 //! - [`catalog`]: what exists, and under which name
+//! - [`view`]: virtual siblings of images
+//! - [`raster`]: images as tiles at resolution levels
 //! - [`reader`]: the bytes of one object version
 //! - [`store`]: requests to S3
 //! - [`mem`], [`stats`], [`key`], [`sys`]: memory, counters, nouns, calls to libc
@@ -21,7 +23,9 @@ pub mod fs;
 pub mod fuse;
 pub mod key;
 pub mod mem;
+pub mod raster;
 pub mod reader;
 pub mod stats;
 pub mod store;
 pub mod sys;
+pub mod view;

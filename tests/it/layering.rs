@@ -11,7 +11,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("config", &["cli", "fs", "fuse", "key", "store", "sys"]),
     ("app", &["cli", "config", "fs", "fuse", "key", "stats", "store", "sys"]),
     ("fuse", &["fs", "sys"]),
-    ("fs", &["catalog", "key", "mem", "reader", "store"]),
+    ("fs", &["catalog", "key", "mem", "raster", "reader", "store", "view"]),
+    ("view", &["key", "mem", "raster", "reader", "store"]),
+    ("raster", &["mem"]),
     ("catalog", &["key", "mem", "store"]),
     ("reader", &["key", "mem", "store"]),
     ("store", &["key", "mem", "stats"]),
@@ -29,7 +31,10 @@ const HIDDEN: &[(&str, &[&str])] = &[
     ("aws_sdk_s3", &["store"]),
     ("aws_credential_types", &["store"]),
     ("clap::", &["cli"]),
+    ("hayro_jpeg2000", &["raster"]),
+    ("image::", &["raster"]),
     ("libc::", &["sys", "fs", "app"]),
+    ("tiff::", &["raster"]),
 ];
 
 /// All source files as (path, room, text without comments).

@@ -1,0 +1,73 @@
+//! Files whose every byte follows from a header and pixels: arithmetic alone.
+//!
+//! Contract: a [`Layout`] knows from a [`RasterInfo`] the exact size of a file, and
+//! cuts it into units: stretches of the file that are made from one rectangle of
+//! pixels of one level each, or from none. What is asked of a layout depends on
+//! nothing else, so a file is the same whatever is read of it and in which order.
+//!
+//! [`RasterInfo`]: crate::raster::RasterInfo
+
+use std::fmt::Debug;
+use std::ops::Range;
+
+use crate::raster::{Pixels, Rect};
+
+/// A stretch of a file, by its number; units follow one another without gaps.
+pub type UnitIndex = u64;
+
+/// What a unit is made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnitInput {
+    /// Nothing: its bytes follow from the header.
+    Nothing,
+    /// The pixels of a rectangle of one level.
+    Pixels {
+        /// The resolution level; `k` is reduced by `2^k`.
+        level: u8,
+        /// Which pixels; never empty, within the level's image.
+        rect: Rect,
+    },
+    /// The checksums of these units, in order: [`Layout::checksum`] of each.
+    Checksums {
+        /// The units, all of which are made from pixels.
+        of: (UnitIndex, UnitIndex),
+    },
+}
+
+/// What [`Layout::encode`] is given, of the kind that [`UnitInput`] asked for.
+#[derive(Debug, Clone, Copy)]
+pub enum UnitData<'a> {
+    /// For [`UnitInput::Nothing`].
+    Nothing,
+    /// For [`UnitInput::Pixels`].
+    Pixels(&'a Pixels),
+    /// For [`UnitInput::Checksums`].
+    Checksums(&'a [u32]),
+}
+
+/// The bytes of one file as a function of pixels.
+pub trait Layout: Send + Sync + Debug {
+    /// The size of the file in bytes: exact.
+    fn size(&self) -> u64;
+
+    /// How many units the file has.
+    fn units(&self) -> u64;
+
+    /// The unit that a byte of the file is in; `offset` is less than the size.
+    fn unit_at(&self, offset: u64) -> UnitIndex;
+
+    /// The bytes of the file that are one unit; never empty.
+    fn unit_range(&self, unit: UnitIndex) -> Range<u64>;
+
+    /// What a unit is made from.
+    fn unit_input(&self, unit: UnitIndex) -> UnitInput;
+
+    /// The bytes of a unit: exactly as many as its range has.
+    fn encode(&self, unit: UnitIndex, data: UnitData<'_>) -> Vec<u8>;
+
+    /// The checksum of a unit made from pixels, where another unit needs it; it
+    /// is computed from what [`Layout::encode`] returned for that unit.
+    fn checksum(&self, _unit: UnitIndex, _encoded: &[u8]) -> u32 {
+        0
+    }
+}
