@@ -42,7 +42,7 @@ struct PageStart {
     /// The number of its first entry.
     first: u64,
     token: Option<String>,
-    after: String,
+    after: Option<String>,
     /// Objects of earlier pages that wait for their directory's place.
     held_back: Vec<ListedObject>,
     /// The last directory of long names that was shown.
@@ -126,7 +126,7 @@ impl Catalog {
             walk.starts.push(PageStart {
                 first: start.first + entries.len() as u64,
                 token: page.next.clone(),
-                after: page.last().unwrap_or_default().to_owned(),
+                after: page.last().map(str::to_owned),
                 held_back,
                 long_shown,
             });
