@@ -80,6 +80,11 @@ impl Page {
         Page { request, next, fetched: Instant::now(), last, entries, unreachable }
     }
 
+    /// Whether nothing at all was listed, on this page or behind it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.unreachable.is_empty() && self.next.is_none()
+    }
+
     /// What it was asked for with.
     pub(super) fn request(&self) -> &PageRequest {
         &self.request
