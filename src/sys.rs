@@ -51,6 +51,18 @@ pub fn keep_descriptors_from_children() {
         unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
 }
 
+/// Keeps what is freed from staying with the process: the C library otherwise
+/// gives each thread arenas of its own, and after the first large buffer that is
+/// freed takes such buffers from them, where they leave holes.
+pub fn keep_heap_small() {
+    #[cfg(target_env = "gnu")]
+    for (option, value) in [(libc::M_ARENA_MAX, 2), (libc::M_MMAP_THRESHOLD, 1 << 20)] {
+        // SAFETY: only sets numbers of the allocator, which may be done at any time.
+        // Where the C library knows no such option, nothing changes.
+        let _ = unsafe { libc::mallopt(option, value) };
+    }
+}
+
 /// Unmounts what is mounted on `mount_point`; with `lazily` it vanishes from the
 /// tree at once and ends when its last user is gone. Needs to be root.
 pub fn unmount(mount_point: &Path, lazily: bool) -> io::Result<()> {

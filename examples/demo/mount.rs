@@ -146,8 +146,9 @@ pub(crate) fn mount_it(server: &TestServer, mount_point: &Path) -> Result<DemoMo
         };
         let s3 = S3::connect(config).await.map_err(|error| refused(&error))?;
         let retry = RetryConfig::within(Duration::from_secs(60));
-        let store = production_stack(s3, retry, Stats::new());
-        FileSystem::open(store, file_system()?).await.map_err(|error| refused(&error))
+        let config = file_system()?;
+        let store = production_stack(s3, retry, config.memory_bytes, Stats::new());
+        FileSystem::open(store, config).await.map_err(|error| refused(&error))
     })?;
     let config =
         MountConfig { source: format!("s3://{BUCKET}"), allow_other: false, allow_exec: false };

@@ -24,6 +24,7 @@ use crate::fs::FileSystem;
 use crate::fuse;
 use crate::stats::Stats;
 use crate::store::{S3, StoreError, production_stack};
+use crate::sys;
 
 /// After a signal, programs that still read from the mount get so long.
 const GRACE: Duration = Duration::from_secs(5);
@@ -73,6 +74,7 @@ fn serve(settings: &MountSettings, environment: &Environment) -> Result<(), AppE
     prerequisites::check(settings.mount.allow_other, environment)?;
     log::start(&settings.log_target, settings.log_level, settings.daemon)
         .map_err(StartError::Log)?;
+    sys::keep_heap_small();
     let runtime =
         runtime::Builder::new_multi_thread().enable_all().build().map_err(StartError::System)?;
     let fs = runtime.block_on(open_with_notice(settings))?;
@@ -107,7 +109,8 @@ async fn open(settings: &MountSettings) -> Result<Arc<FileSystem>, StartError> {
         .await
         .map_err(|_| StartError::Credentials(settings.retry.request_timeout.as_secs_f64()))?
         .map_err(|error| told(&error))?;
-    let store = production_stack(s3, settings.retry.clone(), Stats::new());
+    let store =
+        production_stack(s3, settings.retry.clone(), settings.fs.memory_bytes, Stats::new());
     FileSystem::open(store, settings.fs.clone()).await.map_err(|error| told(&error))
 }
 

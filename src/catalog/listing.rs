@@ -31,13 +31,14 @@ pub(super) struct Listings {
 }
 
 /// Which page: of the names in `dir` that start with `start`, the one that
-/// `token` leads to and that begins behind the name `after`.
+/// `token` leads to and that begins behind the name `after`; the first has none,
+/// since a name may be empty.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct PageRequest {
     pub(super) dir: Prefix,
     pub(super) start: String,
     pub(super) token: Option<String>,
-    pub(super) after: String,
+    pub(super) after: Option<String>,
 }
 
 type PageResult = Result<Arc<Page>, Arc<StoreError>>;
@@ -55,9 +56,9 @@ struct Inner {
 #[derive(Debug, Default)]
 struct KnownDir {
     /// Pages of the whole directory, by the name that they begin behind.
-    pages: BTreeMap<String, Arc<Page>>,
+    pages: BTreeMap<Option<String>, Arc<Page>>,
     /// Pages of names with a common start, by that start and the name that they begin behind.
-    probes: BTreeMap<(String, String), Arc<Page>>,
+    probes: BTreeMap<(String, Option<String>), Arc<Page>>,
     /// Whether the directory was too large for one page when it was last listed.
     is_large: bool,
 }
@@ -85,13 +86,8 @@ impl Listings {
 
     /// The first page of a directory, listed now.
     pub(super) async fn first_page(&self, dir: &Prefix) -> PageResult {
-        self.list(PageRequest {
-            dir: dir.clone(),
-            start: String::new(),
-            token: None,
-            after: String::new(),
-        })
-        .await
+        self.list(PageRequest { dir: dir.clone(), start: String::new(), token: None, after: None })
+            .await
     }
 
     /// A page of the names that start with `start`, listed now.
@@ -105,7 +101,7 @@ impl Listings {
             dir: dir.clone(),
             start: start.to_owned(),
             token: behind.and_then(|page| page.next.clone()),
-            after: behind.and_then(Page::last).unwrap_or_default().to_owned(),
+            after: behind.and_then(Page::last).map(str::to_owned),
         })
         .await
     }
@@ -237,18 +233,19 @@ impl PageRequest {
 impl KnownDir {
     /// The pages that may say something about `name`.
     fn candidates<'k>(&'k self, name: &'k str) -> impl Iterator<Item = &'k Arc<Page>> {
-        let begins_at = (Bound::Unbounded, Bound::Included(name));
+        let wanted = Some(name.to_owned());
+        let begins_at = (Bound::Unbounded, Bound::Included(wanted.clone()));
         // A page begins *behind* its name, so the one before may hold it.
-        let begins_before = (Bound::Unbounded, Bound::Excluded(name));
+        let begins_before = (Bound::Unbounded, Bound::Excluded(wanted));
         let pages = [begins_at, begins_before]
             .into_iter()
-            .filter_map(|range| self.pages.range::<str, _>(range).next_back())
+            .filter_map(|range| self.pages.range(range).next_back())
             .map(|(_, page)| page);
         let starts = (0..=name.len()).filter(|&end| name.is_char_boundary(end));
         let probes = starts.flat_map(move |end| {
             let start = &name[..end];
             self.probes
-                .range((start.to_owned(), String::new())..)
+                .range((start.to_owned(), None)..)
                 .take_while(move |((of, _), _)| of == start)
                 .map(|(_, page)| page)
         });
@@ -265,10 +262,12 @@ impl Inner {
                 known.is_large = page.next.is_some();
             }
             // Pages of an older walk that begin inside the new one are outdated.
-            let inside: Vec<String> = known
+            let inside: Vec<Option<String>> = known
                 .pages
                 .range(request.after.clone()..)
-                .take_while(|(after, _)| page.last().is_none_or(|last| after.as_str() < last))
+                .take_while(|(after, _)| {
+                    page.last().is_none_or(|last| after.as_deref() < Some(last))
+                })
                 .map(|(after, _)| after.clone())
                 .collect();
             for after in inside {

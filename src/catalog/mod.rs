@@ -18,11 +18,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use dir::{Dir, Node};
-pub use walk::{DirEntry, Walk};
+pub use walk::{DirEntry, Listed, Walk};
 
 use dir::Wanted;
 use listing::Listings;
-use page::PageEntry;
+use page::{Known, Page, PageEntry};
 
 use crate::mem::Budget;
 use crate::store::{ListedObject, ObjectStore, StoreError};
@@ -131,32 +131,93 @@ impl Catalog {
         Walk::default()
     }
 
-    /// Asks for the names that start like the wanted one.
+    /// Asks for the names that start like the wanted one, and answers from the
+    /// pages that came: in memory, one may be gone before the next arrives.
     async fn probe(
         &self,
         dir: &Dir,
         wanted: &Wanted,
         begun: Instant,
     ) -> Result<Resolved, Arc<StoreError>> {
-        let (Wanted::Either(rest) | Wanted::Hidden(rest) | Wanted::LongPart(rest)) = wanted;
+        let node = match wanted {
+            Wanted::Either(rest) => match self.probe_segment(dir, rest).await? {
+                (true, _) => Some(Node::Dir(dir.child(rest))),
+                (false, object) => object.and_then(|entry| shown_object(dir, rest, entry)),
+            },
+            Wanted::Hidden(rest) => match self.probe_segment(dir, rest).await? {
+                (true, object) => object.and_then(|entry| shown_object(dir, rest, entry)),
+                (false, _) => None,
+            },
+            Wanted::LongPart(part) => {
+                let is_there = self.probe_long_part(dir, part).await?;
+                is_there.then(|| Node::Dir(dir.long_child(part)))
+            }
+        };
+        Ok(Resolved { node, fetched: begun })
+    }
+
+    /// Whether a directory has the name of a segment, and the object that has it.
+    async fn probe_segment(
+        &self,
+        dir: &Dir,
+        rest: &str,
+    ) -> Result<(bool, Option<PageEntry>), Arc<StoreError>> {
+        let base = dir.prefix().as_str().len();
         let mut behind = None;
         loop {
-            let page = self.listings.probe(dir.prefix(), rest, behind.as_deref()).await?;
-            self.warn_unreachable(&page.unreachable);
-            if let Some(resolved) = self.resolve(dir, wanted, begun) {
-                return Ok(resolved);
+            let page = self.probe_page(dir, rest, behind.as_deref()).await?;
+            let object = match page.find(base, rest) {
+                Known::Here(entry) => Some(entry.clone()),
+                Known::Missing => None,
+                Known::Unknown if page.next.is_none() => None,
+                Known::Unknown => {
+                    behind = Some(page);
+                    continue;
+                }
+            };
+            let is_dir = match page.find(base, &format!("{rest}/")) {
+                Known::Here(_) => true,
+                Known::Missing => false,
+                // Too many names between the two (`a`, `a-1`, ... `a/`): the
+                // directory itself is asked instead.
+                Known::Unknown => {
+                    let page = self.listings.first_page(dir.child(rest).prefix()).await?;
+                    !page.is_empty()
+                }
+            };
+            return Ok((is_dir, object));
+        }
+    }
+
+    /// Whether any segment that starts with `part` is too long for one name.
+    async fn probe_long_part(&self, dir: &Dir, part: &str) -> Result<bool, Arc<StoreError>> {
+        let base = dir.prefix().as_str().len();
+        let mut behind = None;
+        loop {
+            let page = self.probe_page(dir, part, behind.as_deref()).await?;
+            if page.starting_with(base, part).any(|entry| holds_long(dir, part, entry)) {
+                return Ok(true);
             }
             if page.next.is_none() {
-                // All names with this start were listed and it is not among them.
-                return Ok(Resolved { node: None, fetched: begun });
+                return Ok(false);
             }
             behind = Some(page);
         }
     }
 
+    async fn probe_page(
+        &self,
+        dir: &Dir,
+        start: &str,
+        behind: Option<&Page>,
+    ) -> Result<Arc<Page>, Arc<StoreError>> {
+        let page = self.listings.probe(dir.prefix(), start, behind).await?;
+        self.warn_unreachable(&page.unreachable);
+        Ok(page)
+    }
+
     /// Answers from pages that are not older than `oldest`.
     fn resolve(&self, dir: &Dir, wanted: &Wanted, oldest: Instant) -> Option<Resolved> {
-        let base = dir.prefix().as_str().len();
         match wanted {
             Wanted::Either(rest) => {
                 let (as_dir, fetched) =
@@ -176,10 +237,7 @@ impl Catalog {
                 Some(Resolved { node, fetched: fetched.min(object_fetched) })
             }
             Wanted::LongPart(part) => {
-                let holds = |entry: &PageEntry| {
-                    let rest = entry.rest(base);
-                    dir.holds_long(part, rest.strip_suffix('/').unwrap_or(rest))
-                };
+                let holds = |entry: &PageEntry| holds_long(dir, part, entry);
                 let (any, fetched) = self.listings.any(dir.prefix(), part, oldest, holds)?;
                 let node = any.then(|| Node::Dir(dir.long_child(part)));
                 Some(Resolved { node, fetched })
@@ -231,6 +289,12 @@ impl Catalog {
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
         warned.len() < MAX_WARNINGS && warned.insert(self.hasher.hash_one(key))
     }
+}
+
+/// Whether an entry of `dir` belongs below the directory of the long part `part`.
+fn holds_long(dir: &Dir, part: &str, entry: &PageEntry) -> bool {
+    let rest = entry.rest(dir.prefix().as_str().len());
+    dir.holds_long(part, rest.strip_suffix('/').unwrap_or(rest))
 }
 
 /// The object that `rest` names, if it is one that is shown.

@@ -74,10 +74,15 @@ impl Page {
         entries.sort_by(|a, b| a.rest(base).cmp(b.rest(base)));
         let last = listed.next.is_some().then(|| {
             let last = entries.last().map(|entry| entry.rest(base).to_owned());
-            last.unwrap_or_else(|| request.after.clone())
+            last.or_else(|| request.after.clone()).unwrap_or_default()
         });
         let (next, unreachable) = (listed.next, listed.unreachable);
         Page { request, next, fetched: Instant::now(), last, entries, unreachable }
+    }
+
+    /// Whether nothing at all was listed, on this page or behind it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.unreachable.is_empty() && self.next.is_none()
     }
 
     /// What it was asked for with.
@@ -93,7 +98,7 @@ impl Page {
     /// Whether the page would show `name` if it existed.
     pub(super) fn covers(&self, name: &str) -> bool {
         let PageRequest { start, after, .. } = &self.request;
-        let begins_before = after.is_empty() || name > after.as_str();
+        let begins_before = after.as_deref().is_none_or(|after| name > after);
         // A prefix stands for all names below it.
         let ends_behind = self
             .last
@@ -141,7 +146,7 @@ mod tests {
     use crate::key::{ObjectKey, ObjectVersion};
     use std::time::SystemTime;
 
-    fn page(objects: &[&str], prefixes: &[&str], next: bool, after: &str) -> Page {
+    fn page(objects: &[&str], prefixes: &[&str], next: bool, after: Option<&str>) -> Page {
         let object = |key: &&str| ListedObject {
             version: ObjectVersion {
                 key: ObjectKey::new(*key),
@@ -161,14 +166,14 @@ mod tests {
             dir: Prefix::new("d/"),
             start: String::new(),
             token: None,
-            after: after.to_owned(),
+            after: after.map(str::to_owned),
         };
         Page::new(request, listed)
     }
 
     #[test]
     fn a_complete_page_knows_every_missing_name() {
-        let page = page(&["d/b", "d/c"], &["d/a/"], false, "");
+        let page = page(&["d/b", "d/c"], &["d/a/"], false, None);
         assert!(matches!(page.find(2, "b"), Known::Here(PageEntry::Object(_))));
         assert!(matches!(page.find(2, "a/"), Known::Here(PageEntry::Prefix(_))));
         assert_eq!(page.find(2, "a"), Known::Missing);
@@ -177,15 +182,22 @@ mod tests {
 
     #[test]
     fn a_cut_page_knows_only_up_to_its_last_name() {
-        let page = page(&["d/b", "d/c"], &[], true, "");
+        let page = page(&["d/b", "d/c"], &[], true, None);
         assert_eq!(page.find(2, "bb"), Known::Missing);
         assert_eq!(page.find(2, "c/"), Known::Unknown);
         assert_eq!(page.find(2, "d"), Known::Unknown);
     }
 
     #[test]
+    fn a_page_behind_the_empty_name_knows_nothing_of_it() {
+        let page = page(&["d/m"], &[], false, Some(""));
+        assert_eq!(page.find(2, ""), Known::Unknown);
+        assert_eq!(page.find(2, "a"), Known::Missing);
+    }
+
+    #[test]
     fn a_later_page_knows_nothing_of_what_came_before() {
-        let page = page(&["d/m"], &["d/n/"], true, "k");
+        let page = page(&["d/m"], &["d/n/"], true, Some("k"));
         assert_eq!(page.find(2, "a"), Known::Unknown);
         assert_eq!(page.find(2, "k"), Known::Unknown);
         assert_eq!(page.find(2, "l"), Known::Missing);

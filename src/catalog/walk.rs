@@ -8,7 +8,7 @@
 //! object is held back until the walk has passed its directory's place.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::dir::Named;
 use super::listing::PageRequest;
@@ -25,15 +25,32 @@ pub struct DirEntry {
     pub node: Node,
 }
 
+/// Some entries of a directory, in order.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Listed<'w> {
+    /// The entries; none at the end of the directory.
+    pub entries: &'w [DirEntry],
+    /// How much longer they are believed.
+    pub ttl: Duration,
+}
+
 /// Where a walk through one directory is. One per open directory handle.
 #[derive(Debug, Default)]
 pub struct Walk {
     /// Where each page that was reached begins.
     starts: Vec<PageStart>,
-    /// The page in hand, by its place in `starts`, and its entries.
-    current: Option<(usize, Vec<DirEntry>)>,
+    /// The page in hand.
+    current: Option<PageInHand>,
     /// Pages that arrived earlier are not believed within this walk.
     oldest: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct PageInHand {
+    /// Its place in the walk's `starts`.
+    at: usize,
+    entries: Vec<DirEntry>,
+    fetched: Instant,
 }
 
 /// What has to be known to make a page's entries again.
@@ -42,7 +59,7 @@ struct PageStart {
     /// The number of its first entry.
     first: u64,
     token: Option<String>,
-    after: String,
+    after: Option<String>,
     /// Objects of earlier pages that wait for their directory's place.
     held_back: Vec<ListedObject>,
     /// The last directory of long names that was shown.
@@ -60,34 +77,40 @@ impl Catalog {
         dir: &Dir,
         walk: &'w mut Walk,
         cookie: u64,
-    ) -> Result<&'w [DirEntry], Arc<StoreError>> {
+    ) -> Result<Listed<'w>, Arc<StoreError>> {
         if cookie == 0 || walk.starts.is_empty() {
             *walk = Walk { starts: vec![PageStart::default()], ..Walk::default() };
             walk.oldest = Some(self.oldest_believed(Instant::now()));
         }
         let mut at = walk.starts.partition_point(|start| start.first <= cookie).saturating_sub(1);
         loop {
-            if walk.current.as_ref().is_none_or(|(page, _)| *page != at) {
-                let entries = self.page_entries(dir, walk, at).await?;
-                walk.current = Some((at, entries));
+            if walk.current.as_ref().is_none_or(|page| page.at != at) {
+                walk.current = Some(self.page_entries(dir, walk, at).await?);
             }
             let first = walk.starts[at].first;
-            let here = walk.current.as_ref().map_or(0, |(_, entries)| entries.len() as u64);
+            let here = walk.current.as_ref().map_or(0, |page| page.entries.len() as u64);
             if cookie < first + here || at + 1 >= walk.starts.len() {
                 break;
             }
             at += 1;
         }
         let skip = (cookie - walk.starts[at].first) as usize;
-        let entries = walk.current.as_ref().map_or(&[][..], |(_, entries)| &entries[..]);
-        Ok(entries.get(skip..).unwrap_or_default())
+        let page = walk.current.as_ref();
+        Ok(page.map_or_else(Listed::default, |page| self.listed(page, skip)))
     }
 
     /// The entries of `dir` that are in memory already; `None` if a request is needed.
-    pub fn entries_known<'w>(&self, walk: &'w Walk, cookie: u64) -> Option<&'w [DirEntry]> {
-        let (at, entries) = walk.current.as_ref()?;
-        let skip = cookie.checked_sub(walk.starts.get(*at)?.first)? as usize;
-        (cookie > 0 && skip < entries.len()).then(|| &entries[skip..])
+    pub fn entries_known<'w>(&self, walk: &'w Walk, cookie: u64) -> Option<Listed<'w>> {
+        let page = walk.current.as_ref()?;
+        let skip = cookie.checked_sub(walk.starts.get(page.at)?.first)? as usize;
+        (cookie > 0 && skip < page.entries.len()).then(|| self.listed(page, skip))
+    }
+
+    fn listed<'w>(&self, page: &'w PageInHand, skip: usize) -> Listed<'w> {
+        Listed {
+            entries: page.entries.get(skip..).unwrap_or_default(),
+            ttl: self.ttl.saturating_sub(page.fetched.elapsed()),
+        }
     }
 
     /// Lists a page and names its entries; notes where the page behind it begins.
@@ -96,7 +119,7 @@ impl Catalog {
         dir: &Dir,
         walk: &mut Walk,
         at: usize,
-    ) -> Result<Vec<DirEntry>, Arc<StoreError>> {
+    ) -> Result<PageInHand, Arc<StoreError>> {
         let start = walk.starts[at].clone();
         let request = PageRequest {
             dir: dir.prefix().clone(),
@@ -126,12 +149,12 @@ impl Catalog {
             walk.starts.push(PageStart {
                 first: start.first + entries.len() as u64,
                 token: page.next.clone(),
-                after: page.last().unwrap_or_default().to_owned(),
+                after: page.last().map(str::to_owned),
                 held_back,
                 long_shown,
             });
         }
-        Ok(entries)
+        Ok(PageInHand { at, entries, fetched: page.fetched })
     }
 }
 

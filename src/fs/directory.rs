@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::inode::Place;
 use super::{Attr, FileSystem, FsError, Ino};
-use crate::catalog::{Dir, DirEntry, Lookup, Node, Walk};
+use crate::catalog::{Dir, Listed, Lookup, Node, Walk};
 
 /// The longest time that the kernel is told to believe something.
 const LONGEST_TTL: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -130,8 +130,8 @@ impl FileSystem {
         let Some(number) = cookie.checked_sub(DOTS) else { return Ok(false) };
         let Some(walk) = open.take_walk() else { return Ok(false) };
         let known = self.catalog.entries_known(&walk, number);
-        if let Some(entries) = known {
-            self.pour(&open, entries, number, plus, sink);
+        if let Some(listed) = known {
+            self.pour(&open, listed, number, plus, sink);
         }
         let is_known = known.is_some();
         open.put_walk(walk);
@@ -188,22 +188,22 @@ impl FileSystem {
             }
         }
         let number = cookie.saturating_sub(DOTS);
-        let entries = self.catalog.entries(&open.dir, walk, number).await?;
-        self.pour(open, entries, number, plus, sink);
+        let listed = self.catalog.entries(&open.dir, walk, number).await?;
+        self.pour(open, listed, number, plus, sink);
         Ok(())
     }
 
-    /// Adds entries, the first of which has the number `first`, until the sink is full.
+    /// Adds what was listed, the first entry as number `first`, until the sink is full.
     fn pour(
         &self,
         open: &OpenDir,
-        entries: &[DirEntry],
+        listed: Listed<'_>,
         first: u64,
         plus: bool,
         sink: &mut dyn DirSink,
     ) {
-        let ttl = self.config.metadata_ttl.min(LONGEST_TTL);
-        for (entry, number) in entries.iter().zip(first..) {
+        let ttl = listed.ttl.min(LONGEST_TTL);
+        for (entry, number) in listed.entries.iter().zip(first..) {
             let place =
                 || Place { parent: open.ino, dir: open.dir.clone(), name: entry.name.clone() };
             let ino = if plus {

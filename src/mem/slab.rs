@@ -2,8 +2,8 @@
 //!
 //! Fresh pages are the main cost of a read path (0.5 CPU seconds for 256 MiB
 //! against 0.2 on pages that were touched before), so memory is taken from the
-//! system in slabs of 2 MiB, handed out in runs of 64 KiB slots, and never
-//! given back. What is resident is therefore bounded by the budget exactly, with
+//! system in slabs of 2 MiB, handed out in runs of 64 KiB slots, and given
+//! back only where metadata needs the room. What is resident is therefore bounded by the budget exactly, with
 //! no fragmentation on top. Blocks under half a slot live on the heap.
 #![expect(unsafe_code, reason = "hands out parts of slabs that it owns, by pointer")]
 

@@ -99,7 +99,7 @@ impl BlockCache {
     }
 
     /// The budget that blocks are counted in.
-    pub(super) fn budget(&self) -> &Budget {
+    pub(super) fn budget(&self) -> &Arc<Budget> {
         self.pool.budget()
     }
 

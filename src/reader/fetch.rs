@@ -5,28 +5,39 @@
 //! waits for bytes that will not come.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use futures_util::StreamExt;
 
 use super::cache::{BlockCache, ObjectWriter, VersionId};
+use super::delivered::Delivered;
 use crate::key::{ETag, ObjectVersion};
 use crate::store::{GetRequest, ObjectHead, ObjectStore, StoreError, StoreErrorKind};
 
-/// What all GETs of one version share: whose bytes they may bring.
+/// What one connection buffers at most (hyper's adaptive read buffer).
+const CONNECTION_BYTES: u64 = 400 << 10;
+
+/// What all handles of one version share: whose bytes their GETs may bring, and
+/// what was read.
 #[derive(Debug)]
 pub(super) struct Pin {
     pub(super) version: ObjectVersion,
     /// The tag that the first answer had, where the listing gave none.
     first_etag: OnceLock<ETag>,
     changed: AtomicBool,
+    /// What its readers were given, through whichever handle.
+    pub(super) delivered: Mutex<Delivered>,
 }
 
 impl Pin {
     pub(super) fn new(version: ObjectVersion) -> Arc<Self> {
-        Arc::new(Pin { version, first_etag: OnceLock::new(), changed: AtomicBool::new(false) })
+        Arc::new(Pin {
+            version,
+            first_etag: OnceLock::new(),
+            changed: AtomicBool::new(false),
+            delivered: Mutex::default(),
+        })
     }
 
     /// Whether the store said that the object is another version by now.
@@ -119,6 +130,8 @@ impl FetchJob {
         };
         let mut body = store.get_range(request).await?;
         pin.check(&body.head)?;
+        // What the connection holds of the body until it is in its blocks.
+        let _buffered = self.cache.budget().charge(CONNECTION_BYTES);
         while let Some(chunk) = body.bytes.next().await {
             self.append(&chunk?);
             if self.writers.is_empty() {

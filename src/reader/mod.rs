@@ -10,6 +10,7 @@
 //! [`StoreErrorKind::Changed`]: crate::store::StoreErrorKind::Changed
 
 mod cache;
+mod delivered;
 mod fetch;
 mod object;
 mod readahead;

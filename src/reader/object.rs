@@ -104,6 +104,15 @@ impl Reader {
         let plan = {
             let mut pattern = self.pattern.lock().unwrap_or_else(PoisonError::into_inner);
             let was_streaming = pattern.is_streaming();
+            let mut delivered =
+                self.shared.pin.delivered.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(left_out) = pattern.left_out(&range)
+                && delivered.holds(&left_out)
+            {
+                pattern.bridge(&left_out);
+            }
+            delivered.note(&range);
+            drop(delivered);
             let plan = pattern.on_read(range.clone(), self.shared.cache.limits(size));
             if was_streaming != pattern.is_streaming() {
                 self.shared.cache.count_streaming(!was_streaming);

@@ -11,6 +11,7 @@
 //! - a forward jump ends a run: the next run is expected to be as long as the one
 //!   before, and is fetched up to there without a new ramp-up; when two jumps had
 //!   the same stride, the runs behind are fetched ahead by that stride;
+//! - what a handle leaves out because others have just read it is no jump;
 //! - anything else is random, and fetches what it touches.
 
 use std::ops::Range;
@@ -34,6 +35,8 @@ const RUN_BYTES: u64 = 256 << 10;
 /// Two strides that differ by less are the same: runs end at page boundaries.
 const STRIDE_SLACK_BYTES: u64 = 128 << 10;
 const STREAMS: usize = 8;
+/// How far one reader of a file may get through what others have read.
+const BRIDGE_BYTES: u64 = 32 << 20;
 
 /// What the arithmetic must keep to.
 #[derive(Debug, Clone, Copy)]
@@ -101,6 +104,24 @@ impl Pattern {
             self.begin(&read, limits, &mut plan);
         }
         plan
+    }
+
+    /// The bytes that this handle left out just before `read`; if another handle
+    /// read them, the kernel had them already and did not ask for them here.
+    pub(super) fn left_out(&self, read: &Range<u64>) -> Option<Range<u64>> {
+        if self.streams.iter().any(|s| s.continues_with(read)) {
+            return None;
+        }
+        let near = |s: &&Stream| s.pos < read.start && read.start - s.pos <= BRIDGE_BYTES;
+        let before = self.streams.iter().filter(near).max_by_key(|s| s.pos)?;
+        Some(before.pos..read.start)
+    }
+
+    /// Takes the bytes left out for read by this handle.
+    pub(super) fn bridge(&mut self, left_out: &Range<u64>) {
+        if let Some(stream) = self.streams.iter_mut().rfind(|s| s.pos == left_out.start) {
+            stream.pos = left_out.end;
+        }
     }
 
     /// Whether any stream of this handle reads ahead.

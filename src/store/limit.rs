@@ -24,6 +24,8 @@ use crate::key::ObjectKey;
 /// Enough for a 10 Gbit/s link at 80 MB/s a connection, with room for readers
 /// whose bodies have stalled.
 const GETS: usize = 96;
+/// Half a MiB is on its way in each; the rest is for the blocks that it fills.
+const BYTES_PER_GET: u64 = 4 << 20;
 const LOOKUPS: usize = 32;
 /// Longer than S3 takes for the first byte of an answer.
 const SILENCE: Duration = Duration::from_secs(1);
@@ -37,10 +39,11 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// Bounds the requests to `inner`.
-    pub fn new(inner: Arc<dyn ObjectStore>) -> Self {
+    /// Bounds the requests to `inner`, for a program that may hold `memory_bytes`.
+    pub fn new(inner: Arc<dyn ObjectStore>, memory_bytes: u64) -> Self {
+        let gets = usize::try_from(memory_bytes / BYTES_PER_GET).unwrap_or(GETS).clamp(16, GETS);
         let semaphore = |permits| Arc::new(Semaphore::new(permits));
-        Limit { inner, gets: semaphore(GETS), lookups: semaphore(LOOKUPS) }
+        Limit { inner, gets: semaphore(gets), lookups: semaphore(LOOKUPS) }
     }
 }
 

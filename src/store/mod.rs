@@ -32,10 +32,16 @@ use crate::key::{ETag, ObjectKey, ObjectVersion, Prefix};
 use crate::stats::Stats;
 
 /// The stack that the program runs on: what is sent is counted and limited at each
-/// attempt, and no permit is held between attempts.
-pub fn production_stack(s3: S3, retry: RetryConfig, stats: Arc<Stats>) -> Arc<dyn ObjectStore> {
+/// attempt, and no permit is held between attempts. As many bodies are under way
+/// at once as suits a program that may hold `memory_bytes`.
+pub fn production_stack(
+    s3: S3,
+    retry: RetryConfig,
+    memory_bytes: u64,
+    stats: Arc<Stats>,
+) -> Arc<dyn ObjectStore> {
     let metered = Arc::new(Meter::new(Arc::new(s3), stats.clone()));
-    let limited = Arc::new(Limit::new(metered));
+    let limited = Arc::new(Limit::new(metered, memory_bytes));
     Arc::new(Retry::new(limited, retry, stats))
 }
 

@@ -71,6 +71,23 @@ async fn one_name_of_a_large_directory_costs_two_lists_and_the_next_ones_one() {
 }
 
 #[tokio::test]
+async fn an_object_among_thousands_that_begin_like_it_is_found_in_little_memory() {
+    let store = Arc::new(MemoryStore::new());
+    store.put("d/a", "1");
+    for n in 0..5000 {
+        store.put(&format!("d/a-{n:04}"), "x");
+    }
+    let config = TreeConfig { memory_bytes: 1 << 20, ..TreeConfig::default() };
+    let tree = Tree::over(store, config).await;
+    tree.find("d").await.unwrap();
+    tree.store.reset();
+    assert_eq!(tree.find("d/a").await.unwrap().size, 1);
+    let lists = tree.store.reset().list;
+    assert_eq!(lists, 3, "the first page, the names that begin with `a`, and `a/`");
+    assert!(tree.find("d/a-").await.is_err());
+}
+
+#[tokio::test]
 async fn many_look_ups_at_once_share_one_list() {
     let tree = Tree::of([("d/a", "1"), ("d/b", "2")]).await;
     let dir = tree.find("d").await.unwrap().ino;
@@ -90,8 +107,9 @@ async fn a_failed_list_fails_all_who_waited_and_is_tried_again_by_the_next() {
     let tree = Tree::of([("d/a", "1")]).await;
     tree.find("d").await.unwrap();
     tree.store.fail_next(CallKind::List, None, StoreErrorKind::AccessDenied, 1);
-    let denied = tree.find("d/a").await.unwrap_err();
-    assert_eq!(denied.errno(), libc::EACCES);
+    let (one, other) = tokio::join!(tree.find("d/a"), tree.find("d/b"));
+    assert_eq!(one.unwrap_err().errno(), libc::EACCES);
+    assert_eq!(other.unwrap_err().errno(), libc::EACCES);
     assert!(tree.find("d/a").await.is_ok());
 }
 

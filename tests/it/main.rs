@@ -9,6 +9,7 @@ mod support;
 mod catalog;
 mod cli;
 mod conformance;
+mod docs;
 mod kernelless;
 mod layering;
 mod memory_store;

@@ -118,7 +118,7 @@ fn extended_attributes_say_what_every_server_knows_of_an_object() {
         let mount = backend.mount(&[]);
         let path = mount.join("a dir/B01.jp2");
         let modified = fs::metadata(&path).unwrap().modified().unwrap();
-        let written = String::from(humantime::format_rfc3339_seconds(modified).to_string());
+        let written = humantime::format_rfc3339_seconds(modified).to_string();
         let expected = [
             ("etag", etag.as_str()),
             ("key", "a dir/B01.jp2"),

@@ -1,0 +1,243 @@
+//! The documents, as far as a program can judge them: what they link to, quote
+//! and list exists, and what has to be in them is there.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+fn read(file: impl AsRef<Path>) -> String {
+    let path = Path::new(ROOT).join(file);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The files in a folder and the folders below it, sorted.
+fn files_below(folder: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![Path::new(ROOT).join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { found.push(path) }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn documents() -> Vec<PathBuf> {
+    let mut documents = files_below("docs");
+    documents.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
+    assert!(documents.len() >= 2, "{documents:?}");
+    documents.extend(["README.md", "CHANGELOG.md"].map(|name| Path::new(ROOT).join(name)));
+    documents
+}
+
+/// The lines of a document that are not in a block of code.
+fn prose(text: &str) -> impl Iterator<Item = &str> {
+    let mut in_code = false;
+    text.lines().filter(move |line| {
+        let is_fence = line.trim_start().starts_with("```");
+        in_code ^= is_fence;
+        !in_code && !is_fence
+    })
+}
+
+/// What stands between backticks.
+fn code_words(text: &str) -> impl Iterator<Item = &str> {
+    prose(text).flat_map(|line| line.split('`').skip(1).step_by(2))
+}
+
+/// All words of letters, digits, `-` and `_`.
+fn words(text: &str) -> BTreeSet<&str> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    text.split(|c| !is_part(c)).collect()
+}
+
+/// Where the links of a document lead to: `[...](HERE)`.
+fn links(text: &str) -> Vec<&str> {
+    let behind = prose(text).flat_map(|line| line.split("](").skip(1));
+    behind.filter_map(|rest| rest.split(')').next()).collect()
+}
+
+/// The anchors of a document's headings, as web pages of repositories make them.
+fn anchors(text: &str) -> Vec<String> {
+    let headings = prose(text).filter(|line| line.starts_with('#'));
+    let anchor = |line: &str| -> String {
+        let title = line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+        title.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_')).collect()
+    };
+    headings.map(anchor).collect()
+}
+
+#[test]
+fn every_relative_link_leads_to_a_file_and_a_heading() {
+    let mut checked = 0;
+    for document in documents() {
+        let text = read(&document);
+        for link in links(&text).into_iter().filter(|link| !link.contains("://")) {
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let shown = format!("{}: ({link})", document.display());
+            let target = match file {
+                "" => document.clone(),
+                file => document.parent().unwrap().join(file),
+            };
+            assert!(target.is_file(), "{shown}: there is no such file");
+            let is_there = anchor.is_empty() || anchors(&read(&target)).iter().any(|a| a == anchor);
+            assert!(is_there, "{shown}: there is no such heading");
+            checked += 1;
+        }
+    }
+    assert!(checked >= 8, "only {checked} links were found");
+}
+
+/// Whether a test is where its path says: `it::MODULE::NAME` below `tests/it`,
+/// `unit::MODULE::NAME` below `src`, in a file of its own or an inline `mod tests`.
+fn find_test(path: &str) -> Result<(), String> {
+    let parts: Vec<&str> = path.split("::").collect();
+    let [kind, modules @ .., name] = &parts[..] else {
+        return Err(format!("{path} is no path"));
+    };
+    let root = Path::new(ROOT).join(if *kind == "it" { "tests/it" } else { "src" });
+    let file_of = |modules: &[&str]| -> Option<PathBuf> {
+        let (last, above) = modules.split_last()?;
+        let folder = above.iter().fold(root.clone(), |folder, name| folder.join(name));
+        let files = [folder.join(format!("{last}.rs")), folder.join(last).join("mod.rs")];
+        files.into_iter().find(|file| file.is_file())
+    };
+    let inline = || match modules {
+        [above @ .., "tests"] => file_of(above).and_then(|file| {
+            let text = read(file);
+            let at = text.find("\nmod tests {")?;
+            Some(text[at..].to_owned())
+        }),
+        _ => None,
+    };
+    let text = file_of(modules).map(read).or_else(inline);
+    let text = text.ok_or_else(|| format!("{path}: there is no such module"))?;
+    if has_test(&text, name) { Ok(()) } else { Err(format!("{path}: there is no such test")) }
+}
+
+/// Whether a source has a function of this name that is marked as a test.
+fn has_test(text: &str, name: &str) -> bool {
+    let signature = format!("fn {name}(");
+    let mut is_marked = false;
+    for line in text.lines().map(str::trim_start) {
+        if line.trim_start_matches("async ").starts_with(&signature) {
+            return is_marked;
+        }
+        if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
+            is_marked = true;
+        } else if !line.starts_with("#[") && !line.starts_with("//") {
+            is_marked = false;
+        }
+    }
+    false
+}
+
+#[test]
+fn every_test_that_semantics_quotes_exists() {
+    let text = read("docs/semantics.md");
+    let is_test = |word: &&str| word.starts_with("it::") || word.starts_with("unit::");
+    // The two of the sentence that explains how tests are quoted.
+    let explained = ["it::mounted::costs::x", "unit::mem::budget::tests::x"];
+    let quoted: BTreeSet<&str> =
+        code_words(&text).filter(is_test).filter(|word| !explained.contains(word)).collect();
+    assert!(quoted.len() >= 100, "only {} tests are quoted", quoted.len());
+    let wrong: Vec<String> = quoted.into_iter().filter_map(|path| find_test(path).err()).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_test_that_does_not_exist_is_noticed() {
+    for good in [
+        "it::docs::a_test_that_does_not_exist_is_noticed",
+        "it::catalog::a_listing_is_believed_for_its_ttl",
+        "it::cli::errors::misuse_is_told_from_failure_by_its_status",
+        "unit::config::tests::without_flags_the_defaults_hold",
+        "unit::mem::budget::tests::a_reservation_counts_until_it_is_dropped",
+    ] {
+        assert_eq!(find_test(good), Ok(()));
+    }
+    for bad in [
+        "it",
+        "it::docs::no_such_test",
+        "it::docs::has_test",
+        "it::no_such_module::every_relative_link_leads_to_a_file_and_a_heading",
+        "unit::mem::budget::a_reservation_counts_until_it_is_dropped::x",
+        "unit::mem::budget::tests::try_reserve",
+        "unit::mem::slab::tests::a_reservation_counts_until_it_is_dropped",
+    ] {
+        assert!(find_test(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn the_readme_names_every_option_of_mount() {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_s3mem"));
+    let output = program.args(["mount", "--help"]).output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    let options: BTreeSet<&str> = help
+        .lines()
+        .map(str::trim_start)
+        .filter(|line| line.starts_with('-'))
+        .flat_map(|line| line.split([' ', ',']).filter(|word| word.starts_with("--")))
+        .collect();
+    assert!(options.contains("--endpoint-url") && options.len() >= 15, "{options:?}");
+    let readme = read("README.md");
+    let missing: Vec<_> = options.difference(&words(&readme)).copied().collect();
+    assert!(missing.is_empty(), "README.md does not name {missing:?}");
+}
+
+#[test]
+fn the_readme_gives_the_two_commands_of_a_fresh_clone() {
+    let readme = read("README.md");
+    for command in ["cargo run --release --example demo", "scripts/test.sh"] {
+        assert!(readme.lines().any(|line| line == command), "{command}");
+    }
+}
+
+#[test]
+fn the_architecture_names_every_source_file_and_folder() {
+    let text = read("docs/architecture.md");
+    for path in files_below("src") {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if !matches!(name, "mod.rs" | "tests.rs") {
+            let is_named = text.split([' ', '\n', ',']).any(|word| word == name);
+            assert!(is_named, "docs/architecture.md does not name {}", path.display());
+        }
+        let folder = path.parent().unwrap().file_name().unwrap().to_str().unwrap();
+        // A folder that holds the tests of one file only is that file's.
+        if name == "mod.rs" || folder == "src" {
+            let is_named = text.lines().any(|line| {
+                line.trim_start().split(' ').next() == Some(format!("{folder}/").as_str())
+            });
+            assert!(is_named, "docs/architecture.md does not name the folder {folder}");
+        }
+    }
+}
+
+#[test]
+fn every_dependency_has_its_line_in_the_architecture() {
+    let manifest = read("Cargo.toml");
+    let text = read("docs/architecture.md");
+    let named = words(&text);
+    let mut table = "";
+    let mut checked = 0;
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            table = line;
+        }
+        let Some((name, _)) = line.split_once(" = ") else { continue };
+        let is_there = match table {
+            "[dependencies]" => text.contains(&format!("\n| {name} | ")),
+            "[dev-dependencies]" => named.contains(name),
+            _ => continue,
+        };
+        assert!(is_there, "docs/architecture.md does not say what {name} is for");
+        checked += 1;
+    }
+    assert!(checked >= 20, "only {checked} dependencies were found");
+}
