@@ -7,10 +7,15 @@
 //! and never knows where they come from; knows nothing of files or views.
 
 mod error;
+mod gathered;
 mod geo;
 mod grid;
+mod jpeg;
 mod limits;
+mod open;
 mod source;
+mod tiff;
+mod whole;
 
 use std::fmt::Debug;
 
@@ -20,6 +25,7 @@ pub use error::RasterError;
 pub use geo::GeoTags;
 pub use grid::{Rect, TileGrid};
 pub use limits::Limits;
+pub use open::open;
 pub use source::{Source, SourceError};
 
 /// The type of one sample.

@@ -5,3 +5,5 @@
 //! range covers. A view's bytes are the same every time.
 
 pub mod layout;
+pub mod reduce;
+pub mod stretch;

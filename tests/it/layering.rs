@@ -111,12 +111,22 @@ fn the_rules_themselves_have_no_cycle() {
     }
 }
 
+/// Whether `name` starts a path, and is no module of ours (`self::tiff::...`).
+fn names_crate(code: &str, name: &str) -> bool {
+    let inside = |c: char| c.is_alphanumeric() || c == '_';
+    code.match_indices(name).any(|(at, _)| {
+        let before = &code[..at];
+        let path = before.strip_suffix("::").unwrap_or(before);
+        !path.ends_with(inside)
+    })
+}
+
 #[test]
 fn each_hidden_crate_is_named_in_its_room_only() {
     for (file, room, code) in sources() {
         for (name, rooms) in HIDDEN {
             assert!(
-                !code.contains(name) || rooms.contains(&room.as_str()),
+                !names_crate(&code, name) || rooms.contains(&room.as_str()),
                 "{file} names {name}, which belongs to {rooms:?}"
             );
         }

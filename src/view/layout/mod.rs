@@ -7,9 +7,20 @@
 //!
 //! [`RasterInfo`]: crate::raster::RasterInfo
 
+mod bands;
+mod json;
+mod npy;
+mod png;
+mod tiff;
+
+use std::borrow::Cow;
 use std::fmt::Debug;
 use std::ops::Range;
 
+pub use self::json::{JsonLayout, ObjectFacts, ViewFact};
+pub use self::npy::NpyLayout;
+pub use self::png::PngLayout;
+pub use self::tiff::TiffLayout;
 use crate::raster::{Pixels, Rect};
 
 /// A stretch of a file, by its number; units follow one another without gaps.
@@ -29,7 +40,7 @@ pub enum UnitInput {
     },
     /// The checksums of these units, in order: [`Layout::checksum`] of each.
     Checksums {
-        /// The units, all of which are made from pixels.
+        /// The first unit and the one behind the last; all are made from pixels.
         of: (UnitIndex, UnitIndex),
     },
 }
@@ -45,7 +56,22 @@ pub enum UnitData<'a> {
     Checksums(&'a [u32]),
 }
 
+/// Why an image has no view of a kind: the view could not be exact.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NoView(Cow<'static, str>);
+
+impl NoView {
+    /// With a reason, which is a sentence without its full stop.
+    pub fn new(reason: impl Into<Cow<'static, str>>) -> Self {
+        NoView(reason.into())
+    }
+}
+
 /// The bytes of one file as a function of pixels.
+///
+/// `encode` panics if the data is not what `unit_input` asked for: the rectangle's
+/// size and the number of samples are the caller's promise.
 pub trait Layout: Send + Sync + Debug {
     /// The size of the file in bytes: exact.
     fn size(&self) -> u64;
@@ -71,3 +97,38 @@ pub trait Layout: Send + Sync + Debug {
         0
     }
 }
+
+/// Sizes and offsets in files are signed in the kernel: nothing is larger.
+const MAX_FILE_BYTES: u64 = i64::MAX as u64;
+
+/// Samples in the byte order of the machine, appended in little-endian order.
+fn push_little_endian(file: &mut Vec<u8>, samples: &[u8], sample_bytes: usize) {
+    if cfg!(target_endian = "little") || sample_bytes == 1 {
+        file.extend_from_slice(samples);
+    } else {
+        push_swapped(file, samples, sample_bytes);
+    }
+}
+
+/// Samples in the byte order of the machine, appended in big-endian order.
+fn push_big_endian(file: &mut Vec<u8>, samples: &[u8], sample_bytes: usize) {
+    if cfg!(target_endian = "big") || sample_bytes == 1 {
+        file.extend_from_slice(samples);
+    } else {
+        push_swapped(file, samples, sample_bytes);
+    }
+}
+
+fn push_swapped(file: &mut Vec<u8>, samples: &[u8], sample_bytes: usize) {
+    if sample_bytes == 2 {
+        // The only size that PNG swaps: a loop that the compiler turns into SIMD.
+        file.extend(samples.chunks_exact(2).flat_map(|pair| [pair[1], pair[0]]));
+    } else {
+        for sample in samples.chunks_exact(sample_bytes) {
+            file.extend(sample.iter().rev());
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod check;

@@ -1,0 +1,406 @@
+//! A tiled TIFF with overviews whose every offset is known from the header.
+//!
+//! Contract: uncompressed, little endian, BigTIFF only where 4 GiB would be passed;
+//! the values as they are, of any type and number of bands; the tiles of the source
+//! where TIFF allows them; an overview for each resolution level; the georeference
+//! word for word; no time. Tiles at the edge are filled up with nodata, or zeros.
+//! Mechanism: all directories, then all tables, then the tiles of the smallest
+//! overview and so on to the full resolution (the order of a cloud-optimised
+//! GeoTIFF). All tiles of a level are of one size, so the tables are arithmetic and
+//! made piece by piece when they are read.
+
+mod ifd;
+mod plan;
+
+use std::ops::Range;
+
+use self::ifd::{Flavor, Tags, Value};
+use self::plan::Level;
+use super::{Layout, MAX_FILE_BYTES, NoView, UnitData, UnitIndex, UnitInput, push_little_endian};
+use crate::raster::{Color, GeoTags, Pixels, RasterInfo, SampleType};
+
+/// Classic TIFF up to this: its offsets have 32 bits, and some readers add to them.
+const CLASSIC_BYTES: u64 = u32::MAX as u64 - (16 << 20);
+/// What a unit of a table has.
+const TABLE_BYTES: u64 = 64 << 10;
+/// Tiles start at multiples of this, so that samples of any type can be mapped.
+const ALIGNMENT: u64 = 16;
+
+/// The layout of a TIFF.
+#[derive(Debug, Clone)]
+pub struct TiffLayout {
+    flavor: Flavor,
+    levels: Vec<Level>,
+    segments: Vec<Segment>,
+    /// The header and the directories.
+    head: Vec<u8>,
+    pixel_bytes: usize,
+    sample_bytes: usize,
+    /// One sample, little endian, that fills tiles up.
+    fill: Vec<u8>,
+}
+
+/// A stretch of the file in units of one size; the last may be shorter.
+#[derive(Debug, Clone, Copy)]
+struct Segment {
+    start: u64,
+    end: u64,
+    unit_bytes: u64,
+    first_unit: UnitIndex,
+    kind: Kind,
+}
+
+/// What a segment has; the number is an index of the levels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Head,
+    Offsets(usize),
+    Counts(usize),
+    Padding,
+    Tiles(usize),
+}
+
+impl TiffLayout {
+    /// The TIFF that has an image's pixels.
+    ///
+    /// # Errors
+    /// If the image has no pixels, or the file would be larger than a file can be.
+    pub fn new(info: &RasterInfo) -> Result<Self, NoView> {
+        let levels = plan::levels(info);
+        if levels.is_empty() || info.bands == 0 {
+            return Err(NoView::new("the image has no pixels"));
+        }
+        let too_large = || NoView::new("the file would be larger than files can be");
+        let common = common_tags(info);
+        let geo = info.geo.as_ref().map(geo_tags).unwrap_or_default();
+        let classic = Draft { info, levels: &levels, common: &common, geo: &geo };
+        let at_most = classic.bytes_at_most().ok_or_else(too_large)?;
+        if at_most > MAX_FILE_BYTES {
+            return Err(too_large());
+        }
+        let flavor = if at_most > CLASSIC_BYTES { Flavor::Big } else { Flavor::Classic };
+        let (head, segments) = classic.place(flavor);
+        let pixel_bytes = info.pixel_bytes();
+        let sample_bytes = info.sample.bytes();
+        Ok(TiffLayout {
+            flavor,
+            levels,
+            segments,
+            head,
+            pixel_bytes,
+            sample_bytes,
+            fill: fill(info.sample, info.nodata),
+        })
+    }
+
+    fn segment_of(&self, unit: UnitIndex) -> Segment {
+        let behind = self.segments.partition_point(|segment| segment.first_unit <= unit);
+        self.segments[behind - 1]
+    }
+
+    fn tile_bytes(&self, level: usize) -> u64 {
+        tile_bytes(&self.levels[level], self.pixel_bytes)
+    }
+
+    fn tiles_start(&self, level: usize) -> u64 {
+        let tiles = self.segments.iter().find(|segment| segment.kind == Kind::Tiles(level));
+        tiles.map_or(0, |segment| segment.start)
+    }
+
+    /// A piece of the table of where tiles start.
+    fn encode_offsets(&self, level: usize, bytes: Range<u64>) -> Vec<u8> {
+        let width = self.flavor.offset_bytes();
+        let (first, tile) = (self.tiles_start(level), self.tile_bytes(level));
+        let mut table = Vec::with_capacity((bytes.end - bytes.start) as usize);
+        for number in bytes.start / width..bytes.end / width {
+            self.flavor.push(&mut table, first + number * tile);
+        }
+        table
+    }
+
+    fn encode_tile(&self, level: usize, pixels: &Pixels) -> Vec<u8> {
+        let (columns, rows) = self.levels[level].tile;
+        let bytes = self.tile_bytes(level) as usize;
+        let row_bytes = columns as usize * self.pixel_bytes;
+        let given = pixels.rect.width as usize * self.pixel_bytes;
+        let mut tile = Vec::with_capacity(bytes);
+        if given == row_bytes {
+            push_little_endian(&mut tile, &pixels.samples, self.sample_bytes);
+        } else {
+            for row in pixels.samples.chunks_exact(given).take(rows as usize) {
+                push_little_endian(&mut tile, row, self.sample_bytes);
+                self.fill_up(&mut tile, row_bytes - given);
+            }
+        }
+        let missing = bytes - tile.len();
+        self.fill_up(&mut tile, missing);
+        tile
+    }
+
+    fn fill_up(&self, tile: &mut Vec<u8>, bytes: usize) {
+        if self.fill.iter().all(|&byte| byte == 0) {
+            tile.resize(tile.len() + bytes, 0);
+        } else {
+            tile.extend(self.fill.iter().cycle().take(bytes));
+        }
+    }
+}
+
+impl Layout for TiffLayout {
+    fn size(&self) -> u64 {
+        self.segments.last().map_or(0, |segment| segment.end)
+    }
+
+    fn units(&self) -> u64 {
+        let last = self.segments.last();
+        last.map_or(0, |segment| segment.first_unit + segment.units())
+    }
+
+    fn unit_at(&self, offset: u64) -> UnitIndex {
+        let behind = self.segments.partition_point(|segment| segment.start <= offset);
+        let segment = self.segments[behind - 1];
+        segment.first_unit + (offset - segment.start) / segment.unit_bytes
+    }
+
+    fn unit_range(&self, unit: UnitIndex) -> Range<u64> {
+        let segment = self.segment_of(unit);
+        let start = segment.start + (unit - segment.first_unit) * segment.unit_bytes;
+        start..(start + segment.unit_bytes).min(segment.end)
+    }
+
+    fn unit_input(&self, unit: UnitIndex) -> UnitInput {
+        let segment = self.segment_of(unit);
+        let Kind::Tiles(index) = segment.kind else { return UnitInput::Nothing };
+        let level = &self.levels[index];
+        UnitInput::Pixels { level: level.level, rect: level.rect(unit - segment.first_unit) }
+    }
+
+    fn encode(&self, unit: UnitIndex, data: UnitData<'_>) -> Vec<u8> {
+        let segment = self.segment_of(unit);
+        let range = self.unit_range(unit);
+        let within = range.start - segment.start..range.end - segment.start;
+        match (segment.kind, data) {
+            (Kind::Tiles(level), UnitData::Pixels(pixels)) => self.encode_tile(level, pixels),
+            (Kind::Offsets(level), _) => self.encode_offsets(level, within),
+            (Kind::Counts(level), _) => {
+                let bytes = self.tile_bytes(level) as u32;
+                let count = (within.end - within.start) as usize / 4;
+                bytes.to_le_bytes().repeat(count)
+            }
+            (Kind::Padding | Kind::Tiles(_), _) => vec![0; (range.end - range.start) as usize],
+            (Kind::Head, _) => self.head.clone(),
+        }
+    }
+}
+
+impl Segment {
+    fn units(&self) -> u64 {
+        (self.end - self.start).div_ceil(self.unit_bytes)
+    }
+}
+
+/// A file about to be laid out.
+struct Draft<'a> {
+    info: &'a RasterInfo,
+    levels: &'a [Level],
+    common: &'a Tags,
+    geo: &'a Tags,
+}
+
+impl Draft<'_> {
+    /// The directories, with tables and tiles at these places (of each level).
+    fn directories(&self, places: &[Places]) -> Vec<Tags> {
+        let mut directories = Vec::new();
+        for (level, places) in self.levels.iter().zip(places) {
+            let tiles = level.tiles();
+            // A table of one entry is in the directory itself.
+            let (offsets, counts) = if tiles == 1 {
+                let bytes = tile_bytes(level, self.info.pixel_bytes()) as u32;
+                (Value::Offset(places.tiles), Value::Longs(vec![bytes]))
+            } else {
+                (Value::OffsetsAt(tiles, places.offsets), Value::LongsAt(tiles, places.counts))
+            };
+            let reduced = u32::from(level.level > 0);
+            let mut tags = vec![
+                (254, Value::Longs(vec![reduced])), // NewSubfileType
+                (256, Value::Longs(vec![level.width])),
+                (257, Value::Longs(vec![level.height])),
+                (322, Value::Longs(vec![level.tile.0])),
+                (323, Value::Longs(vec![level.tile.1])),
+                (324, offsets),
+                (325, counts),
+            ];
+            tags.extend(self.common.iter().cloned());
+            if level.level == 0 {
+                tags.extend(self.geo.iter().cloned());
+            }
+            tags.sort_by_key(|(tag, _)| *tag);
+            directories.push(tags);
+        }
+        directories
+    }
+
+    /// No less than the file has in either flavor; `None` if that is no number.
+    fn bytes_at_most(&self) -> Option<u64> {
+        let nowhere = vec![Places::default(); self.levels.len()];
+        let mut bytes = ifd::bytes_at_most(Flavor::Big, &self.directories(&nowhere));
+        for level in self.levels {
+            let tile = tile_bytes(level, self.info.pixel_bytes());
+            let tiles = level.tiles().checked_mul(tile.checked_add(12)?)?;
+            bytes = bytes.checked_add(tiles)?.checked_add(4 * ALIGNMENT)?;
+        }
+        Some(bytes)
+    }
+
+    fn place(&self, flavor: Flavor) -> (Vec<u8>, Vec<Segment>) {
+        // The length of the directories does not depend on what they point to.
+        let mut places = vec![Places::default(); self.levels.len()];
+        let head_bytes = ifd::encode(flavor, &self.directories(&places)).len() as u64;
+        let mut segments = Segments::default();
+        segments.push(Kind::Head, head_bytes, head_bytes);
+        let tabled = |level: &Level| if level.tiles() == 1 { 0 } else { level.tiles() };
+        for (index, level) in self.levels.iter().enumerate() {
+            let bytes = tabled(level) * flavor.offset_bytes();
+            places[index].offsets = segments.push(Kind::Offsets(index), bytes, TABLE_BYTES);
+        }
+        for (index, level) in self.levels.iter().enumerate() {
+            places[index].counts =
+                segments.push(Kind::Counts(index), tabled(level) * 4, TABLE_BYTES);
+        }
+        segments.pad();
+        for (index, level) in self.levels.iter().enumerate().rev() {
+            let bytes = tile_bytes(level, self.info.pixel_bytes());
+            places[index].tiles = segments.push(Kind::Tiles(index), bytes * level.tiles(), bytes);
+        }
+        (ifd::encode(flavor, &self.directories(&places)), segments.list)
+    }
+}
+
+/// Where a level's parts start.
+#[derive(Debug, Clone, Copy, Default)]
+struct Places {
+    offsets: u64,
+    counts: u64,
+    tiles: u64,
+}
+
+#[derive(Debug, Default)]
+struct Segments {
+    list: Vec<Segment>,
+}
+
+impl Segments {
+    /// Where the new segment starts.
+    fn push(&mut self, kind: Kind, bytes: u64, unit_bytes: u64) -> u64 {
+        let last = self.list.last();
+        let start = last.map_or(0, |segment| segment.end);
+        let first_unit = last.map_or(0, |segment| segment.first_unit + segment.units());
+        if bytes > 0 {
+            self.list.push(Segment { start, end: start + bytes, unit_bytes, first_unit, kind });
+        }
+        start
+    }
+
+    fn pad(&mut self) {
+        let end = self.list.last().map_or(0, |segment| segment.end);
+        self.push(Kind::Padding, end.next_multiple_of(ALIGNMENT) - end, ALIGNMENT);
+    }
+}
+
+/// A tile with what fills it up; the plan keeps it below some MiB.
+fn tile_bytes(level: &Level, pixel_bytes: usize) -> u64 {
+    u64::from(level.tile.0) * u64::from(level.tile.1) * pixel_bytes as u64
+}
+
+/// What all levels say of their pixels.
+fn common_tags(info: &RasterInfo) -> Tags {
+    let bands = usize::from(info.bands);
+    let (photometric, colors, opacity) = match info.color {
+        Color::Rgb => (2, 3, 0),
+        Color::Rgba => (2, 3, 2), // unassociated alpha
+        Color::GrayAlpha => (1, 1, 2),
+        Color::Gray | Color::Bands => (1, 1, 0),
+    };
+    let format = match info.sample {
+        SampleType::U8 | SampleType::U16 | SampleType::U32 => 1,
+        SampleType::I8 | SampleType::I16 | SampleType::I32 => 2,
+        SampleType::F32 | SampleType::F64 => 3,
+    };
+    let mut tags = vec![
+        (258, Value::Shorts(vec![info.sample.bytes() as u16 * 8; bands])), // BitsPerSample
+        (259, Value::Shorts(vec![1])),                                     // Compression: none
+        (262, Value::Shorts(vec![photometric])),
+        (277, Value::Shorts(vec![info.bands])), // SamplesPerPixel
+        (284, Value::Shorts(vec![1])),          // PlanarConfiguration: contiguous
+        (339, Value::Shorts(vec![format; bands])), // SampleFormat
+    ];
+    if bands > colors {
+        tags.push((338, Value::Shorts(vec![opacity; bands - colors]))); // ExtraSamples
+    }
+    if let Some(nodata) = info.nodata {
+        let mut text = number(nodata).into_bytes();
+        text.push(0);
+        tags.push((42_113, Value::Ascii(text)));
+    }
+    tags
+}
+
+fn geo_tags(geo: &GeoTags) -> Tags {
+    let mut ascii = geo.ascii_params.clone().into_bytes();
+    if !ascii.is_empty() {
+        ascii.push(0);
+    }
+    let all = [
+        (33_550, Value::Doubles(geo.pixel_scale.clone())),
+        (33_922, Value::Doubles(geo.tiepoints.clone())),
+        (34_264, Value::Doubles(geo.transformation.clone())),
+        (34_735, Value::Shorts(geo.key_directory.clone())),
+        (34_736, Value::Doubles(geo.double_params.clone())),
+        (34_737, Value::Ascii(ascii)),
+    ];
+    all.into_iter().filter(has_any).collect()
+}
+
+fn has_any((_, value): &(u16, Value)) -> bool {
+    match value {
+        Value::Doubles(values) => !values.is_empty(),
+        Value::Shorts(values) => !values.is_empty(),
+        Value::Ascii(bytes) => !bytes.is_empty(),
+        _ => true,
+    }
+}
+
+/// As GDAL writes nodata: `0`, `-9999`, `nan`, `1.5`.
+fn number(value: f64) -> String {
+    if value.is_nan() {
+        "nan".to_owned()
+    } else if value.is_infinite() {
+        if value > 0.0 { "inf" } else { "-inf" }.to_owned()
+    } else if value == value.trunc() && value.abs() < 1e15 {
+        format!("{value:.0}")
+    } else {
+        format!("{value:?}")
+    }
+}
+
+/// Nodata as a sample if it is a value of the type, or else zero.
+fn fill(sample: SampleType, nodata: Option<f64>) -> Vec<u8> {
+    let value = nodata.unwrap_or(0.0);
+    let whole = |low: f64, high: f64| {
+        let fits = value == value.trunc() && (low..=high).contains(&value);
+        if fits { value as i64 } else { 0 }
+    };
+    match sample {
+        SampleType::U8 => (whole(0.0, 255.0) as u8).to_le_bytes().to_vec(),
+        SampleType::I8 => (whole(-128.0, 127.0) as i8).to_le_bytes().to_vec(),
+        SampleType::U16 => (whole(0.0, 65_535.0) as u16).to_le_bytes().to_vec(),
+        SampleType::I16 => (whole(-32_768.0, 32_767.0) as i16).to_le_bytes().to_vec(),
+        SampleType::U32 => (whole(0.0, u32::MAX.into()) as u32).to_le_bytes().to_vec(),
+        SampleType::I32 => (whole(i32::MIN.into(), i32::MAX.into()) as i32).to_le_bytes().to_vec(),
+        SampleType::F32 => (value as f32).to_le_bytes().to_vec(),
+        SampleType::F64 => value.to_le_bytes().to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

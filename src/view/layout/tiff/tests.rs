@@ -1,0 +1,192 @@
+use std::io::Cursor;
+
+use ::tiff as tiff_reader;
+use proptest::prelude::*;
+
+use super::super::check;
+use super::*;
+use crate::raster::TileGrid;
+
+/// The pixels of all images of a file, read by the `tiff` crate.
+fn read_back(file: &[u8]) -> Vec<(u32, u32, Vec<u8>)> {
+    let mut decoder = tiff_reader::decoder::Decoder::new(Cursor::new(file)).unwrap();
+    let mut images = Vec::new();
+    loop {
+        let (width, height) = decoder.dimensions().unwrap();
+        let mut pixels = decoder.read_image().unwrap();
+        images.push((width, height, pixels.as_buffer(0).as_bytes().to_vec()));
+        if !decoder.more_images() {
+            return images;
+        }
+        decoder.next_image().unwrap();
+    }
+}
+
+fn geo() -> GeoTags {
+    GeoTags {
+        pixel_scale: vec![10.0, 10.0, 0.0],
+        tiepoints: vec![0.0, 0.0, 0.0, 600_000.0, 5_300_040.0, 0.0],
+        transformation: vec![],
+        key_directory: vec![1, 1, 0, 3, 1024, 0, 1, 1, 1025, 0, 1, 1, 3072, 0, 1, 32632],
+        double_params: vec![],
+        ascii_params: String::new(),
+    }
+}
+
+#[test]
+fn the_size_of_a_scene_is_what_its_tiles_have() {
+    let grid = TileGrid { tile_size: (1024, 1024), ..TileGrid::whole(10_980, 10_980) };
+    let info = RasterInfo { grid, levels: 5, ..check::info(10_980, 10_980, 1, SampleType::U16) };
+    let layout = TiffLayout::new(&info).unwrap();
+    let tiles: u64 = (0..5).map(|k| 121 * 2 * (1024u64 >> k).pow(2)).sum();
+    assert!(layout.size() - tiles < 8192, "{}", layout.size() - tiles);
+    assert_eq!(layout.flavor, Flavor::Classic);
+    // The smallest overview first, the full resolution last.
+    let last = layout.unit_input(layout.units() - 1);
+    assert!(matches!(last, UnitInput::Pixels { level: 0, .. }));
+    let first =
+        (0..).map(|unit| layout.unit_input(unit)).find(|input| *input != UnitInput::Nothing);
+    assert!(matches!(first, Some(UnitInput::Pixels { level: 4, .. })));
+}
+
+#[test]
+fn a_file_beyond_4_gib_is_a_big_tiff_and_known_at_once() {
+    let info = check::info(100_000, 50_000, 1, SampleType::U8);
+    let layout = TiffLayout::new(&info).unwrap();
+    assert_eq!(layout.flavor, Flavor::Big);
+    assert!(layout.size() > 5_000_000_000);
+    // Tables of 19,000 entries are in units of their own.
+    assert!(layout.unit_range(1).end - layout.unit_range(1).start <= TABLE_BYTES);
+    for unit in (0..layout.units()).step_by(1117) {
+        let range = layout.unit_range(unit);
+        assert_eq!((layout.unit_at(range.start), layout.unit_at(range.end - 1)), (unit, unit));
+    }
+    let small = check::info(5, 5, 1, SampleType::U8);
+    assert_eq!(TiffLayout::new(&small).unwrap().flavor, Flavor::Classic);
+}
+
+#[test]
+fn a_file_larger_than_files_can_be_is_none() {
+    let info = check::info(u32::MAX, u32::MAX, u16::MAX, SampleType::F64);
+    assert!(TiffLayout::new(&info).is_err());
+    assert!(TiffLayout::new(&check::info(0, 5, 1, SampleType::U8)).is_err());
+}
+
+#[test]
+fn a_big_tiff_reads_back() {
+    let info = RasterInfo {
+        levels: 3,
+        geo: Some(geo()),
+        nodata: Some(7.0),
+        ..check::info(700, 300, 3, SampleType::U16)
+    };
+    let levels = plan::levels(&info);
+    let (common, geo) = (common_tags(&info), geo_tags(info.geo.as_ref().unwrap()));
+    let draft = Draft { info: &info, levels: &levels, common: &common, geo: &geo };
+    let (head, segments) = draft.place(Flavor::Big);
+    let mut layout = TiffLayout::new(&info).unwrap();
+    (layout.flavor, layout.head, layout.segments) = (Flavor::Big, head, segments);
+    let file = check::whole(&layout, &info);
+    assert_eq!(file[..4], *b"II\x2b\0");
+    for (level, (width, height, pixels)) in read_back(&file).into_iter().enumerate() {
+        let image = info.grid.image(level as u8);
+        assert_eq!((width, height), (image.width, image.height));
+        assert!(pixels == check::pixels(&info, level as u8, image).samples);
+    }
+}
+
+#[test]
+fn tiles_at_the_edge_are_filled_with_nodata() {
+    let info = RasterInfo { nodata: Some(-9999.0), ..check::info(1, 1, 1, SampleType::I16) };
+    let layout = TiffLayout::new(&info).unwrap();
+    let file = check::whole(&layout, &info);
+    let tile = &file[file.len() - 128 * 128 * 2..];
+    assert!(tile[2..].chunks(2).all(|sample| sample == (-9999i16).to_le_bytes()));
+    let out_of_range = fill(SampleType::U8, Some(-1.0));
+    assert_eq!(out_of_range, [0]);
+}
+
+#[test]
+fn nodata_is_written_as_gdal_writes_it() {
+    let texts = [0.0, -9999.0, 1.5, f64::NAN, f64::NEG_INFINITY, -3.4e38].map(number);
+    assert_eq!(texts, ["0", "-9999", "1.5", "nan", "-inf", "-3.4e38"]);
+}
+
+/// Writes files for readers that are no part of these tests:
+/// `LAYOUT_FILES=folder cargo test --release layout_files -- --ignored`.
+#[test]
+#[ignore = "writes files for other readers"]
+fn layout_files() {
+    let folder = std::env::var("LAYOUT_FILES").unwrap();
+    let mut seed = 1u32;
+    let mut random = |below: u32| {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (seed >> 8) % below
+    };
+    for number in 0..120u32 {
+        let tile = [16, 64, 100, 128, 256][random(5) as usize];
+        let (width, height) = match number {
+            0 => (1, 1),
+            1 => (1, 700),
+            2 => (900, 1),
+            _ => (1 + random(900), 1 + random(700)),
+        };
+        let bands = 1 + random(6) as u16;
+        let sample = check::TYPES[random(8) as usize];
+        let color = match (bands, random(2)) {
+            (1, _) => Color::Gray,
+            (2, 0) => Color::GrayAlpha,
+            (3, 0) => Color::Rgb,
+            (4, 0) => Color::Rgba,
+            _ => Color::Bands,
+        };
+        let info = RasterInfo {
+            color,
+            grid: TileGrid { tile_size: (tile, tile), ..TileGrid::whole(width, height) },
+            levels: 1 + random(6) as u8,
+            nodata: [None, Some(0.0), Some(3.0)][random(3) as usize],
+            geo: (random(2) == 0).then(geo),
+            ..check::info(width, height, bands, sample)
+        };
+        let write = |layout: &dyn Layout, end: &str| {
+            let file = check::whole(layout, &info);
+            std::fs::write(format!("{folder}/{number}.{end}"), file).unwrap();
+        };
+        write(&TiffLayout::new(&info).unwrap(), "tif");
+        write(&super::super::NpyLayout::new(&info).unwrap(), "npy");
+        if let Ok(layout) = super::super::PngLayout::new(&info) {
+            write(&layout, "png");
+        }
+        let nodata = info.nodata.map_or("None".to_owned(), |value| value.to_string());
+        let levels = plan::levels(&info).len();
+        let facts = format!(
+            "{width} {height} {bands} {} {levels} {nodata} {} {color:?}\n",
+            sample.name(),
+            u8::from(info.geo.is_some()),
+        );
+        std::fs::write(format!("{folder}/{number}.txt"), facts).unwrap();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn any_range_is_that_of_the_whole_file_which_reads_back_at_each_level(
+        info in check::any_info(),
+        cuts in check::any_cuts(),
+        with_geo in any::<bool>(),
+        nodata in prop_oneof![Just(None), Just(Some(0.0)), Just(Some(5.0)), Just(Some(f64::NAN))],
+    ) {
+        let info = RasterInfo { nodata, geo: with_geo.then(geo), ..info };
+        let layout = TiffLayout::new(&info).unwrap();
+        let file = check::whole(&layout, &info);
+        check::ranges(&layout, &info, &file, &cuts);
+        let images = read_back(&file);
+        prop_assert_eq!(images.len(), layout.levels.len());
+        for (level, (width, height, pixels)) in images.into_iter().enumerate() {
+            let image = info.grid.image(level as u8);
+            prop_assert_eq!((width, height), (image.width, image.height));
+            prop_assert!(pixels == check::pixels(&info, level as u8, image).samples);
+        }
+    }
+}
