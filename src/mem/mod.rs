@@ -7,8 +7,10 @@
 
 mod block;
 mod budget;
+mod shelf;
 mod slab;
 
 pub use block::{Block, BlockWriter};
 pub use budget::{Budget, Reservation};
+pub use shelf::{Counted, Making, OnShelf, Shelf};
 pub use slab::{BLOCK_BYTES, BlockPool};

@@ -98,6 +98,14 @@ impl BlockCache {
         })
     }
 
+    /// Drops blocks that nobody uses until the budget is kept: something was
+    /// counted that has to be in memory.
+    pub fn make_room(&self) {
+        let limit_bytes = self.budget().limit_bytes();
+        let mut inner = self.lock();
+        while self.budget().excess_bytes() > 0 && inner.evict_one(limit_bytes) {}
+    }
+
     /// The budget that blocks are counted in.
     pub(super) fn budget(&self) -> &Arc<Budget> {
         self.pool.budget()

@@ -45,12 +45,17 @@ impl Pin {
         self.changed.load(Ordering::Relaxed)
     }
 
-    fn etag(&self) -> Option<&ETag> {
+    /// Notes that the store said so.
+    pub(super) fn note_changed(&self) {
+        self.changed.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn etag(&self) -> Option<&ETag> {
         self.version.etag.as_ref().or_else(|| self.first_etag.get())
     }
 
     /// Refuses an answer of another version, also of a server that ignores If-Match.
-    fn check(&self, head: &ObjectHead) -> Result<(), StoreError> {
+    pub(super) fn check(&self, head: &ObjectHead) -> Result<(), StoreError> {
         let etag_differs = match (&head.etag, &self.version.etag) {
             (Some(answered), Some(pinned)) => answered != pinned,
             (Some(answered), None) => self.first_etag.get_or_init(|| answered.clone()) != answered,
@@ -115,7 +120,7 @@ impl FetchJob {
     pub(super) async fn run(mut self, store: Arc<dyn ObjectStore>, pin: Arc<Pin>) {
         if let Err(error) = self.fill(&*store, &pin).await {
             if error.kind == StoreErrorKind::Changed {
-                pin.changed.store(true, Ordering::Relaxed);
+                pin.note_changed();
             }
             self.failure = Some(Arc::new(error));
         }

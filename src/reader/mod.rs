@@ -11,9 +11,11 @@
 
 mod cache;
 mod delivered;
+mod exact;
 mod fetch;
 mod object;
 mod readahead;
 
 pub use cache::{BlockCache, CacheConfig};
+pub use exact::ExactReader;
 pub use object::{Answer, ReadBytes, Reader};

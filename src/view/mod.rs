@@ -2,8 +2,238 @@
 //!
 //! Contract: a view is a raster poured through a [`layout`]: its exact size is
 //! known from the image's header, and reading it decodes only the tiles that a
-//! range covers. A view's bytes are the same every time.
+//! range covers. A view's bytes are the same every time. What an object is (an
+//! image, none, one that is too large) is found out with one small GET and
+//! remembered per version.
 
+mod error;
+mod file;
+mod image;
+mod kind;
 pub mod layout;
 pub mod reduce;
+mod render;
+mod source;
 pub mod stretch;
+
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use lru::LruCache;
+use tokio::runtime::Handle as Runtime;
+use tokio::sync::OnceCell;
+
+pub use error::{ImageError, ViewError};
+pub use file::ViewFile;
+pub use kind::{UnknownView, ViewKind, ViewSet, has_image_name};
+
+use self::image::Image;
+use render::{PixelsKey, UnitKey};
+use source::ObjectSource;
+
+use crate::key::ObjectVersion;
+use crate::mem::{Budget, Reservation, Shelf};
+use crate::raster::{self, Limits, Pixels, RasterError};
+use crate::reader::{BlockCache, ExactReader};
+use crate::store::ObjectStore;
+
+/// Settings of [`Views`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ViewConfig {
+    /// Which kinds of siblings there are.
+    pub kinds: ViewSet,
+    /// Whether directories list them.
+    pub are_listed: bool,
+    /// The longest side of a preview, in pixels.
+    pub preview_size: u32,
+    /// What may be decoded.
+    pub limits: Limits,
+}
+
+impl Default for ViewConfig {
+    fn default() -> Self {
+        ViewConfig {
+            kinds: ViewSet::ALL,
+            are_listed: false,
+            preview_size: 1024,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Versions whose header is remembered.
+const VERSIONS: NonZeroUsize = NonZeroUsize::new(20_000).unwrap();
+/// About what a header takes in memory.
+const VERSION_BYTES: u64 = 1500;
+/// Decoded tiles may take one part in so many of the budget, and units of files too.
+const PIXELS_SHARE: u64 = 3;
+const UNITS_SHARE: u64 = 8;
+/// A unit of the largest images still has its place.
+const UNITS_BYTES: u64 = 8 << 20;
+
+/// What an object turned out to be.
+#[derive(Debug, Clone)]
+enum Opened {
+    Image(Arc<Image>),
+    /// No image, or of a kind whose siblings do not exist.
+    Nothing,
+    /// An image that is damaged or over a limit.
+    Failed(ViewError),
+}
+
+#[derive(Debug)]
+struct Header {
+    opened: OnceCell<Opened>,
+    _counted: Reservation,
+}
+
+/// The siblings of all objects of one bucket.
+#[derive(Debug)]
+pub struct Views {
+    config: ViewConfig,
+    store: Arc<dyn ObjectStore>,
+    cache: Arc<BlockCache>,
+    budget: Arc<Budget>,
+    runtime: Runtime,
+    cores: usize,
+    next_id: AtomicU64,
+    headers: Mutex<LruCache<ObjectVersion, Arc<Header>>>,
+    pixels: Arc<Shelf<PixelsKey, Pixels, ViewError>>,
+    units: Arc<Shelf<UnitKey, Vec<u8>, ViewError>>,
+}
+
+impl Views {
+    /// The siblings of what `store` holds. What is decoded is counted in `budget`,
+    /// and blocks of `cache` make room for it.
+    pub fn new(
+        config: ViewConfig,
+        store: Arc<dyn ObjectStore>,
+        cache: Arc<BlockCache>,
+        budget: Arc<Budget>,
+        runtime: Runtime,
+    ) -> Arc<Self> {
+        let limit = budget.limit_bytes();
+        let units = (limit / UNITS_SHARE).max(UNITS_BYTES);
+        Arc::new(Views {
+            pixels: Shelf::new(budget.clone(), limit / PIXELS_SHARE),
+            units: Shelf::new(budget.clone(), units),
+            cores: thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            next_id: AtomicU64::new(0),
+            headers: Mutex::new(LruCache::new(VERSIONS)),
+            config,
+            store,
+            cache,
+            budget,
+            runtime,
+        })
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &ViewConfig {
+        &self.config
+    }
+
+    /// The size of a sibling in bytes; `None` if it does not exist. Costs a small
+    /// GET the first time that a version is asked about.
+    ///
+    /// # Errors
+    /// What the GET failed with, or why the image can't be decoded.
+    pub async fn size(
+        &self,
+        version: &ObjectVersion,
+        kind: ViewKind,
+    ) -> Result<Option<u64>, ViewError> {
+        let header = self.header(version);
+        let opened = header.opened.get_or_try_init(|| self.open_image(version)).await?;
+        size_of(opened, kind)
+    }
+
+    /// As [`Views::size`], if no request is needed; `None` if one is.
+    pub fn size_known(
+        &self,
+        version: &ObjectVersion,
+        kind: ViewKind,
+    ) -> Option<Result<Option<u64>, ViewError>> {
+        if version.size == 0 {
+            return Some(Ok(None));
+        }
+        let header = self.lock().get(version).cloned()?;
+        Some(size_of(header.opened.get()?, kind))
+    }
+
+    /// Opens a sibling; `None` if it does not exist.
+    ///
+    /// # Errors
+    /// As [`Views::size`].
+    pub async fn open(
+        self: &Arc<Self>,
+        version: &ObjectVersion,
+        kind: ViewKind,
+    ) -> Result<Option<ViewFile>, ViewError> {
+        let header = self.header(version);
+        let opened = header.opened.get_or_try_init(|| self.open_image(version)).await?;
+        Ok(match opened {
+            Opened::Image(image) => image
+                .layout(kind)
+                .as_ref()
+                .ok()
+                .map(|layout| ViewFile::new(self.clone(), image.clone(), kind, layout.clone())),
+            Opened::Nothing => None,
+            Opened::Failed(error) => return Err(error.clone()),
+        })
+    }
+
+    fn header(&self, version: &ObjectVersion) -> Arc<Header> {
+        let mut headers = self.lock();
+        let make = || {
+            let counted = self.budget.charge(VERSION_BYTES);
+            Arc::new(Header { opened: OnceCell::new(), _counted: counted })
+        };
+        headers.get_or_insert(version.clone(), make).clone()
+    }
+
+    async fn open_image(&self, version: &ObjectVersion) -> Result<Opened, ViewError> {
+        if version.size == 0 {
+            return Ok(Opened::Nothing);
+        }
+        let bytes = ExactReader::new(version, self.store.clone(), self.budget.clone());
+        let key = version.key.as_str();
+        match raster::open(Arc::new(ObjectSource(bytes)), &self.config.limits).await {
+            Ok(raster) => {
+                let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+                let image = Image::new(id, version.clone(), raster, self.config.preview_size);
+                for kind in self.config.kinds.kinds() {
+                    if let Err(reason) = image.layout(kind) {
+                        let (key, suffix) = (key.escape_debug(), kind.suffix());
+                        tracing::info!("{key}{suffix} does not exist: {reason}");
+                    }
+                }
+                Ok(Opened::Image(Arc::new(image)))
+            }
+            Err(RasterError::NotAnImage) => Ok(Opened::Nothing),
+            Err(RasterError::Unsupported(reason)) => {
+                tracing::info!("{} has no views: {reason}", key.escape_debug());
+                Ok(Opened::Nothing)
+            }
+            // Another try may go better: this is not remembered.
+            Err(error @ RasterError::Source(_)) => Err(ViewError::new(key, error)),
+            Err(error @ (RasterError::Corrupt(_) | RasterError::Limit { .. })) => {
+                Ok(Opened::Failed(ViewError::new(key, error)))
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LruCache<ObjectVersion, Arc<Header>>> {
+        self.headers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn size_of(opened: &Opened, kind: ViewKind) -> Result<Option<u64>, ViewError> {
+    match opened {
+        Opened::Image(image) => Ok(image.layout(kind).as_ref().ok().map(|layout| layout.size())),
+        Opened::Nothing => Ok(None),
+        Opened::Failed(error) => Err(error.clone()),
+    }
+}

@@ -1,0 +1,68 @@
+//! Why a sibling can't be looked at or read.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::raster::{RasterError, SourceError};
+use crate::store::StoreError;
+
+/// Why a view failed; one for all who are told the same.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ViewError {
+    /// The image's bytes could not be read.
+    #[error("{0}")]
+    Store(Arc<StoreError>),
+    /// The image can't be decoded.
+    #[error("{0}")]
+    Image(Arc<ImageError>),
+}
+
+/// Why an image can't be decoded.
+#[derive(Debug, thiserror::Error)]
+#[error("{key}: {cause}")]
+pub struct ImageError {
+    key: String,
+    cause: RasterError,
+    reported: AtomicBool,
+}
+
+impl ImageError {
+    /// Whether the image is larger than an option allows.
+    pub fn is_limit(&self) -> bool {
+        matches!(self.cause, RasterError::Limit { .. })
+    }
+
+    /// True for the first who asks: so that it is logged once.
+    pub fn is_first_report(&self) -> bool {
+        !self.reported.swap(true, Ordering::Relaxed)
+    }
+}
+
+/// An error of the store on its way through a raster, which knows no stores.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub(super) struct OfStore(pub(super) Arc<StoreError>);
+
+impl ViewError {
+    /// What went wrong with the image `key`.
+    pub(super) fn new(key: &str, error: RasterError) -> Self {
+        if let RasterError::Source(source) = &error
+            && let Some(OfStore(error)) = source.downcast_ref()
+        {
+            return ViewError::Store(error.clone());
+        }
+        let (key, reported) = (key.escape_debug().to_string(), AtomicBool::new(false));
+        ViewError::Image(Arc::new(ImageError { key, cause: error, reported }))
+    }
+}
+
+impl From<Arc<StoreError>> for OfStore {
+    fn from(error: Arc<StoreError>) -> Self {
+        OfStore(error)
+    }
+}
+
+/// What a raster is told of an error of the store.
+pub(super) fn source_error(error: Arc<StoreError>) -> SourceError {
+    Arc::new(OfStore(error))
+}

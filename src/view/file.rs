@@ -1,0 +1,149 @@
+//! An open sibling: answers ranges, and decodes ahead of who reads in order.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::task::JoinHandle;
+
+use super::error::ViewError;
+use super::image::Image;
+use super::layout::{Layout, UnitIndex, UnitInput};
+use super::render::tiles_of;
+use super::{ViewKind, Views};
+use crate::mem::OnShelf;
+
+/// The kernel's requests of a reader in order may overtake each other by so much.
+const SLACK_BYTES: u64 = 1 << 20;
+/// How far ahead units are looked at for tiles that will be needed.
+const UNITS_AHEAD: u64 = 96;
+
+/// One open handle on one sibling.
+#[derive(Debug)]
+pub struct ViewFile {
+    views: Arc<Views>,
+    image: Arc<Image>,
+    kind: ViewKind,
+    layout: Arc<dyn Layout>,
+    progress: Mutex<Progress>,
+}
+
+/// Where a reader is, and what is decoded ahead of it.
+#[derive(Debug, Default)]
+struct Progress {
+    end: u64,
+    ahead: HashMap<(u8, u32, u32), Ahead>,
+}
+
+/// A tile that is decoded because it will be needed; given up when dropped.
+#[derive(Debug)]
+struct Ahead(JoinHandle<()>);
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl ViewFile {
+    pub(super) fn new(
+        views: Arc<Views>,
+        image: Arc<Image>,
+        kind: ViewKind,
+        layout: Arc<dyn Layout>,
+    ) -> Self {
+        ViewFile { views, image, kind, layout, progress: Mutex::default() }
+    }
+
+    /// The bytes of a range, if they are here; shorter only where the file ends.
+    pub fn read_now(&self, offset: u64, length: usize) -> Option<Vec<u8>> {
+        let end = offset.saturating_add(length as u64).min(self.layout.size());
+        if offset >= end {
+            return Some(Vec::new());
+        }
+        let (first, last) = (self.layout.unit_at(offset), self.layout.unit_at(end - 1));
+        let mut bytes = Vec::new();
+        for unit in first..=last {
+            let held = self.views.units.get(&(self.image.id, self.kind, unit))?;
+            self.append(&mut bytes, unit, &held, offset, end);
+        }
+        self.note_read(offset, end);
+        Some(bytes)
+    }
+
+    /// The bytes of a range; shorter only where the file ends.
+    ///
+    /// # Errors
+    /// What fetching or decoding failed with; never bytes that are partly right.
+    pub async fn read(&self, offset: u64, length: usize) -> Result<Vec<u8>, ViewError> {
+        let end = offset.saturating_add(length as u64).min(self.layout.size());
+        let mut bytes = Vec::with_capacity(end.saturating_sub(offset) as usize);
+        if offset >= end {
+            return Ok(bytes);
+        }
+        self.note_read(offset, end);
+        for unit in self.layout.unit_at(offset)..=self.layout.unit_at(end - 1) {
+            let held = self.views.unit(&self.image, self.kind, &self.layout, unit).await?;
+            self.append(&mut bytes, unit, &held, offset, end);
+        }
+        Ok(bytes)
+    }
+
+    fn append(&self, bytes: &mut Vec<u8>, unit: UnitIndex, held: &[u8], offset: u64, end: u64) {
+        let range = self.layout.unit_range(unit);
+        let from = offset.max(range.start) - range.start;
+        let to = end.min(range.end) - range.start;
+        bytes.extend_from_slice(&held[from as usize..to as usize]);
+    }
+
+    /// Notes where the reader is, and sets going what it will need next.
+    fn note_read(&self, offset: u64, end: u64) {
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let near = offset.abs_diff(progress.end) <= SLACK_BYTES;
+        let in_order = progress.end > 0 && near;
+        progress.end = if near { progress.end.max(end) } else { end };
+        if !in_order || self.kind == ViewKind::Preview || self.kind == ViewKind::Json {
+            progress.ahead.clear();
+            return;
+        }
+        let next = self.tiles_ahead(self.layout.unit_at(progress.end - 1));
+        progress.ahead.retain(|tile, _| next.contains(tile));
+        for tile in next {
+            let Entry::Vacant(place) = progress.ahead.entry(tile) else { continue };
+            let (level, column, row) = tile;
+            if let OnShelf::Making(making) = self.views.tile(&self.image, level, column, row) {
+                let task = self.views.runtime.spawn(async move {
+                    // Who reads the tile is told what it failed with.
+                    let _ = making.await;
+                });
+                place.insert(Ahead(task));
+            }
+        }
+    }
+
+    /// The tiles that units from `unit` on need, as many as may be decoded ahead:
+    /// those of the unit itself, and a row of tiles or two for each core.
+    fn tiles_ahead(&self, unit: UnitIndex) -> Vec<(u8, u32, u32)> {
+        let info = self.image.info();
+        let tile_bytes = u64::from(info.grid.tile_size.0)
+            * u64::from(info.grid.tile_size.1)
+            * info.pixel_bytes() as u64;
+        let most = (self.views.pixels.limit_bytes() / 2 / tile_bytes.max(1)) as usize;
+        let mut own = None;
+        let mut tiles = Vec::new();
+        for unit in unit..self.layout.units().min(unit.saturating_add(UNITS_AHEAD)) {
+            let UnitInput::Pixels { level, rect } = self.layout.unit_input(unit) else { continue };
+            for (column, row) in tiles_of(&self.image, level, rect) {
+                if !tiles.contains(&(level, column, row)) {
+                    tiles.push((level, column, row));
+                }
+            }
+            let own = *own.get_or_insert(tiles.len());
+            if tiles.len() >= own + own.max(self.views.cores * 2) {
+                break;
+            }
+        }
+        tiles.truncate(most.max(own.unwrap_or(0)));
+        tiles
+    }
+}

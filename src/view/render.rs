@@ -1,0 +1,235 @@
+//! Making units of a sibling from tiles: each tile is decoded once for all who
+//! need it, each unit put together once.
+
+use std::sync::Arc;
+
+use futures_util::future::{BoxFuture, FutureExt, try_join_all};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+
+use super::error::ViewError;
+use super::image::Image;
+use super::layout::{Layout, UnitData, UnitIndex, UnitInput};
+use super::reduce::Reducer;
+use super::stretch::stretch;
+use super::{ViewKind, Views};
+use crate::mem::{Counted, OnShelf};
+use crate::raster::{Pixels, RasterError, Rect};
+
+/// Which decoded pixels: of a tile, or of the whole preview.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum PixelsKey {
+    /// A tile at a level.
+    Tile { image: u64, level: u8, column: u32, row: u32 },
+    /// The preview.
+    Preview { image: u64 },
+}
+
+/// Which bytes of which sibling.
+pub(super) type UnitKey = (u64, ViewKind, UnitIndex);
+
+/// Decoded pixels, counted while they are held.
+pub(super) type Tile = Arc<Counted<Pixels>>;
+
+/// Units that are rendered at once for their checksums alone.
+const CHECKSUMS_AT_ONCE: usize = 2;
+
+impl Views {
+    /// The bytes of a unit.
+    pub(super) fn unit(
+        self: &Arc<Self>,
+        image: &Arc<Image>,
+        kind: ViewKind,
+        layout: &Arc<dyn Layout>,
+        unit: UnitIndex,
+    ) -> BoxFuture<'static, Result<Arc<Counted<Vec<u8>>>, ViewError>> {
+        let key = (image.id, kind, unit);
+        let (views, image, layout) = (self.clone(), image.clone(), layout.clone());
+        let made = self.units.get_or_make(key, move || async move {
+            let bytes = views.render(&image, kind, &layout, unit).await?;
+            let weight = bytes.len() as u64;
+            Ok((bytes, weight))
+        });
+        // Boxed: a unit of checksums is rendered from other units.
+        made.wait().boxed()
+    }
+
+    async fn render(
+        self: &Arc<Self>,
+        image: &Arc<Image>,
+        kind: ViewKind,
+        layout: &Arc<dyn Layout>,
+        unit: UnitIndex,
+    ) -> Result<Vec<u8>, ViewError> {
+        match layout.unit_input(unit) {
+            UnitInput::Nothing => Ok(layout.encode(unit, UnitData::Nothing)),
+            UnitInput::Checksums { of: (first, end) } => {
+                let sums = stream::iter(first..end)
+                    .map(|unit| self.checksum(image, kind, layout, unit))
+                    .buffered(CHECKSUMS_AT_ONCE)
+                    .try_collect::<Vec<u32>>()
+                    .await?;
+                Ok(layout.encode(unit, UnitData::Checksums(&sums)))
+            }
+            UnitInput::Pixels { level, rect } => {
+                let tiles = match kind {
+                    ViewKind::Preview => vec![self.preview(image).await?],
+                    _ => self.tiles(image, level, rect).await?,
+                };
+                let (layout, work) = (layout.clone(), image.clone());
+                let bytes = self
+                    .compute(image, move || {
+                        let bytes = match &tiles[..] {
+                            [whole] if whole.rect == rect => {
+                                layout.encode(unit, UnitData::Pixels(whole))
+                            }
+                            parts => {
+                                let pixels = compose(parts, rect, pixel_bytes(&work, kind));
+                                layout.encode(unit, UnitData::Pixels(&pixels))
+                            }
+                        };
+                        work.note_checksum(kind, unit, layout.checksum(unit, &bytes));
+                        bytes
+                    })
+                    .await?;
+                Ok(bytes)
+            }
+        }
+    }
+
+    async fn checksum(
+        self: &Arc<Self>,
+        image: &Arc<Image>,
+        kind: ViewKind,
+        layout: &Arc<dyn Layout>,
+        unit: UnitIndex,
+    ) -> Result<u32, ViewError> {
+        if let Some(sum) = image.checksum(kind, unit) {
+            return Ok(sum);
+        }
+        let bytes = self.unit(image, kind, layout, unit).await?;
+        Ok(image.checksum(kind, unit).unwrap_or_else(|| layout.checksum(unit, &bytes)))
+    }
+
+    /// The tiles that a rectangle of a level has pixels of.
+    async fn tiles(
+        self: &Arc<Self>,
+        image: &Arc<Image>,
+        level: u8,
+        rect: Rect,
+    ) -> Result<Vec<Tile>, ViewError> {
+        let wanted = tiles_of(image, level, rect);
+        // All are asked for before any is waited for: they are fetched at once.
+        let asked: Vec<_> =
+            wanted.into_iter().map(|(column, row)| self.tile(image, level, column, row)).collect();
+        try_join_all(asked.into_iter().map(OnShelf::wait)).await
+    }
+
+    /// One tile, or its decoding.
+    pub(super) fn tile(
+        self: &Arc<Self>,
+        image: &Arc<Image>,
+        level: u8,
+        column: u32,
+        row: u32,
+    ) -> OnShelf<Pixels, ViewError> {
+        let key = PixelsKey::Tile { image: image.id, level, column, row };
+        let (views, image) = (self.clone(), image.clone());
+        self.pixels.get_or_make(key, move || async move {
+            let decoded = image.raster.decode_tile(level, column, row).await;
+            let pixels =
+                decoded.map_err(|error| ViewError::new(image.version.key.as_str(), error))?;
+            let weight = pixels.samples.len() as u64;
+            views.cache.make_room();
+            Ok((pixels, weight))
+        })
+    }
+
+    /// The pixels of the preview, of 8 bits.
+    async fn preview(self: &Arc<Self>, image: &Arc<Image>) -> Result<Tile, ViewError> {
+        let key = PixelsKey::Preview { image: image.id };
+        let (views, image) = (self.clone(), image.clone());
+        let made = self.pixels.get_or_make(key, move || async move {
+            let plan = image.preview;
+            let mut reducer = Reducer::new(image.info(), plan);
+            let level = image.info().grid.image(plan.level);
+            // Pixels go into the sums as they come; order does not matter to them.
+            let mut tiles = stream::iter(tiles_of(&image, plan.level, level))
+                .map(|(column, row)| views.tile(&image, plan.level, column, row).wait())
+                .buffered(PREVIEW_TILES_AT_ONCE);
+            while let Some(tile) = tiles.next().await {
+                reducer.add(&*tile?);
+            }
+            drop(tiles);
+            let work = image.clone();
+            let pixels =
+                views.compute(&image, move || stretch(work.info(), &reducer.finish())).await?;
+            let weight = pixels.samples.len() as u64;
+            Ok((pixels, weight))
+        });
+        made.wait().await
+    }
+
+    /// Does work on the processor off the async threads.
+    async fn compute<T: Send + 'static>(
+        &self,
+        image: &Image,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ViewError> {
+        self.runtime.spawn_blocking(work).await.map_err(|_| {
+            let broke = RasterError::Corrupt("putting its pixels together failed".to_owned());
+            ViewError::new(image.version.key.as_str(), broke)
+        })
+    }
+}
+
+/// The prefixes of so many tiles are fetched at once.
+const PREVIEW_TILES_AT_ONCE: usize = 32;
+
+/// The tiles with pixels in a rectangle of a level, row by row.
+pub(super) fn tiles_of(image: &Image, level: u8, rect: Rect) -> Vec<(u32, u32)> {
+    let grid = &image.info().grid;
+    let covers = |from: u32, length: u32, start: u32, wanted: u32| {
+        from < start + wanted && start < from + length
+    };
+    let columns: Vec<u32> = (0..grid.columns())
+        .filter(|&column| {
+            let tile = grid.tile(level, column, 0);
+            covers(tile.x, tile.width, rect.x, rect.width)
+        })
+        .collect();
+    let rows = (0..grid.rows()).filter(|&row| {
+        let tile = grid.tile(level, 0, row);
+        covers(tile.y, tile.height, rect.y, rect.height)
+    });
+    rows.flat_map(|row| columns.iter().map(move |&column| (column, row)).collect::<Vec<_>>())
+        .collect()
+}
+
+fn pixel_bytes(image: &Image, kind: ViewKind) -> usize {
+    match kind {
+        ViewKind::Preview if super::reduce::preview_is_rgb(image.info()) => 3,
+        ViewKind::Preview => 1,
+        _ => image.info().pixel_bytes(),
+    }
+}
+
+/// A rectangle cut out of the tiles that cover it.
+fn compose(tiles: &[Tile], rect: Rect, pixel_bytes: usize) -> Pixels {
+    let row_bytes = rect.width as usize * pixel_bytes;
+    let mut samples = vec![0; row_bytes * rect.height as usize];
+    for tile in tiles {
+        let part = tile.rect.intersection(&rect);
+        if part.is_empty() {
+            continue;
+        }
+        let length = part.width as usize * pixel_bytes;
+        for y in part.y..part.y + part.height {
+            let from = ((y - tile.rect.y) as usize * tile.rect.width as usize
+                + (part.x - tile.rect.x) as usize)
+                * pixel_bytes;
+            let to = (y - rect.y) as usize * row_bytes + (part.x - rect.x) as usize * pixel_bytes;
+            samples[to..to + length].copy_from_slice(&tile.samples[from..from + length]);
+        }
+    }
+    Pixels { rect, samples }
+}
