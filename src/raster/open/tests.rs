@@ -260,6 +260,16 @@ fn a_file_cut_anywhere_gives_an_error_or_its_pixels() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+#[test]
+fn a_number_cut_short_is_no_other_number() {
+    let limits = Limits::default();
+    let pixels = read(b"P2 2 1 255\n7 123\n".to_vec(), &limits).unwrap().1;
+    assert_eq!(pixels.samples, [7, 123]);
+    for cut in ["P2 2 1 255\n7 123", "P2 2 1 255\n7 12", "P2 2 1 255\n7 "] {
+        assert!(read(cut.as_bytes().to_vec(), &limits).is_err());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1500))]
     #[test]
