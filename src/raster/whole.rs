@@ -273,6 +273,10 @@ fn must_be_whole(format: ImageFormat, file: &[u8]) -> Result<(), RasterError> {
             let length = file.get(4..8).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
             length.is_some_and(|length| u64::from(length) + 8 <= file.len() as u64)
         }
+        // The last number of a plain PGM or PPM has an end only if something follows.
+        ImageFormat::Pnm if matches!(file, [b'P', b'2' | b'3', ..]) => {
+            file.last().is_some_and(u8::is_ascii_whitespace)
+        }
         ImageFormat::Qoi => file.ends_with(&[0, 0, 0, 0, 0, 0, 0, 1]),
         _ => true,
     };

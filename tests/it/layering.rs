@@ -35,6 +35,7 @@ const HIDDEN: &[(&str, &[&str])] = &[
     ("image::", &["raster"]),
     ("libc::", &["sys", "fs", "app"]),
     ("tiff::", &["raster"]),
+    ("zune_jpeg::", &["raster"]),
 ];
 
 /// All source files as (path, room, text without comments).

@@ -1,1 +1,303 @@
+use std::io::Cursor;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use proptest::prelude::*;
+
 use super::*;
+use crate::raster::{Color, Pixels, RasterInfo, SourceError};
+
+#[derive(Debug)]
+struct Memory {
+    bytes: Bytes,
+    reads: Mutex<Vec<Range<u64>>>,
+}
+
+#[async_trait]
+impl Source for Memory {
+    fn size(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    async fn read(&self, range: Range<u64>) -> Result<Bytes, SourceError> {
+        assert!(range.start < range.end && range.end <= self.size());
+        self.reads.lock().unwrap().push(range.clone());
+        Ok(self.bytes.slice(range.start as usize..range.end as usize))
+    }
+}
+
+fn memory(bytes: impl Into<Bytes>) -> Arc<Memory> {
+    Arc::new(Memory { bytes: bytes.into(), reads: Mutex::default() })
+}
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+/// Header and pixels, or the first error.
+fn read(bytes: impl Into<Bytes>, limits: &Limits) -> Result<(RasterInfo, Pixels), RasterError> {
+    run(async {
+        let raster = open(memory(bytes), limits).await?;
+        Ok((raster.info().clone(), raster.decode_tile(0, 0, 0).await?))
+    })
+}
+
+fn header(name: &str) -> RasterInfo {
+    run(open(memory(file(name)), &Limits::default())).unwrap().info().clone()
+}
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/support/images")
+}
+
+fn file(name: &str) -> Vec<u8> {
+    std::fs::read(folder().join(name)).unwrap()
+}
+
+/// A line of index.txt; see make.py.
+#[derive(Debug, Clone)]
+struct Fixture {
+    name: String,
+    codec: String,
+    size: (u32, u32),
+    bands: u16,
+    dtype: String,
+    color: String,
+    off: u8,
+}
+
+impl Fixture {
+    fn expected(&self) -> Vec<u8> {
+        file(&format!("{}.raw", self.name))
+    }
+
+    fn is_exact(&self) -> bool {
+        self.off == 0
+    }
+
+    fn agrees(&self, pixels: &[u8]) -> bool {
+        let expected = self.expected();
+        let near = |(a, b): (&u8, &u8)| a.abs_diff(*b) <= self.off;
+        pixels.len() == expected.len() && pixels.iter().zip(&expected).all(near)
+    }
+}
+
+fn fixtures() -> Vec<Fixture> {
+    let index = std::fs::read_to_string(folder().join("index.txt")).unwrap();
+    let fixture = |line: &str| {
+        let words: Vec<&str> = line.split(' ').collect();
+        Fixture {
+            name: words[0].to_owned(),
+            codec: words[1].to_owned(),
+            size: (words[2].parse().unwrap(), words[3].parse().unwrap()),
+            bands: words[4].parse().unwrap(),
+            dtype: words[5].to_owned(),
+            color: words[6].to_owned(),
+            off: words[7].parse().unwrap(),
+        }
+    };
+    index.lines().map(fixture).collect()
+}
+
+fn supported() -> impl Iterator<Item = Fixture> {
+    fixtures().into_iter().filter(|fixture| fixture.color != "unsupported")
+}
+
+#[test]
+fn each_format_gives_the_pixels_that_other_readers_see() {
+    let mut wrong = Vec::new();
+    for fixture in supported() {
+        match read(file(&fixture.name), &Limits::default()) {
+            Ok((info, pixels)) => {
+                let color = match info.color {
+                    Color::Gray => "gray",
+                    Color::GrayAlpha => "gray_alpha",
+                    Color::Rgb => "rgb",
+                    Color::Rgba => "rgba",
+                    Color::Bands => "bands",
+                };
+                let same = info.codec == fixture.codec
+                    && (info.width, info.height) == fixture.size
+                    && info.bands == fixture.bands
+                    && info.sample.name() == fixture.dtype
+                    && color == fixture.color
+                    && info.unsupported.is_none()
+                    && pixels.rect == info.grid.image(0);
+                if !same {
+                    wrong.push(format!("{fixture:?} {info:?}"));
+                } else if !fixture.agrees(&pixels.samples) {
+                    wrong.push(format!("{}: other pixels", fixture.name));
+                }
+            }
+            Err(error) => wrong.push(format!("{}: {error}", fixture.name)),
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn what_is_not_converted_has_a_header_and_a_reason() {
+    let mut wrong = Vec::new();
+    for fixture in fixtures().into_iter().filter(|fixture| fixture.color == "unsupported") {
+        let source = memory(file(&fixture.name));
+        match run(open(source, &Limits::default())) {
+            Ok(raster) => {
+                let info = raster.info();
+                assert_eq!((info.width, info.height), fixture.size, "{}", fixture.name);
+                let reason = info.unsupported.clone().unwrap_or_default();
+                let tile = run(raster.decode_tile(0, 0, 0));
+                let refused = matches!(tile, Err(RasterError::Unsupported(why)) if why == reason);
+                if !refused || !reason.contains("not converted") {
+                    wrong.push(format!("{}: {reason}", fixture.name));
+                }
+            }
+            Err(error) => wrong.push(format!("{}: {error}", fixture.name)),
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_header_costs_one_read_unless_it_lies_further_behind() {
+    for fixture in fixtures() {
+        let source = memory(file(&fixture.name));
+        let opened = run(open(source.clone(), &Limits::default()));
+        assert!(opened.is_ok());
+        let reads = source.reads.lock().unwrap().len();
+        let expected = if fixture.name == "rotated.jpg" { 2 } else { 1 };
+        assert_eq!(reads, expected, "{}", fixture.name);
+    }
+}
+
+#[test]
+fn the_directory_at_the_end_of_a_tiff_is_read_alone() {
+    let mut bytes = Cursor::new(Vec::new());
+    let pixels: Vec<u16> = (0..500 * 400).map(|i| (i % 65_536) as u16).collect();
+    let mut encoder = ::tiff::encoder::TiffEncoder::new(&mut bytes).unwrap();
+    encoder.write_image::<::tiff::encoder::colortype::Gray16>(500, 400, &pixels).unwrap();
+    let source = memory(bytes.into_inner());
+    let raster = run(open(source.clone(), &Limits::default())).unwrap();
+    let read: u64 = source.reads.lock().unwrap().iter().map(|read| read.end - read.start).sum();
+    assert!(read <= (16 + 64) << 10, "{read}");
+    let tile = run(raster.decode_tile(0, 0, 0)).unwrap();
+    assert!(tile.samples.iter().copied().eq(pixels.iter().flat_map(|v| v.to_ne_bytes())));
+}
+
+#[test]
+fn a_geotiff_says_where_it_lies() {
+    let info = header("geo.tif");
+    let geo = info.geo.unwrap();
+    assert_eq!(info.nodata, Some(-9999.0));
+    assert_eq!(geo.pixel_scale, [10.0, 10.0, 0.0]);
+    assert_eq!(geo.tiepoints, [0.0, 0.0, 0.0, 600_000.0, 5_300_040.0, 0.0]);
+    assert!(geo.key_directory.chunks(4).any(|key| key == [3072, 0, 1, 32632]));
+    assert!(geo.ascii_params.starts_with("WGS 84 / UTM zone 32N|"));
+    assert_eq!(header("uint8.tif").geo, None);
+}
+
+#[test]
+fn what_is_no_image_costs_one_read() {
+    let mut others: Vec<Vec<u8>> = vec![
+        b"P1zza recipes".to_vec(),
+        b"P6 \n is the sixth paragraph".to_vec(),
+        b"BM is a unit of measurement, and this is a text of some length".to_vec(),
+        b"%PDF-1.7".to_vec(),
+        b"\0\0\x01\0\x01\0\x10\x10\0\0\x01\0\x20\0\x68\x04\0\0\x16\0".to_vec(), // icon
+        vec![0; 100_000],
+        vec![1; 100_000],
+        vec![b'x'],
+    ];
+    others.push((0..=255).collect());
+    for bytes in others {
+        let source = memory(bytes);
+        let opened = run(open(source.clone(), &Limits::default()));
+        assert!(matches!(opened, Err(RasterError::NotAnImage)), "{source:?} {opened:?}");
+        assert_eq!(source.reads.lock().unwrap().len(), 1);
+    }
+    let nothing = memory(Vec::new());
+    assert!(matches!(run(open(nothing.clone(), &Limits::default())), Err(RasterError::NotAnImage)));
+    assert!(nothing.reads.lock().unwrap().is_empty());
+}
+
+#[test]
+fn limits_hold_before_anything_is_decoded_and_name_their_option() {
+    let option = |limits: &Limits| match run(open(memory(file("rgb16.png")), limits)) {
+        Err(RasterError::Limit { option, .. }) => option,
+        other => panic!("{other:?}"),
+    };
+    let pixels = Limits { image_pixels: 246, ..Limits::default() };
+    assert_eq!(option(&pixels), "--max-image-pixels");
+    let memory = Limits { decode_bytes: 19 * 13 * 6, ..Limits::default() };
+    assert_eq!(option(&memory), "--max-decode-memory");
+    let expansion = Limits { expansion: 0, tile_samples: 1, ..Limits::default() };
+    assert!(read(file("rgb16.png"), &expansion).is_ok()); // less than a sample a byte
+    // A bomb: 30000x30000 in a header of some bytes.
+    let mut bomb = file("gray8.png");
+    bomb[16..24].copy_from_slice(&[0, 0, 0x75, 0x30, 0, 0, 0x75, 0x30]);
+    let crc = crc32fast::hash(&bomb[12..29]).to_be_bytes();
+    bomb[29..33].copy_from_slice(&crc);
+    let opened = run(open(self::memory(bomb), &Limits::default()));
+    assert!(matches!(opened, Err(RasterError::Limit { .. })), "{opened:?}");
+}
+
+#[test]
+fn a_file_cut_anywhere_gives_an_error_or_its_pixels() {
+    let mut wrong = Vec::new();
+    for fixture in supported() {
+        let whole = file(&fixture.name);
+        let step = (whole.len() / 60).max(1);
+        let ends = (1..40.min(whole.len())).map(|less| whole.len() - less);
+        for end in (0..whole.len()).step_by(step).chain(ends) {
+            if let Ok((_, pixels)) = read(whole[..end].to_vec(), &Limits::default())
+                && !fixture.agrees(&pixels.samples)
+            {
+                wrong.push(format!("{} of {} bytes: {end}", fixture.name, whole.len()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_number_cut_short_is_no_other_number() {
+    let limits = Limits::default();
+    let pixels = read(b"P2 2 1 255\n7 123\n".to_vec(), &limits).unwrap().1;
+    assert_eq!(pixels.samples, [7, 123]);
+    for cut in ["P2 2 1 255\n7 123", "P2 2 1 255\n7 12", "P2 2 1 255\n7 "] {
+        assert!(read(cut.as_bytes().to_vec(), &limits).is_err());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #[test]
+    fn a_changed_byte_never_panics_and_stays_within_the_limits(
+        which in any::<prop::sample::Index>(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), any::<bool>()), 1..4),
+    ) {
+        let all = fixtures();
+        let mut bytes = file(&all[which.index(all.len())].name);
+        for (at, value, early) in changes {
+            let within = if early { bytes.len().min(200) } else { bytes.len() };
+            bytes[at.index(within)] = value;
+        }
+        let limits = Limits { decode_bytes: 16 << 20, ..Limits::default() };
+        if let Ok((info, pixels)) = read(bytes, &limits) {
+            let expected = info.grid.image(0).pixels() * info.pixel_bytes() as u64;
+            prop_assert_eq!(pixels.samples.len() as u64, expected);
+            prop_assert!(expected <= limits.decode_bytes);
+        }
+    }
+}
+
+#[test]
+fn the_fixtures_cover_each_type_of_sample_and_are_exact_where_formats_are() {
+    let all = fixtures();
+    for sample in ["uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"] {
+        assert!(all.iter().any(|fixture| fixture.dtype == sample));
+    }
+    let lossy = |fixture: &&Fixture| !fixture.is_exact();
+    assert!(all.iter().filter(lossy).all(|fixture| ["jpeg", "webp"].contains(&&*fixture.codec)));
+}

@@ -132,3 +132,5 @@ fn push_swapped(file: &mut Vec<u8>, samples: &[u8], sample_bytes: usize) {
 
 #[cfg(test)]
 pub(crate) mod check;
+#[cfg(test)]
+mod tests;

@@ -72,8 +72,8 @@ fn a_file_larger_than_files_can_be_is_none() {
     assert!(TiffLayout::new(&check::info(0, 5, 1, SampleType::U8)).is_err());
 }
 
-#[test]
-fn a_big_tiff_reads_back() {
+/// A small file in BigTIFF, which it would be only beyond 4 GiB.
+fn small_big_tiff() -> (RasterInfo, TiffLayout) {
     let info = RasterInfo {
         levels: 3,
         geo: Some(geo()),
@@ -86,6 +86,12 @@ fn a_big_tiff_reads_back() {
     let (head, segments) = draft.place(Flavor::Big);
     let mut layout = TiffLayout::new(&info).unwrap();
     (layout.flavor, layout.head, layout.segments) = (Flavor::Big, head, segments);
+    (info, layout)
+}
+
+#[test]
+fn a_big_tiff_reads_back() {
+    let (info, layout) = small_big_tiff();
     let file = check::whole(&layout, &info);
     assert_eq!(file[..4], *b"II\x2b\0");
     for (level, (width, height, pixels)) in read_back(&file).into_iter().enumerate() {
@@ -118,6 +124,8 @@ fn nodata_is_written_as_gdal_writes_it() {
 #[ignore = "writes files for other readers"]
 fn layout_files() {
     let folder = std::env::var("LAYOUT_FILES").unwrap();
+    let (info, layout) = small_big_tiff();
+    std::fs::write(format!("{folder}/big.tif"), check::whole(&layout, &info)).unwrap();
     let mut seed = 1u32;
     let mut random = |below: u32| {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
