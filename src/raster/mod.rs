@@ -9,6 +9,7 @@
 mod error;
 mod geo;
 mod grid;
+pub mod jpeg2000;
 mod limits;
 mod source;
 
