@@ -67,7 +67,7 @@ struct Place {
 /// Reads one box header at `at`; the box ends at `limit` at the latest.
 async fn place(window: &mut Window, at: u64, limit: u64) -> Result<Option<Place>, RasterError> {
     let header = window.at(at, 16.min(limit.saturating_sub(at))).await?;
-    Ok(place_in(&header, at, limit)?)
+    place_in(&header, at, limit)
 }
 
 fn place_in(header: &[u8], at: u64, limit: u64) -> Result<Option<Place>, RasterError> {

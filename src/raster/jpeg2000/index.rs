@@ -26,7 +26,7 @@ pub(super) const SMALL_OBJECT: u64 = 2 << 20;
 /// What a hop reads where tile-parts are large: the prefix that shows the tile at
 /// 1/16.
 const HOP_BYTES: u64 = 8 << 10;
-/// What it reads where they are small, so that one request finds many.
+/// What it reads at most where they are small, so that one request finds many.
 const LONG_HOP_BYTES: u64 = 1 << 20;
 /// From this length on tile-parts are large.
 const LARGE_PART: u64 = 96 << 10;
@@ -208,14 +208,14 @@ async fn hop(origin: &Origin, index: &mut Index) -> Result<(), RasterError> {
             break;
         }
         let part = tile_part(origin, &bytes, at, index).await?;
-        if index.whole.is_none() && bytes.len() as u64 <= HOP_BYTES && step == HOP_BYTES {
-            let length = (bytes.len() as u64).min(part.length);
-            if kept + length <= KEPT_PREFIXES && length >= HOP_BYTES.min(part.length) {
-                kept += length;
-                index.prefixes.insert(at, bytes.slice(..length as usize));
-            }
+        let length = HOP_BYTES.min(bytes.len() as u64).min(part.length);
+        let enough = length == HOP_BYTES.min(part.length);
+        if index.whole.is_none() && enough && kept + length <= KEPT_PREFIXES {
+            kept += length;
+            index.prefixes.insert(at, Bytes::copy_from_slice(&bytes[..length as usize]));
         }
-        step = if part.length < LARGE_PART { LONG_HOP_BYTES } else { HOP_BYTES };
+        // A few small ones are the image's edge; many are small tiles.
+        step = if part.length < LARGE_PART { LONG_HOP_BYTES.min(2 * step) } else { HOP_BYTES };
         at += part.length;
         index.parts.push(part);
         if index.parts.len() > MAX_PARTS {

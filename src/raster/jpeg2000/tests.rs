@@ -138,6 +138,38 @@ async fn every_tile_at_every_level_is_what_openjpeg_gives() {
 }
 
 #[tokio::test]
+async fn colours_are_those_of_the_boxes() {
+    for (name, color, levels) in [
+        ("gdal_rgba.jp2", Color::Rgba, 3),
+        ("gdal_palette.jp2", Color::Rgb, 1),
+        ("gdal_utm.jp2", Color::Gray, 4),
+        ("rgb12_offsets.j2k", Color::Rgb, 4),
+        ("bands2_cprl_sop.j2k", Color::Bands, 4),
+    ] {
+        let (_, raster) = opened(fixture(name), USUAL).await;
+        let raster = raster.unwrap();
+        assert_eq!((raster.info().color, raster.info().levels), (color, levels), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_reduced_tile_costs_less_than_a_whole_one_and_the_index_comes_once() {
+    // With TLM no request finds tile-parts; without, each hop is one.
+    for (name, most) in [("gray16_tiles_plt_tlm.jp2", 0), ("gray16_signed_rpcl.j2k", 6)] {
+        let (source, raster) = opened(fixture(name), PIECEMEAL).await;
+        let raster = raster.unwrap();
+        let before = source.reads();
+        let both = tokio::join!(raster.decode_tile(2, 0, 0), raster.decode_tile(2, 1, 0));
+        assert!(both.0.is_ok() && both.1.is_ok());
+        assert!(source.reads() - before <= 2 + most, "{name}: {}", source.reads() - before);
+        let (before, bytes) = (source.reads(), source.bytes_read());
+        raster.decode_tile(0, 1, 0).await.unwrap();
+        assert_eq!(source.reads() - before, 1);
+        assert!(source.bytes_read() - bytes < source.size() / 3);
+    }
+}
+
+#[tokio::test]
 async fn a_cut_file_gives_no_pixels_of_the_tiles_that_were_cut() {
     for (name, how) in [("gray8.j2k", USUAL), ("bands5_pcrl.j2k", PIECEMEAL)] {
         let whole = fixture(name);
@@ -203,7 +235,6 @@ async fn a_bomb_is_refused_from_its_header() {
 /// decoded has the size that was promised.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn damaged_files_are_refused_or_decoded_but_never_more() {
-    std::panic::set_hook(Box::new(|_| {}));
     let names =
         ["gray8.j2k", "rgb8_rlcp_parts.jp2", "layers_sop_eph.jp2", "one_pixel.jp2", "gdal_utm.jp2"];
     let limits = Limits { image_pixels: 1 << 18, decode_bytes: 16 << 20, ..Limits::default() };

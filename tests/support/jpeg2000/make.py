@@ -116,9 +116,30 @@ def with_gdal(folder: str, lines: list) -> None:
             copy(tif, path, driver="JP2OpenJPEG", REVERSIBLE="YES", QUALITY="100", BLOCKXSIZE="64",
                  BLOCKYSIZE="64", RESOLUTIONS="4", PLT="YES", NBITS="15", **options)
         expected(path, shape, pixels, lines, False)
-        os.path.exists(path + ".aux.xml") and os.remove(path + ".aux.xml")
         with rasterio.open(path) as back:
             geo.append(" ".join(map(str, [name, back.crs.to_epsg(), *list(back.transform)[:6]])))
+    # With an opacity band, and with a palette, whose colours are what is expected.
+    colors = picture(40, 50, 4, 8, False, 5).astype(np.uint8)
+    profile = dict(driver="GTiff", width=50, height=40, dtype="uint8")
+    lossless = dict(driver="JP2OpenJPEG", REVERSIBLE="YES", QUALITY="100", BLOCKXSIZE="32", BLOCKYSIZE="32",
+                    RESOLUTIONS="3", PLT="YES", PROGRESSION="RPCL")
+    with tempfile.TemporaryDirectory() as scratch:
+        tif, path = os.path.join(scratch, "scene.tif"), os.path.join(folder, "gdal_rgba.jp2")
+        with rasterio.open(tif, "w", count=4, photometric="RGB", ALPHA="YES", **profile) as out:
+            out.write(colors.transpose(2, 0, 1))
+        copy(tif, path, **lossless)
+        expected(path, (40, 50, 4, 8, False, ""), colors, lines, False)
+        path = os.path.join(folder, "gdal_palette.jp2")
+        table = {index: (index, 255 - index, index * 7 % 256, 255) for index in range(256)}
+        with rasterio.open(tif, "w", count=1, **profile) as out:
+            out.write(colors[..., 0], 1)
+            out.write_colormap(1, table)
+        copy(tif, path, **lossless)
+        shown = np.array([table[index][:3] for index in range(256)], np.uint8)[colors[..., 0]]
+        lines.append(f"gdal_palette.jp2 0 50 40 3 8 {zlib.crc32(shown.tobytes()):08x}")
+    for name in os.listdir(folder):
+        if name.endswith(".aux.xml"):
+            os.remove(os.path.join(folder, name))
     with open(os.path.join(folder, "geo.txt"), "w") as out:
         out.write("\n".join(geo) + "\n")
 
