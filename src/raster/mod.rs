@@ -11,6 +11,7 @@ mod gathered;
 mod geo;
 mod grid;
 mod jpeg;
+pub mod jpeg2000;
 mod limits;
 mod open;
 mod source;

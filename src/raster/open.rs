@@ -6,7 +6,7 @@ use bytes::Bytes;
 use image::ImageFormat;
 
 use super::whole::{self, Codec};
-use super::{Limits, Raster, RasterError, Source};
+use super::{Limits, Raster, RasterError, Source, jpeg2000};
 
 /// What is read of any object, image or not.
 const HEAD_BYTES: u64 = 16 << 10;
@@ -26,8 +26,7 @@ pub async fn open(
     let read = source.read(0..size.min(HEAD_BYTES)).await;
     let head = read.map_err(RasterError::Source)?;
     match recognise(&head, size).ok_or(RasterError::NotAnImage)? {
-        // JPEG 2000 IS CONNECTED HERE: jpeg2000::open(source, head, limits).await
-        Kind::Jpeg2000 => Err(RasterError::NotAnImage),
+        Kind::Jpeg2000 => jpeg2000::open(source, head, limits).await,
         Kind::Whole(codec) => whole::open(source, head, codec, limits).await,
         Kind::Perhaps(codec) => match whole::open(source, head, codec, limits).await {
             Err(RasterError::Corrupt(_) | RasterError::Unsupported(_)) => {

@@ -1,0 +1,307 @@
+//! The boxes of a JP2 or JPX file (T.800 Annex I): where the codestream is, what
+//! the components mean, and where the image lies on the earth.
+//!
+//! Contract: [`walk`] reads box headers and the few boxes it wants; big boxes that
+//! are not wanted are stepped over without being read. A raw codestream is a file
+//! without boxes. Lengths are checked against what is around them.
+
+use super::corrupt;
+use super::palette::Palette;
+use super::window::{Window, u8_at, u16_at, u32_at, u64_at};
+use crate::raster::{GeoTags, RasterError};
+
+/// The UUID of the GeoJP2 box.
+const GEOJP2: [u8; 16] = [
+    0xB1, 0x4B, 0xF8, 0xBD, 0x08, 0x3D, 0x4B, 0x43, 0xA5, 0xAE, 0x8C, 0xD7, 0xD5, 0xA6, 0xCE, 0x03,
+];
+/// Boxes that are read whole are no larger.
+const MAX_HEADER_BOX: u64 = 8 << 20;
+const MAX_GEO_BOX: u64 = 1 << 20;
+/// Boxes of one level that are looked at.
+const MAX_BOXES: usize = 1024;
+
+/// What the colour specification boxes say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Space {
+    Gray,
+    Rgb,
+    /// One that has to be converted; its name.
+    Other(&'static str),
+}
+
+/// A channel definition (I.5.3.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Channel {
+    pub(super) index: u16,
+    /// 0 colour, 1 opacity, 2 premultiplied opacity.
+    pub(super) kind: u16,
+    /// 0 the whole image, else the number of the colour.
+    pub(super) of: u16,
+}
+
+/// What a file says besides its codestream.
+#[derive(Debug, Default)]
+pub(super) struct Container {
+    /// Where the codestream is.
+    pub(super) codestream: std::ops::Range<u64>,
+    pub(super) space: Option<Space>,
+    pub(super) channels: Vec<Channel>,
+    pub(super) palette: Option<Palette>,
+    /// A palette that is not as it should be: why.
+    pub(super) palette_error: Option<&'static str>,
+    pub(super) geo: Option<GeoTags>,
+}
+
+/// Whether these are the first bytes of a JP2 file or of a raw codestream.
+pub(super) fn is_jpeg2000(head: &[u8]) -> bool {
+    head.starts_with(b"\0\0\0\x0CjP  \r\n\x87\n") || head.starts_with(b"\xFF\x4F\xFF\x51")
+}
+
+/// A box's place.
+struct Place {
+    kind: [u8; 4],
+    /// Where its contents are.
+    contents: std::ops::Range<u64>,
+}
+
+/// Reads one box header at `at`; the box ends at `limit` at the latest.
+async fn place(window: &mut Window, at: u64, limit: u64) -> Result<Option<Place>, RasterError> {
+    let header = window.at(at, 16.min(limit.saturating_sub(at))).await?;
+    place_in(&header, at, limit)
+}
+
+fn place_in(header: &[u8], at: u64, limit: u64) -> Result<Option<Place>, RasterError> {
+    let (Some(length), Some(kind)) = (u32_at(header, 0), header.get(4..8)) else {
+        return Ok(None);
+    };
+    let (start, end) = match length {
+        0 => (at + 8, limit),
+        1 => match u64_at(header, 8) {
+            Some(long) => (at + 16, at.saturating_add(long)),
+            None => return Ok(None),
+        },
+        short => (at + 8, at + u64::from(short)),
+    };
+    let kind = <[u8; 4]>::try_from(kind).unwrap_or_default();
+    if end < start || end > limit {
+        let name = kind.escape_ascii();
+        return Err(corrupt(match end > limit {
+            true => format!("the box '{name}' ends {} bytes behind the end", end - limit),
+            false => format!("the box '{name}' is shorter than its header"),
+        }));
+    }
+    Ok(Some(Place { kind, contents: start..end }))
+}
+
+/// Finds everything in a file; `window` holds its first bytes.
+pub(super) async fn walk(window: &mut Window) -> Result<Container, RasterError> {
+    let head = window.at(0, 12).await?;
+    if !is_jpeg2000(&head) {
+        return Err(RasterError::NotAnImage);
+    }
+    let mut found = Container::default();
+    if head.starts_with(b"\xFF\x4F") {
+        found.codestream = 0..window.size();
+        return Ok(found);
+    }
+    let (mut at, mut geo, mut gml, mut codestream) = (0, None, None, None);
+    for _ in 0..MAX_BOXES {
+        // Behind the codestream there may be a georeference, and nothing else that
+        // matters: what is broken there breaks nothing.
+        let place = match place(window, at, window.size()).await {
+            Ok(Some(place)) => place,
+            Ok(None) => break,
+            Err(RasterError::Corrupt(_)) if codestream.is_some() => break,
+            Err(error) => return Err(error),
+        };
+        let length = place.contents.end - place.contents.start;
+        match &place.kind {
+            b"jp2h" if length <= MAX_HEADER_BOX => {
+                let contents = window.at(place.contents.start, length).await?;
+                header_box(&mut found, &contents)?;
+            }
+            b"jp2h" => return Err(corrupt("the header box is larger than 8 MiB")),
+            b"jp2c" if codestream.is_none() => codestream = Some(place.contents.clone()),
+            b"uuid" if geo.is_none() && (16..=MAX_GEO_BOX).contains(&length) => {
+                let id = window.at(place.contents.start, 16).await?;
+                if id[..] == GEOJP2 {
+                    let tiff = window.at(place.contents.start + 16, length - 16).await?;
+                    geo = GeoTags::from_tiff(&tiff);
+                }
+            }
+            b"asoc" if gml.is_none() && length <= MAX_GEO_BOX => {
+                let contents = window.at(place.contents.start, length).await?;
+                gml = gml_box(&contents, 0);
+            }
+            _ => {}
+        }
+        at = place.contents.end;
+        if at >= window.size() || (codestream.is_some() && (geo.is_some() || gml.is_some())) {
+            break;
+        }
+    }
+    found.geo = geo.or(gml);
+    found.codestream =
+        codestream.ok_or_else(|| corrupt("there is no contiguous codestream in the file"))?;
+    Ok(found)
+}
+
+/// The boxes directly inside of another; stops at the first that is not right.
+fn inside(contents: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
+    let mut at = 0usize;
+    std::iter::from_fn(move || {
+        let place = place_in(contents.get(at..)?, at as u64, contents.len() as u64).ok()??;
+        at = place.contents.end as usize;
+        let range = place.contents.start as usize..place.contents.end as usize;
+        Some((place.kind, contents.get(range)?))
+    })
+    .take(MAX_BOXES)
+}
+
+/// The JP2 header box (I.5.3).
+fn header_box(found: &mut Container, contents: &[u8]) -> Result<(), RasterError> {
+    let (mut columns, mut mapping) = (None, None);
+    for (kind, body) in inside(contents) {
+        match &kind {
+            // The first that is understood counts (I.5.3.3).
+            b"colr" if found.space.is_none() => found.space = space(body),
+            b"cdef" if found.channels.is_empty() => {
+                let count = usize::from(u16_at(body, 0).unwrap_or(0));
+                let entry = |at: usize| {
+                    let (index, kind) = (u16_at(body, at)?, u16_at(body, at + 2)?);
+                    Some(Channel { index, kind, of: u16_at(body, at + 4)? })
+                };
+                let channels: Option<_> = (0..count).map(|i| entry(2 + 6 * i)).collect();
+                found.channels =
+                    channels.ok_or_else(|| corrupt("the channel definitions are cut short"))?;
+            }
+            b"pclr" => columns = Some(body),
+            b"cmap" => mapping = Some(body),
+            _ => {}
+        }
+    }
+    if let Some(columns) = columns {
+        match Palette::parse(columns, mapping) {
+            Ok(palette) => found.palette = Some(palette),
+            Err(why) => found.palette_error = Some(why),
+        }
+    }
+    Ok(())
+}
+
+/// A colour specification box; `None` if its method is not one of the standard's.
+fn space(body: &[u8]) -> Option<Space> {
+    Some(match u8_at(body, 0)? {
+        1 => match u32_at(body, 3)? {
+            16 | 21 => Space::Rgb,
+            17 => Space::Gray,
+            18 => Space::Other("sYCC"),
+            12 => Space::Other("CMYK"),
+            14 => Space::Other("CIELab"),
+            11 => Space::Other("CMY"),
+            13 => Space::Other("YCCK"),
+            1 | 3 | 4 => Space::Other("YCbCr"),
+            19 => Space::Other("CIEJab"),
+            20 => Space::Other("e-sRGB"),
+            24 => Space::Other("e-sYCC"),
+            15 => Space::Other("bi-level"),
+            // 0 is bi-level in T.801, and what some encoders write for "unknown".
+            _ => return None,
+        },
+        2 | 3 => match body.get(19..23)? {
+            b"GRAY" => Space::Gray,
+            b"RGB " => Space::Rgb,
+            b"CMYK" => Space::Other("CMYK"),
+            b"Lab " => Space::Other("CIELab"),
+            b"YCbr" | b"YCbC" => Space::Other("YCbCr"),
+            _ => Space::Other("that of its ICC profile"),
+        },
+        _ => return None,
+    })
+}
+
+/// Looks for GML in association boxes: a label `gml.root-instance`, then XML.
+fn gml_box(contents: &[u8], depth: u8) -> Option<GeoTags> {
+    // GMLJP2 has two levels; a hostile file may have more.
+    if depth > 4 {
+        return None;
+    }
+    let mut label: &[u8] = b"";
+    for (kind, body) in inside(contents) {
+        match &kind {
+            b"lbl " => label = body.strip_suffix(b"\0").unwrap_or(body),
+            b"asoc" => {
+                if let Some(tags) = gml_box(body, depth + 1) {
+                    return Some(tags);
+                }
+            }
+            b"xml " if label == b"gml.root-instance" => {
+                let tags = std::str::from_utf8(body).ok().and_then(GeoTags::from_gml);
+                if tags.is_some() {
+                    return tags;
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::raster::jpeg2000::memory::Memory;
+
+    fn boxed(kind: &[u8; 4], contents: &[u8]) -> Vec<u8> {
+        let mut bytes = (contents.len() as u32 + 8).to_be_bytes().to_vec();
+        bytes.extend(kind);
+        bytes.extend(contents);
+        bytes
+    }
+
+    fn file(parts: &[Vec<u8>]) -> Vec<u8> {
+        let mut bytes = b"\0\0\0\x0CjP  \r\n\x87\n".to_vec();
+        bytes.extend(boxed(b"ftyp", b"jp2 \0\0\0\0jp2 "));
+        bytes.extend(parts.concat());
+        bytes
+    }
+
+    async fn walked(bytes: Vec<u8>) -> (Result<Container, RasterError>, usize) {
+        let source = Memory::new(bytes);
+        let mut window = Window::new(source.clone(), source.head());
+        (walk(&mut window).await, source.reads())
+    }
+
+    #[tokio::test]
+    async fn colour_and_codestream_are_found_in_the_head() {
+        let colr = boxed(b"colr", &[1, 0, 0, 0, 0, 0, 16]);
+        let cdef = boxed(b"cdef", &[0, 1, 0, 3, 0, 1, 0, 0]);
+        let bytes = file(&[boxed(b"jp2h", &[colr, cdef].concat()), boxed(b"jp2c", b"code")]);
+        let end = bytes.len() as u64;
+        let (found, reads) = walked(bytes).await;
+        let found = found.unwrap();
+        assert_eq!(found.space, Some(Space::Rgb));
+        assert_eq!(found.channels, [Channel { index: 3, kind: 1, of: 0 }]);
+        assert_eq!((found.codestream, reads), (end - 4..end, 0));
+    }
+
+    #[tokio::test]
+    async fn a_big_box_is_stepped_over_in_one_request() {
+        let mut long = vec![0, 0, 0, 1];
+        long.extend(b"xml ");
+        long.extend((16u64 + 3_000_000).to_be_bytes());
+        long.extend(vec![0; 3_000_000]);
+        let mut code = vec![0, 0, 0, 0];
+        code.extend(b"jp2cabc");
+        let (found, reads) = walked(file(&[long, code])).await;
+        let codestream = found.unwrap().codestream;
+        assert_eq!((codestream.end - codestream.start, reads), (3, 1));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_was_cut_is_damaged() {
+        let mut bytes = file(&[boxed(b"jp2c", &[7; 100])]);
+        bytes.truncate(bytes.len() - 1);
+        assert!(matches!(walked(bytes).await.0, Err(RasterError::Corrupt(_))));
+    }
+}

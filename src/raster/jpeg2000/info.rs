@@ -1,0 +1,231 @@
+//! What a header means: bands, types, colours, levels; and what is refused.
+//!
+//! Contract: [`describe`] never decodes and never fails on an image that is merely
+//! not convertible: that is told in [`RasterInfo::unsupported`]. [`check`] holds the
+//! header against every limit, in time and memory that do not grow with the image.
+
+use super::boxes::{Channel, Container, Space};
+use super::corrupt;
+use super::decode::Output;
+use super::geometry::{blocks, tile_spans};
+use super::header::{Coding, MainHeader, marker};
+use crate::raster::{Color, Limits, RasterError, RasterInfo, SampleType, TileGrid};
+
+/// Components with a coding of their own are counted one by one, up to so many.
+const MAX_OWN_CODINGS: usize = 16;
+
+/// What is given out, and how.
+pub(super) fn describe(container: &Container, header: &MainHeader) -> (RasterInfo, Output) {
+    let components = header.components.len();
+    let first = header.components.first().copied();
+    let (depth, signed) = first.map_or((8, false), |component| (component.depth, component.signed));
+    let palette = container.palette.clone();
+    let (bands, bit_depth) =
+        palette.as_ref().map_or((components, depth), |palette| (palette.channels, palette.depth));
+    let signed = signed && palette.is_none();
+    let (color, order) = color(container, bands);
+    let sample = match (bit_depth, signed) {
+        (..=8, false) => SampleType::U8,
+        (..=8, true) => SampleType::I8,
+        (9..=16, false) => SampleType::U16,
+        (9..=16, true) => SampleType::I16,
+        (_, false) => SampleType::U32,
+        (_, true) => SampleType::I32,
+    };
+    let grid = grid(header);
+    let info = RasterInfo {
+        codec: "jpeg2000",
+        width: header.grid.image(0).width,
+        height: header.grid.image(0).height,
+        bands: bands as u16,
+        sample,
+        bit_depth,
+        color,
+        grid,
+        levels: if palette.is_some() { 1 } else { levels(header, &grid) },
+        nodata: None,
+        geo: container.geo.clone(),
+        unsupported: unsupported(container, header, depth),
+    };
+    (info, Output { order, components, depth, signed, sample, palette })
+}
+
+/// The tiles that are decoded one by one: all at once where the packets' headers
+/// are in the main header, of which a part alone makes no sense.
+fn grid(header: &MainHeader) -> TileGrid {
+    let grid = header.grid;
+    if !header.has(marker::PPM) {
+        return grid;
+    }
+    let size = grid.image(0);
+    TileGrid { tile_start: grid.image_start, tile_size: (size.width, size.height), ..grid }
+}
+
+/// Levels that every component has, at which no tile is empty.
+fn levels(header: &MainHeader, grid: &TileGrid) -> u8 {
+    let image = grid.image(0);
+    let fits = |level: &u8| {
+        image.width >> level > 0
+            && image.height >> level > 0
+            && (0..grid.columns())
+                .all(|column| tile_spans(grid, column, 0).0.reduced(*level).length() > 0)
+            && (0..grid.rows()).all(|row| tile_spans(grid, 0, row).1.reduced(*level).length() > 0)
+    };
+    (0..=header.common_levels().min(16)).take_while(fits).count().max(1) as u8
+}
+
+/// What the bands mean, and which channel each of them is.
+fn color(container: &Container, bands: usize) -> (Color, Vec<usize>) {
+    let natural: Vec<usize> = (0..bands).collect();
+    let colors = match container.space {
+        Some(Space::Gray) => 1,
+        Some(Space::Rgb) => 3,
+        _ if bands < 3 => 1,
+        _ => 3,
+    };
+    let alpha = |channel: &&Channel| channel.kind == 1 && channel.of == 0;
+    let opacity = container.channels.iter().find(alpha);
+    let named = match (colors, bands, opacity.is_some()) {
+        (1, 1, _) => Color::Gray,
+        (1, 2, true) => Color::GrayAlpha,
+        (3, 3, false) => Color::Rgb,
+        (3, 4, true) => Color::Rgba,
+        _ => return (Color::Bands, natural),
+    };
+    if container.channels.is_empty() {
+        return (named, natural);
+    }
+    // The channel of each colour, then the opacity.
+    let of = |color: usize| {
+        let is = |channel: &&Channel| channel.kind == 0 && usize::from(channel.of) == color;
+        container.channels.iter().find(is).map(|channel| usize::from(channel.index))
+    };
+    let mut order: Vec<Option<usize>> = (1..=colors).map(of).collect();
+    order.extend(opacity.map(|channel| Some(usize::from(channel.index))));
+    let order: Option<Vec<usize>> = order.into_iter().collect();
+    match order {
+        Some(order) if order.len() == bands => {
+            let mut sorted = order.clone();
+            sorted.sort_unstable();
+            if sorted == natural { (named, order) } else { (Color::Bands, natural) }
+        }
+        _ => (Color::Bands, natural),
+    }
+}
+
+/// Why the pixels cannot be given out exactly.
+fn unsupported(container: &Container, header: &MainHeader, depth: u8) -> Option<String> {
+    let components = &header.components;
+    let why = |text: String| Some(format!("the JPEG 2000 image: {text}"));
+    if let Some(reason) = &header.unsupported {
+        return Some(reason.clone());
+    }
+    if components.iter().any(|component| component.step != (1, 1)) {
+        return why("its components are sub-sampled".into());
+    }
+    if components.windows(2).any(|pair| match pair {
+        [a, b] => (a.depth, a.signed) != (b.depth, b.signed),
+        _ => false,
+    }) {
+        return why("its components differ in depth or sign".into());
+    }
+    if depth > 16 {
+        return why(format!("its samples have {depth} bits, more than 16"));
+    }
+    if components.len() > 255 {
+        return why(format!("it has {} components, more than 255", components.len()));
+    }
+    if let Some(reason) = container.palette_error {
+        return why(reason.into());
+    }
+    let indexed = container.palette.is_some();
+    if indexed && (components.len() != 1 || components.iter().any(|index| index.signed)) {
+        return why("its palette is not for one component without sign".into());
+    }
+    if let Some(Space::Other(name)) = container.space {
+        return why(format!("its colour space is {name}"));
+    }
+    None
+}
+
+/// Holds what the size alone says against the limits: the tiles can be walked after.
+pub(super) fn check_size(header: &MainHeader, limits: &Limits) -> Result<(), RasterError> {
+    let pixels = header.grid.image(0).pixels();
+    limit(format!("it has {pixels} pixels"), pixels, "--max-image-pixels", limits.image_pixels)?;
+    let tiles = tiles(&header.grid);
+    limit(format!("it has {tiles} tiles"), tiles, "--max-tiles", limits.tiles)?;
+    if tiles > 65_535 {
+        return Err(corrupt(format!("it has {tiles} tiles, more than a codestream can have")));
+    }
+    Ok(())
+}
+
+/// Holds all else against them; `compressed` bytes are in the codestream.
+pub(super) fn check(
+    header: &MainHeader,
+    info: &RasterInfo,
+    compressed: u64,
+    limits: &Limits,
+) -> Result<(), RasterError> {
+    let components = header.components.len() as u64;
+    let pixels = u64::from(info.width) * u64::from(info.height);
+    let tiles = tiles(&header.grid);
+    let along = |size: u32, image: u32| u64::from(size.min(image));
+    let tile = along(info.grid.tile_size.0, info.width) * along(info.grid.tile_size.1, info.height);
+    let samples = tile.saturating_mul(components);
+    let what = format!("a tile has {samples} samples");
+    limit(what, samples, "--max-tile-samples", limits.tile_samples)?;
+    let ratio = pixels.saturating_mul(components) / compressed.max(1);
+    let what = format!("it declares {ratio} samples for each compressed byte");
+    limit(what, ratio, "--max-expansion", limits.expansion)?;
+
+    // Every component of every tile has a code-block.
+    let least = tiles.saturating_mul(components);
+    let what = format!("it has at least {least} code-blocks");
+    limit(what, least, "--max-code-blocks", limits.code_blocks)?;
+    let mut own: Vec<(&Coding, u64)> = Vec::new();
+    let mut plain = components;
+    for component in 0..header.components.len() {
+        if !header.own_coding.iter().any(|(index, _)| usize::from(*index) == component) {
+            continue;
+        }
+        plain -= 1;
+        let coding = header.coding_of(component);
+        match own.iter_mut().find(|(known, _)| *known == coding) {
+            Some((_, count)) => *count += 1,
+            None => own.push((coding, 1)),
+        }
+        if own.len() > MAX_OWN_CODINGS {
+            return Err(RasterError::Unsupported(format!(
+                "more than {MAX_OWN_CODINGS} components are each coded in their own way"
+            )));
+        }
+    }
+    own.push((&header.coding, plain));
+    let (mut in_image, mut in_tile) = (0u64, 0u64);
+    for (coding, count) in own {
+        let blocks = blocks(&header.grid, coding);
+        in_image = in_image.saturating_add(blocks.image.saturating_mul(count));
+        in_tile = in_tile.saturating_add(blocks.tile.saturating_mul(count));
+    }
+    let what = format!("it has {in_image} code-blocks and precincts");
+    limit(what, in_image, "--max-code-blocks", limits.code_blocks)?;
+    // The decoder's planes, coefficients and transform in 32 bits, our samples, and
+    // about 256 bytes for each code-block and 32 for each of its layers.
+    let each = 4 * components + 12 + components * info.sample.bytes() as u64;
+    let records = in_tile.saturating_mul(256 + 32 * u64::from(header.defaults.layers));
+    let memory = tile.saturating_mul(each).saturating_add(records);
+    let what = format!("decoding a tile takes about {memory} bytes");
+    limit(what, memory, "--max-decode-memory", limits.decode_bytes)
+}
+
+fn tiles(grid: &TileGrid) -> u64 {
+    u64::from(grid.columns()) * u64::from(grid.rows())
+}
+
+fn limit(what: String, value: u64, option: &'static str, allowed: u64) -> Result<(), RasterError> {
+    if value > allowed {
+        return Err(RasterError::Limit { what, option, allowed });
+    }
+    Ok(())
+}

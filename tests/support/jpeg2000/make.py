@@ -1,0 +1,213 @@
+#!/usr/bin/env python3
+"""Makes the JPEG 2000 fixtures, and what OpenJPEG decodes them to.
+
+    apt-get install libopenjp2-tools; pip install numpy rasterio
+    make.py OUT_DIR [--all]
+
+For each file there are lines in OUT_DIR/expected.txt: name, level, width, height,
+bands, bits (s for signed), and the CRC-32 of `opj_decompress -r LEVEL`'s pixels, interleaved,
+little-endian. Lossy files (9/7 or cut layers) have those pixels beside them as
+NAME.LEVEL.raw, since decoders may round them differently. geo.txt has what GDAL reads
+of the georeferences. `--all` makes many
+more; S3MEM_JPEG2000_FIXTURES=OUT_DIR has the tests read them instead.
+"""
+import argparse
+import os
+import subprocess
+import tempfile
+import zlib
+
+import numpy as np
+
+
+def picture(height: int, width: int, bands: int, bits: int, signed: bool, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width]
+    top = (1 << bits) - 1
+    out = np.empty((height, width, bands))
+    for band in range(bands):
+        wave = np.sin(x / (5 + band)) * np.cos(y / 7 + band)
+        out[..., band] = (0.5 + 0.55 * wave) * top + rng.normal(0, max(1, top / 400), (height, width))
+    if signed:
+        out -= 1 << (bits - 1)
+    low = -(1 << (bits - 1)) if signed else 0
+    return np.clip(np.rint(out), low, low + top).astype(np.int32)
+
+
+def kind(bits: int, signed: bool) -> np.dtype:
+    return np.dtype(("<i" if signed else "<u") + ("1" if bits <= 8 else "2"))
+
+
+def run(*command: str) -> bool:
+    done = subprocess.run(command, capture_output=True, timeout=120)
+    return done.returncode == 0
+
+
+# name: (height, width, bands, bits, signed, options)
+SMALL = {
+    "gray8.j2k": (45, 67, 1, 8, False, "-n 3"),
+    "gray16_tiles_plt_tlm.jp2": (59, 73, 1, 16, False, "-n 4 -t 32,32 -PLT -TLM"),
+    "gray16_signed_rpcl.j2k": (61, 83, 1, 16, True, "-n 4 -t 40,24 -p RPCL -PLT"),
+    "rgb8_rlcp_parts.jp2": (57, 75, 3, 8, False, "-n 4 -t 32,32 -p RLCP -PLT -TP R"),
+    "rgb12_offsets.j2k": (53, 71, 3, 12, False, "-n 4 -d 13,9 -T 3,5 -t 32,32 -PLT -p RPCL -c [16,16],[8,8]"),
+    "bands5_pcrl.j2k": (40, 50, 5, 8, False, "-n 3 -t 32,32 -p PCRL -mct 0"),
+    "bands2_cprl_sop.j2k": (50, 33, 2, 9, False, "-n 4 -t 20,20 -p CPRL -SOP -EPH"),
+    "layers_sop_eph.jp2": (60, 60, 1, 8, False, "-n 4 -t 35,35 -r 20,5,1 -SOP -EPH -PLT"),
+    "lossy97.jp2": (48, 52, 3, 8, False, "-n 4 -t 32,32 -I -r 8 -PLT -p RLCP"),
+    "lossy53.jp2": (48, 52, 1, 12, False, "-n 4 -r 6 -PLT"),
+    "one_pixel.jp2": (1, 1, 1, 8, False, "-n 1"),
+    "one_resolution.j2k": (20, 30, 1, 8, False, "-n 1 -t 16,16 -PLT"),
+    "modes.j2k": (64, 64, 1, 10, False, "-n 3 -M 63 -b 16,16"),
+    "roi.j2k": (40, 40, 3, 8, False, "-n 3 -t 32,32 -ROI c=1,U=4 -mct 0 -PLT"),
+}
+
+
+def many() -> dict:
+    found = dict(SMALL)
+    sizes = [(1, 1), (1, 37), (41, 1), (7, 5), (64, 64), (97, 130), (200, 171)]
+    tiles = ["", "-t 64,64", "-t 33,47", "-t 16,16"]
+    orders = ["LRCP", "RLCP", "RPCL", "PCRL", "CPRL"]
+    depths = [(1, 8, False), (1, 15, False), (3, 8, False), (2, 12, False), (1, 16, True), (4, 8, False),
+              (5, 16, False), (1, 8, True), (3, 16, False), (1, 1, False), (3, 9, True)]
+    extras = ["", "-PLT", "-PLT -SOP -EPH", "-PLT -TLM", "-TP R -PLT", "-TP L -r 10,3,1 -PLT", "-r 30,8,1",
+              "-r 12,4 -PLT", "-I -r 6 -PLT", "-I -r 20,5", "-c [32,32],[16,16] -PLT", "-c [8,8] -b 4,4",
+              "-d 17,11 -PLT", "-d 100,75 -T 90,60 -PLT", "-M 1", "-M 4 -PLT", "-mct 0 -PLT", "-EPH -TLM"]
+    number = 0
+    for size in sizes:
+        for tile in tiles:
+            for turn in range(7):
+                number += 1
+                bands, bits, signed = depths[number % len(depths)]
+                extra = extras[(number * 7 + turn) % len(extras)]
+                order = orders[(number + turn) % len(orders)]
+                levels = 1 + (number * 3 + turn) % 7
+                if "-mct" in extra and bands < 3:
+                    extra = "-PLT"
+                end = ("jp2", "j2k")[number % 2]
+                options = f"-n {levels} -p {order} {tile} {extra}"
+                found[f"v{number:03}.{end}"] = (*size, bands, bits, signed, options)
+    return found
+
+
+# name: (EPSG, transform of rasterio, options): made by GDAL, with a georeference.
+GDAL = {
+    "gdal_utm.jp2": (32610, (10, 0, 600000, 0, -10, 4900020), dict(TLM="YES")),
+    "gdal_gml_utm.jp2": (32733, (60, 0, 300000, 0, -60, 7600000), dict(GeoJP2="NO")),
+    "gdal_gml_4326.jp2": (4326, (0.25, 0, 10, 0, -0.5, 45), dict(GeoJP2="NO")),
+    "gdal_gml_3035.jp2": (3035, (20, 0, 4300000, 0, -20, 3200000), dict(GeoJP2="NO")),
+    "gdal_geojp2_turned.jp2": (32633, (3, 4, 500000, 4, -3, 5000000), dict(GMLJP2="NO")),
+}
+
+
+def with_gdal(folder: str, lines: list) -> None:
+    import rasterio
+    from rasterio.shutil import copy
+
+    geo = []
+    shape = (72, 90, 1, 15, False, "")
+    pixels = picture(*shape[:5], 99).astype(np.uint16)
+    for name, (epsg, transform, options) in GDAL.items():
+        path = os.path.join(folder, name)
+        with tempfile.TemporaryDirectory() as scratch:
+            tif = os.path.join(scratch, "scene.tif")
+            with rasterio.open(tif, "w", driver="GTiff", width=90, height=72, count=1, dtype="uint16",
+                               crs=f"EPSG:{epsg}", transform=rasterio.Affine(*transform)) as out:
+                out.write(pixels[..., 0], 1)
+            copy(tif, path, driver="JP2OpenJPEG", REVERSIBLE="YES", QUALITY="100", BLOCKXSIZE="64",
+                 BLOCKYSIZE="64", RESOLUTIONS="4", PLT="YES", NBITS="15", **options)
+        expected(path, shape, pixels, lines, False)
+        with rasterio.open(path) as back:
+            geo.append(" ".join(map(str, [name, back.crs.to_epsg(), *list(back.transform)[:6]])))
+    # With an opacity band, and with a palette, whose colours are what is expected.
+    colors = picture(40, 50, 4, 8, False, 5).astype(np.uint8)
+    profile = dict(driver="GTiff", width=50, height=40, dtype="uint8")
+    lossless = dict(driver="JP2OpenJPEG", REVERSIBLE="YES", QUALITY="100", BLOCKXSIZE="32", BLOCKYSIZE="32",
+                    RESOLUTIONS="3", PLT="YES", PROGRESSION="RPCL")
+    with tempfile.TemporaryDirectory() as scratch:
+        tif, path = os.path.join(scratch, "scene.tif"), os.path.join(folder, "gdal_rgba.jp2")
+        with rasterio.open(tif, "w", count=4, photometric="RGB", ALPHA="YES", **profile) as out:
+            out.write(colors.transpose(2, 0, 1))
+        copy(tif, path, **lossless)
+        expected(path, (40, 50, 4, 8, False, ""), colors, lines, False)
+        path = os.path.join(folder, "gdal_palette.jp2")
+        table = {index: (index, 255 - index, index * 7 % 256, 255) for index in range(256)}
+        with rasterio.open(tif, "w", count=1, **profile) as out:
+            out.write(colors[..., 0], 1)
+            out.write_colormap(1, table)
+        copy(tif, path, **lossless)
+        shown = np.array([table[index][:3] for index in range(256)], np.uint8)[colors[..., 0]]
+        lines.append(f"gdal_palette.jp2 0 50 40 3 8 {zlib.crc32(shown.tobytes()):08x}")
+    for name in os.listdir(folder):
+        if name.endswith(".aux.xml"):
+            os.remove(os.path.join(folder, name))
+    with open(os.path.join(folder, "geo.txt"), "w") as out:
+        out.write("\n".join(geo) + "\n")
+
+
+def expected(path: str, shape: tuple, source: np.ndarray, lines: list, lossy: bool) -> None:
+    height, width, bands, bits, signed, _ = shape
+    name = os.path.basename(path)
+    with tempfile.TemporaryDirectory() as folder:
+        for level in range(8):
+            out = os.path.join(folder, "out.rawl")
+            if os.path.exists(out):
+                os.remove(out)
+            if not run("opj_decompress", "-i", path, "-o", out, "-r", str(level)) or not os.path.exists(out):
+                break
+            dump = subprocess.run(["opj_dump", "-i", path], capture_output=True, text=True).stdout
+            area = dict(x0=0, y0=0, x1=width, y1=height)
+            first = [line for line in dump.splitlines() if "x0=" in line or "x1=" in line][:2]
+            for part in " ".join(first).replace(",", " ").split():
+                key, value = part.split("=")
+                area[key] = int(value)
+            ceil = lambda at: -(-at // (1 << level))
+            w, h = ceil(area["x1"]) - ceil(area["x0"]), ceil(area["y1"]) - ceil(area["y0"])
+            raw = np.fromfile(out, kind(bits, signed))
+            if w == 0 or h == 0 or raw.size != w * h * bands:
+                break
+            if signed:
+                # opj_decompress masks the sign's extension away.
+                extend = 8 * raw.dtype.itemsize - bits
+                raw = (raw << extend) >> extend
+            pixels = np.ascontiguousarray(raw.reshape(bands, h, w).transpose(1, 2, 0))
+            if level == 0 and not lossy and not np.array_equal(pixels, source):
+                # Some tiny images at odd offsets overflow in the encoder: what they
+                # decode to is nobody's word.
+                break
+            sign = "s" if signed else ""
+            lines.append(f"{name} {level} {w} {h} {bands} {bits}{sign} {zlib.crc32(pixels.tobytes()):08x}")
+            if lossy:
+                pixels.tofile(f"{path}.{level}.raw")
+
+
+def main() -> None:
+    args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    args.add_argument("out")
+    args.add_argument("--all", action="store_true")
+    given = args.parse_args()
+    os.makedirs(given.out, exist_ok=True)
+    lines: list = []
+    for seed, (name, shape) in enumerate((many() if given.all else SMALL).items()):
+        height, width, bands, bits, signed, options = shape
+        path = os.path.join(given.out, name)
+        pixels = picture(height, width, bands, bits, signed, seed)
+        with tempfile.NamedTemporaryFile(suffix=".raw") as raw:
+            raw.write(pixels.transpose(2, 0, 1).astype(kind(bits, signed).newbyteorder(">")).tobytes())
+            raw.flush()
+            size = f"{width},{height},{bands},{bits},{'s' if signed else 'u'}"
+            if not run("opj_compress", "-i", raw.name, "-F", size, "-o", path, *options.split()):
+                print("opj_compress refuses", name, options)
+                continue
+        lossy = any(word in options.split() for word in ("-I", "-r"))
+        before = len(lines)
+        expected(path, shape, pixels, lines, lossy)
+        if len(lines) == before:
+            print("OpenJPEG does not decode what it made of", name, options)
+            os.remove(path)
+    with_gdal(given.out, lines)
+    with open(os.path.join(given.out, "expected.txt"), "w") as out:
+        out.write("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
