@@ -169,7 +169,8 @@ fn layout_files() {
             let file = check::whole(layout, &info);
             std::fs::write(format!("{folder}/{number}.{end}"), file).unwrap();
         };
-        write(&TiffLayout::new(&info).unwrap(), "tif");
+        let classic = TiffLayout::new(&info).unwrap();
+        write(&if number % 2 == 1 { in_big_tiff(&info) } else { classic }, "tif");
         write(&super::super::NpyLayout::new(&info).unwrap(), "npy");
         if let Ok(layout) = super::super::PngLayout::new(&info) {
             write(&layout, "png");
