@@ -23,6 +23,8 @@ use crate::raster::{Color, GeoTags, Pixels, RasterInfo, SampleType};
 const CLASSIC_BYTES: u64 = u32::MAX as u64 - (16 << 20);
 /// What a unit of a table has.
 const TABLE_BYTES: u64 = 64 << 10;
+/// Of the length of a tile, in its table.
+const COUNT_BYTES: u64 = 4;
 /// Tiles start at multiples of this, so that samples of any type can be mapped.
 const ALIGNMENT: u64 = 16;
 
@@ -209,16 +211,18 @@ struct Draft<'a> {
 
 impl Draft<'_> {
     /// The directories, with tables and tiles at these places (of each level).
-    fn directories(&self, places: &[Places]) -> Vec<Tags> {
+    fn directories(&self, flavor: Flavor, places: &[Places]) -> Vec<Tags> {
         let mut directories = Vec::new();
         for (level, places) in self.levels.iter().zip(places) {
             let tiles = level.tiles();
-            // A table of one entry is in the directory itself.
-            let (offsets, counts) = if tiles == 1 {
-                let bytes = tile_bytes(level, self.info.pixel_bytes()) as u32;
-                (Value::Offset(places.tiles), Value::Longs(vec![bytes]))
-            } else {
-                (Value::OffsetsAt(tiles, places.offsets), Value::LongsAt(tiles, places.counts))
+            let bytes = tile_bytes(level, self.info.pixel_bytes()) as u32;
+            let offsets = match tabled(tiles, flavor.offset_bytes(), flavor) {
+                0 => Value::Offset(places.tiles),
+                _ => Value::OffsetsAt(tiles, places.offsets),
+            };
+            let counts = match tabled(tiles, COUNT_BYTES, flavor) {
+                0 => Value::Longs(vec![bytes; tiles as usize]),
+                _ => Value::LongsAt(tiles, places.counts),
             };
             let reduced = u32::from(level.level > 0);
             let mut tags = vec![
@@ -243,7 +247,7 @@ impl Draft<'_> {
     /// No less than the file has in either flavor; `None` if that is no number.
     fn bytes_at_most(&self) -> Option<u64> {
         let nowhere = vec![Places::default(); self.levels.len()];
-        let mut bytes = ifd::bytes_at_most(Flavor::Big, &self.directories(&nowhere));
+        let mut bytes = ifd::bytes_at_most(Flavor::Big, &self.directories(Flavor::Big, &nowhere));
         for level in self.levels {
             let tile = tile_bytes(level, self.info.pixel_bytes());
             let tiles = level.tiles().checked_mul(tile.checked_add(12)?)?;
@@ -255,24 +259,23 @@ impl Draft<'_> {
     fn place(&self, flavor: Flavor) -> (Vec<u8>, Vec<Segment>) {
         // The length of the directories does not depend on what they point to.
         let mut places = vec![Places::default(); self.levels.len()];
-        let head_bytes = ifd::encode(flavor, &self.directories(&places)).len() as u64;
+        let head_bytes = ifd::encode(flavor, &self.directories(flavor, &places)).len() as u64;
         let mut segments = Segments::default();
         segments.push(Kind::Head, head_bytes, head_bytes);
-        let tabled = |level: &Level| if level.tiles() == 1 { 0 } else { level.tiles() };
         for (index, level) in self.levels.iter().enumerate() {
-            let bytes = tabled(level) * flavor.offset_bytes();
+            let bytes = tabled(level.tiles(), flavor.offset_bytes(), flavor);
             places[index].offsets = segments.push(Kind::Offsets(index), bytes, TABLE_BYTES);
         }
         for (index, level) in self.levels.iter().enumerate() {
-            places[index].counts =
-                segments.push(Kind::Counts(index), tabled(level) * 4, TABLE_BYTES);
+            let bytes = tabled(level.tiles(), COUNT_BYTES, flavor);
+            places[index].counts = segments.push(Kind::Counts(index), bytes, TABLE_BYTES);
         }
         segments.pad();
         for (index, level) in self.levels.iter().enumerate().rev() {
             let bytes = tile_bytes(level, self.info.pixel_bytes());
             places[index].tiles = segments.push(Kind::Tiles(index), bytes * level.tiles(), bytes);
         }
-        (ifd::encode(flavor, &self.directories(&places)), segments.list)
+        (ifd::encode(flavor, &self.directories(flavor, &places)), segments.list)
     }
 }
 
@@ -305,6 +308,13 @@ impl Segments {
         let end = self.list.last().map_or(0, |segment| segment.end);
         self.push(Kind::Padding, end.next_multiple_of(ALIGNMENT) - end, ALIGNMENT);
     }
+}
+
+/// What a table of so many numbers has; none if its entry in the directory holds it,
+/// where readers then look: one offset, or in BigTIFF also two counts.
+fn tabled(numbers: u64, number_bytes: u64, flavor: Flavor) -> u64 {
+    let bytes = numbers * number_bytes;
+    if bytes <= flavor.offset_bytes() { 0 } else { bytes }
 }
 
 /// A tile with what fills it up; the plan keeps it below some MiB.

@@ -14,6 +14,11 @@ fn read_back(file: &[u8]) -> Vec<(u32, u32, Vec<u8>)> {
     loop {
         let (width, height) = decoder.dimensions().unwrap();
         let mut pixels = decoder.read_image().unwrap();
+        let counts = decoder.get_tag_u64_vec(tiff_reader::tags::Tag::TileByteCounts).unwrap();
+        let (columns, rows) = decoder.chunk_dimensions();
+        let samples = pixels.as_buffer(0).as_bytes().len() as u64;
+        let tile = samples / u64::from(width) / u64::from(height) * u64::from(columns * rows);
+        assert!(counts.iter().all(|&count| count == tile), "{counts:?}, not {tile}");
         images.push((width, height, pixels.as_buffer(0).as_bytes().to_vec()));
         if !decoder.more_images() {
             return images;
@@ -72,6 +77,15 @@ fn a_file_larger_than_files_can_be_is_none() {
     assert!(TiffLayout::new(&check::info(0, 5, 1, SampleType::U8)).is_err());
 }
 
+fn in_big_tiff(info: &RasterInfo) -> TiffLayout {
+    let levels = plan::levels(info);
+    let geo = info.geo.as_ref().map(geo_tags).unwrap_or_default();
+    let draft = Draft { info, levels: &levels, common: &common_tags(info), geo: &geo };
+    let (head, segments) = draft.place(Flavor::Big);
+    let layout = TiffLayout::new(info).unwrap();
+    TiffLayout { flavor: Flavor::Big, head, segments, ..layout }
+}
+
 /// A small file in BigTIFF, which it would be only beyond 4 GiB.
 fn small_big_tiff() -> (RasterInfo, TiffLayout) {
     let info = RasterInfo {
@@ -80,12 +94,7 @@ fn small_big_tiff() -> (RasterInfo, TiffLayout) {
         nodata: Some(7.0),
         ..check::info(700, 300, 3, SampleType::U16)
     };
-    let levels = plan::levels(&info);
-    let (common, geo) = (common_tags(&info), geo_tags(info.geo.as_ref().unwrap()));
-    let draft = Draft { info: &info, levels: &levels, common: &common, geo: &geo };
-    let (head, segments) = draft.place(Flavor::Big);
-    let mut layout = TiffLayout::new(&info).unwrap();
-    (layout.flavor, layout.head, layout.segments) = (Flavor::Big, head, segments);
+    let layout = in_big_tiff(&info);
     (info, layout)
 }
 
@@ -160,7 +169,8 @@ fn layout_files() {
             let file = check::whole(layout, &info);
             std::fs::write(format!("{folder}/{number}.{end}"), file).unwrap();
         };
-        write(&TiffLayout::new(&info).unwrap(), "tif");
+        let classic = TiffLayout::new(&info).unwrap();
+        write(&if number % 2 == 1 { in_big_tiff(&info) } else { classic }, "tif");
         write(&super::super::NpyLayout::new(&info).unwrap(), "npy");
         if let Ok(layout) = super::super::PngLayout::new(&info) {
             write(&layout, "png");
@@ -183,10 +193,11 @@ proptest! {
         info in check::any_info(),
         cuts in check::any_cuts(),
         with_geo in any::<bool>(),
+        big in any::<bool>(),
         nodata in prop_oneof![Just(None), Just(Some(0.0)), Just(Some(5.0)), Just(Some(f64::NAN))],
     ) {
         let info = RasterInfo { nodata, geo: with_geo.then(geo), ..info };
-        let layout = TiffLayout::new(&info).unwrap();
+        let layout = if big { in_big_tiff(&info) } else { TiffLayout::new(&info).unwrap() };
         let file = check::whole(&layout, &info);
         check::ranges(&layout, &info, &file, &cuts);
         let images = read_back(&file);
