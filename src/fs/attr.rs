@@ -2,8 +2,8 @@
 
 use std::time::SystemTime;
 
+use super::node::Thing;
 use super::{FileSystem, Ino};
-use crate::catalog::Node;
 
 /// Directory or file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,12 +43,17 @@ impl Attr {
 }
 
 impl FileSystem {
-    pub(super) fn attr_of(&self, ino: Ino, node: &Node) -> Attr {
+    pub(super) fn attr_of(&self, ino: Ino, node: &Thing) -> Attr {
         let (kind, size, mtime, mode, nlink) = match node {
-            Node::Dir(_) => (Kind::Dir, 0, self.mounted, self.config.dir_mode, 2),
-            Node::Object(object) => {
+            Thing::Dir(_) => (Kind::Dir, 0, self.mounted, self.config.dir_mode, 2),
+            Thing::Object(object) => {
                 let version = &object.version;
                 (Kind::File, version.size, version.last_modified, self.config.file_mode, 1)
+            }
+            // As old as the image that it is made from.
+            Thing::View(view) => {
+                let written = view.object.version.last_modified;
+                (Kind::File, view.size, written, self.config.file_mode, 1)
             }
         };
         let (uid, gid) = (self.config.uid, self.config.gid);

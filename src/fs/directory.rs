@@ -5,13 +5,17 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::inode::Place;
+use super::node::Thing;
 use super::{Attr, FileSystem, FsError, Ino};
-use crate::catalog::{Dir, Listed, Lookup, Node, Walk};
+use crate::catalog::{Dir, Listed, Lookup, Walk};
+use crate::view::ViewKind;
 
 /// The longest time that the kernel is told to believe something.
 const LONGEST_TTL: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// Entries `.` and `..` come before those of the catalog.
 const DOTS: u64 = 2;
+/// Each entry of the catalog has a place for itself and one for each sibling.
+const SLOTS: u64 = 1 + ViewKind::ALL.len() as u64;
 
 /// An open directory.
 #[derive(Debug)]
@@ -58,14 +62,19 @@ impl FileSystem {
         let Some(name) = name.to_str() else {
             return Some(Ok((None, LONGEST_TTL)));
         };
-        self.catalog.lookup_known(&dir, name).map(|found| Ok(self.enter(parent, &dir, name, found)))
+        let found = match self.catalog.lookup_known(&dir, name)? {
+            Lookup { node: Some(node), ttl } => Ok((Some(node.into()), ttl)),
+            Lookup { node: None, ttl } => self.sibling_known(&dir, name, ttl)?,
+        };
+        Some(found.map(|(thing, ttl)| self.enter(parent, &dir, name, thing, ttl)))
     }
 
     /// What `name` is in the directory `parent`, and how long the answer holds:
     /// no attributes where there is no such name. Counts the look-up.
     ///
     /// # Errors
-    /// What the listing failed with.
+    /// What the listing failed with; for a sibling of an image, why the image
+    /// can't be decoded.
     pub async fn lookup(
         &self,
         parent: Ino,
@@ -74,8 +83,17 @@ impl FileSystem {
         let dir = self.dir_of(parent)?;
         // Every name here is made from a key, and keys are UTF-8.
         let Some(name) = name.to_str() else { return Ok((None, LONGEST_TTL)) };
-        let found = self.catalog.lookup(&dir, name).await?;
-        Ok(self.enter(parent, &dir, name, found))
+        if let Some((image, _)) = self.views.config().kinds.sources(name).next() {
+            // In a large directory the names that begin like the image's come with
+            // it, this one too.
+            self.catalog.lookup(&dir, image).await?;
+        }
+        let Lookup { node, ttl } = self.catalog.lookup(&dir, name).await?;
+        let (thing, ttl) = match node {
+            Some(node) => (Some(node.into()), ttl),
+            None => self.sibling(&dir, name, ttl).await?,
+        };
+        Ok(self.enter(parent, &dir, name, thing, ttl))
     }
 
     /// Takes back look-ups.
@@ -127,15 +145,15 @@ impl FileSystem {
         sink: &mut dyn DirSink,
     ) -> Result<bool, FsError> {
         let open = self.dirs.get(handle).ok_or(FsError::BadHandle)?;
-        let Some(number) = cookie.checked_sub(DOTS) else { return Ok(false) };
-        let Some(walk) = open.take_walk() else { return Ok(false) };
-        let known = self.catalog.entries_known(&walk, number);
-        if let Some(listed) = known {
-            self.pour(&open, listed, number, plus, sink);
+        if cookie < DOTS || (plus && self.views.config().are_listed) {
+            return Ok(false);
         }
-        let is_known = known.is_some();
+        let Some(walk) = open.take_walk() else { return Ok(false) };
+        let from = Position::of(cookie);
+        let known = self.catalog.entries_known(&walk, from.number);
+        let is_answered = known.is_some_and(|listed| self.pour(&open, listed, from, plus, sink));
         open.put_walk(walk);
-        Ok(is_known)
+        Ok(is_answered)
     }
 
     /// Closes a directory.
@@ -152,19 +170,25 @@ impl FileSystem {
 
     fn dir_of(&self, ino: Ino) -> Result<Dir, FsError> {
         match self.inodes().node(ino).ok_or(FsError::BadHandle)? {
-            Node::Dir(dir) => Ok(dir.clone()),
-            Node::Object(_) => Err(FsError::NotADirectory),
+            Thing::Dir(dir) => Ok(dir.clone()),
+            Thing::Object(_) | Thing::View(_) => Err(FsError::NotADirectory),
         }
     }
 
-    fn enter(&self, parent: Ino, dir: &Dir, name: &str, found: Lookup) -> (Option<Attr>, Duration) {
-        let ttl = found.ttl.min(LONGEST_TTL);
-        let attr = found.node.map(|node| {
+    fn enter(
+        &self,
+        parent: Ino,
+        dir: &Dir,
+        name: &str,
+        thing: Option<Thing>,
+        ttl: Duration,
+    ) -> (Option<Attr>, Duration) {
+        let attr = thing.map(|thing| {
             let place = || Place { parent, dir: dir.clone(), name: name.to_owned() };
-            let ino = self.inodes().look_up(&node, place);
-            self.attr_of(ino, &node)
+            let ino = self.inodes().look_up(&thing, place);
+            self.attr_of(ino, &thing)
         });
-        (attr, ttl)
+        (attr, ttl.min(LONGEST_TTL))
     }
 
     async fn fill(
@@ -181,45 +205,86 @@ impl FileSystem {
             if number < cookie {
                 continue;
             }
-            let attr = self.attr_of(ino, &Node::Dir(open.dir.clone()));
+            let attr = self.attr_of(ino, &Thing::Dir(open.dir.clone()));
             let entry = SinkEntry { name, next_cookie: number + 1, attr, ttl: Duration::ZERO };
             if !sink.add(entry) {
                 return Ok(());
             }
         }
-        let number = cookie.saturating_sub(DOTS);
-        let listed = self.catalog.entries(&open.dir, walk, number).await?;
-        self.pour(open, listed, number, plus, sink);
-        Ok(())
+        let mut from = Position::of(cookie);
+        loop {
+            let listed = self.catalog.entries(&open.dir, walk, from.number).await?;
+            if listed.entries.is_empty() {
+                return Ok(());
+            }
+            let listed = self.with_siblings(listed, plus).await;
+            if self.pour(open, listed, from, plus, sink) {
+                return Ok(());
+            }
+            // Nothing of these is shown any more: an empty answer would be the end.
+            from = Position { number: from.number + listed.entries.len() as u64, slot: 0 };
+        }
     }
 
-    /// Adds what was listed, the first entry as number `first`, until the sink is full.
+    /// Adds what was listed from the place `from` on, until the sink is full.
+    /// Whether anything was added, or would have been.
     fn pour(
         &self,
         open: &OpenDir,
         listed: Listed<'_>,
-        first: u64,
+        from: Position,
         plus: bool,
         sink: &mut dyn DirSink,
-    ) {
+    ) -> bool {
         let ttl = listed.ttl.min(LONGEST_TTL);
-        for (entry, number) in listed.entries.iter().zip(first..) {
-            let place =
-                || Place { parent: open.ino, dir: open.dir.clone(), name: entry.name.clone() };
-            let ino = if plus {
-                self.inodes().look_up(&entry.node, place)
-            } else {
-                self.inodes().number_of(&entry.node)
-            };
-            let attr = self.attr_of(ino, &entry.node);
-            let next_cookie = number + DOTS + 1;
-            if !sink.add(SinkEntry { name: &entry.name, next_cookie, attr, ttl }) {
-                if plus {
-                    self.inodes().forget(ino, 1);
+        let mut any = false;
+        for (entry, number) in listed.entries.iter().zip(from.number..) {
+            let own = (0, entry.name.clone(), Thing::from(entry.node.clone()));
+            let siblings = self.listed_siblings(&open.dir, entry, plus);
+            for (slot, name, thing) in [own].into_iter().chain(siblings) {
+                let here = Position { number, slot };
+                if here < from {
+                    continue;
                 }
-                return;
+                let place =
+                    || Place { parent: open.ino, dir: open.dir.clone(), name: name.clone() };
+                let ino = if plus {
+                    self.inodes().look_up(&thing, place)
+                } else {
+                    self.inodes().number_of(&thing)
+                };
+                let attr = self.attr_of(ino, &thing);
+                any = true;
+                let next_cookie = here.next_cookie();
+                if !sink.add(SinkEntry { name: &name, next_cookie, attr, ttl }) {
+                    if plus {
+                        self.inodes().forget(ino, 1);
+                    }
+                    return true;
+                }
             }
         }
+        any
+    }
+}
+
+/// Where a listing goes on: at an entry of the catalog (slot 0) or at one of the
+/// siblings that follow it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Position {
+    number: u64,
+    slot: u64,
+}
+
+impl Position {
+    fn of(cookie: u64) -> Self {
+        let behind_dots = cookie.saturating_sub(DOTS);
+        Position { number: behind_dots / SLOTS, slot: behind_dots % SLOTS }
+    }
+
+    /// The cookie of what follows.
+    fn next_cookie(self) -> u64 {
+        DOTS + self.number * SLOTS + self.slot + 1
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::store::{StoreError, StoreErrorKind};
+use crate::view::{ImageError, ViewError};
 
 /// Why an operation failed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -28,6 +29,9 @@ pub enum FsError {
     /// A request failed.
     #[error("{0}")]
     Store(Arc<StoreError>),
+    /// An image can't be decoded, so it has no siblings that could be read.
+    #[error("{0}")]
+    Image(Arc<ImageError>),
 }
 
 impl FsError {
@@ -40,6 +44,8 @@ impl FsError {
             FsError::BadHandle => libc::EBADF,
             FsError::Stale => libc::ESTALE,
             FsError::NoAttribute => libc::ENODATA,
+            FsError::Image(error) if error.is_limit() => libc::EFBIG,
+            FsError::Image(_) => libc::EIO,
             FsError::Store(error) => match &error.kind {
                 StoreErrorKind::NotFound => libc::ENOENT,
                 StoreErrorKind::Changed => libc::ESTALE,
@@ -62,6 +68,11 @@ impl FsError {
 
     /// Logs what an operator should know, once for all who were told the same.
     pub fn report(&self) {
+        if let FsError::Image(error) = self
+            && error.is_first_report()
+        {
+            tracing::warn!("{error}; the object itself can be read as it is");
+        }
         let FsError::Store(error) = self else { return };
         if !error.is_first_report() {
             return;
@@ -91,5 +102,14 @@ impl FsError {
 impl From<Arc<StoreError>> for FsError {
     fn from(error: Arc<StoreError>) -> Self {
         FsError::Store(error)
+    }
+}
+
+impl From<ViewError> for FsError {
+    fn from(error: ViewError) -> Self {
+        match error {
+            ViewError::Store(error) => FsError::Store(error),
+            ViewError::Image(error) => FsError::Image(error),
+        }
     }
 }

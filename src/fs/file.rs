@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 
+use super::node::{Sibling, Thing};
+use super::sibling::is_changed;
 use super::{FileSystem, FsError, Ino};
-use crate::catalog::Node;
 use crate::reader::{Answer, ReadBytes, Reader};
 use crate::store::{ListedObject, StoreErrorKind};
+use crate::view::ViewFile;
 
 /// What the first read of an archived object asks for, in bytes: what a program
 /// that opens it will read first, so that nothing is fetched twice.
@@ -43,6 +45,14 @@ struct FailedRead {
 enum Content {
     /// The object itself.
     Object(Reader),
+    /// A virtual sibling of an image.
+    View(ViewFile),
+}
+
+/// What is to be opened.
+enum Opening {
+    Object(ListedObject, Reader),
+    View(Sibling),
 }
 
 /// The answer to a read.
@@ -60,24 +70,35 @@ impl FileSystem {
     /// # Errors
     /// ESTALE when the object was overwritten since the inode was looked up.
     pub async fn open_file(&self, ino: Ino) -> Result<u64, FsError> {
-        let (object, reader) = self.reader(ino)?;
-        if is_archive_class(&object) {
-            match reader.read(0, FIRST_READ_BYTES) {
-                Answer::Ready(_) => {}
-                Answer::Later(answer) => {
+        let content = match self.opening(ino)? {
+            Opening::Object(object, reader) => {
+                if is_archive_class(&object)
+                    && let Answer::Later(answer) = reader.read(0, FIRST_READ_BYTES)
+                {
                     answer.await?;
                 }
+                Content::Object(reader)
             }
-        }
-        Ok(self.files.insert(OpenFile::new(ino, reader)))
+            Opening::View(Sibling { object, kind, .. }) => {
+                let opened = self.views.open(&object.version, kind).await;
+                if opened.as_ref().is_err_and(is_changed) {
+                    self.note_changed(ino);
+                }
+                Content::View(opened?.ok_or(FsError::NotFound)?)
+            }
+        };
+        Ok(self.files.insert(OpenFile::new(ino, content)))
     }
 
-    /// Opens a file if that needs no request; `None` if it does.
+    /// Opens a file if that needs no request; `None` if it may.
     pub fn open_file_now(&self, ino: Ino) -> Option<Result<u64, FsError>> {
-        match self.reader(ino) {
+        match self.opening(ino) {
             Err(error) => Some(Err(error)),
-            Ok((object, _)) if is_archive_class(&object) => None,
-            Ok((_, reader)) => Some(Ok(self.files.insert(OpenFile::new(ino, reader)))),
+            Ok(Opening::View(_)) => None,
+            Ok(Opening::Object(object, _)) if is_archive_class(&object) => None,
+            Ok(Opening::Object(_, reader)) => {
+                Some(Ok(self.files.insert(OpenFile::new(ino, Content::Object(reader)))))
+            }
         }
     }
 
@@ -94,26 +115,52 @@ impl FileSystem {
         {
             return Err(error);
         }
-        let Content::Object(reader) = &file.content;
-        Ok(match reader.read(offset, length) {
-            Answer::Ready(bytes) => ReadAnswer::Ready(bytes),
-            Answer::Later(answer) => {
-                let fs = self.clone();
-                ReadAnswer::Later(Box::pin(async move {
-                    let outcome = answer.await;
-                    if let Err(error) = &outcome {
-                        if matches!(error.kind, StoreErrorKind::Changed | StoreErrorKind::NotFound)
-                        {
-                            fs.note_changed(file.ino);
-                        }
-                        file.note_failed(offset, error.clone().into());
-                    }
-                    // The file stays open until its reads are answered.
-                    drop(file);
-                    Ok(outcome?)
-                }))
+        match &file.content {
+            Content::Object(reader) => match reader.read(offset, length) {
+                Answer::Ready(bytes) => Ok(ReadAnswer::Ready(bytes)),
+                Answer::Later(answer) => {
+                    let answer = async { answer.await.map_err(FsError::from) };
+                    Ok(self.later(file, offset, answer))
+                }
+            },
+            Content::View(view) => match view.read_now(offset, length) {
+                Some(bytes) => Ok(ReadAnswer::Ready(bytes.into())),
+                None => {
+                    let opened = file.clone();
+                    let answer = async move {
+                        let Content::View(view) = &opened.content else {
+                            return Err(FsError::BadHandle);
+                        };
+                        Ok(view.read(offset, length).await?.into())
+                    };
+                    Ok(self.later(file, offset, answer))
+                }
+            },
+        }
+    }
+
+    /// An answer that takes its time, and what its failure is remembered for.
+    fn later(
+        self: &Arc<Self>,
+        file: Arc<OpenFile>,
+        offset: u64,
+        answer: impl Future<Output = Result<ReadBytes, FsError>> + Send + 'static,
+    ) -> ReadAnswer {
+        let fs = self.clone();
+        ReadAnswer::Later(Box::pin(async move {
+            let outcome = answer.await;
+            if let Err(error) = &outcome {
+                if let FsError::Store(cause) = error
+                    && matches!(cause.kind, StoreErrorKind::Changed | StoreErrorKind::NotFound)
+                {
+                    fs.note_changed(file.ino);
+                }
+                file.note_failed(offset, error.clone());
             }
-        })
+            // The file stays open until its reads are answered.
+            drop(file);
+            outcome
+        }))
     }
 
     /// Closes a file.
@@ -121,15 +168,16 @@ impl FileSystem {
         self.files.remove(handle);
     }
 
-    fn reader(&self, ino: Ino) -> Result<(ListedObject, Reader), FsError> {
+    fn opening(&self, ino: Ino) -> Result<Opening, FsError> {
         let object = {
             let inodes = self.inodes();
             if inodes.is_stale(ino) {
                 return Err(FsError::Stale);
             }
             match inodes.node(ino).ok_or(FsError::BadHandle)? {
-                Node::Dir(_) => return Err(FsError::IsADirectory),
-                Node::Object(object) => object.clone(),
+                Thing::Dir(_) => return Err(FsError::IsADirectory),
+                Thing::View(view) => return Ok(Opening::View(view.clone())),
+                Thing::Object(object) => object.clone(),
             }
         };
         let reader = Reader::open(
@@ -138,13 +186,13 @@ impl FileSystem {
             self.store.clone(),
             self.runtime.clone(),
         );
-        Ok((object, reader))
+        Ok(Opening::Object(object, reader))
     }
 }
 
 impl OpenFile {
-    fn new(ino: Ino, reader: Reader) -> Self {
-        OpenFile { ino, content: Content::Object(reader), failed: Mutex::default() }
+    fn new(ino: Ino, content: Content) -> Self {
+        OpenFile { ino, content, failed: Mutex::default() }
     }
 
     fn note_failed(&self, offset: u64, error: FsError) {
@@ -166,6 +214,6 @@ impl OpenFile {
 
 /// Classes whose objects can only be read once restored. A listing does not say
 /// whether one has been; a GET does.
-fn is_archive_class(object: &ListedObject) -> bool {
+pub(super) fn is_archive_class(object: &ListedObject) -> bool {
     matches!(object.storage_class.as_deref(), Some("GLACIER" | "DEEP_ARCHIVE"))
 }

@@ -1,4 +1,4 @@
-//! Which inode number stands for which directory or object version.
+//! Which inode number stands for which directory, object version or sibling of one.
 //!
 //! A number follows from what it stands for, so it is the same again after the
 //! kernel forgot it and came back, and the table holds no more than the kernel
@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, OnceLock};
 
-use crate::catalog::{Dir, Node};
+use super::node::Thing;
+use crate::catalog::Dir;
 use crate::mem::{Budget, Reservation};
 use crate::store::ObjectHead;
 
@@ -31,7 +32,7 @@ pub(super) struct InodeTable {
 
 #[derive(Debug)]
 struct Inode {
-    node: Node,
+    node: Thing,
     place: Place,
     /// How many times the kernel was told of it and has not said to forget.
     lookups: u64,
@@ -50,7 +51,7 @@ pub(super) struct Place {
 impl InodeTable {
     pub(super) fn new(root: Dir, budget: &Arc<Budget>) -> Self {
         let place = Place { parent: ROOT, dir: root.clone(), name: String::new() };
-        let inode = Inode::new(Node::Dir(root), place);
+        let inode = Inode::new(Thing::Dir(root), place);
         InodeTable {
             inodes: HashMap::from([(ROOT, Inode { lookups: 1, ..inode })]),
             hasher: RandomState::new(),
@@ -59,7 +60,7 @@ impl InodeTable {
     }
 
     /// What an inode stands for.
-    pub(super) fn node(&self, ino: Ino) -> Option<&Node> {
+    pub(super) fn node(&self, ino: Ino) -> Option<&Thing> {
         self.inodes.get(&ino).map(|inode| &inode.node)
     }
 
@@ -79,10 +80,11 @@ impl InodeTable {
     }
 
     /// The number of `node`, known to the kernel or not.
-    pub(super) fn number_of(&self, node: &Node) -> Ino {
+    pub(super) fn number_of(&self, node: &Thing) -> Ino {
         let hash = match node {
-            Node::Dir(dir) => self.hasher.hash_one(dir),
-            Node::Object(object) => self.hasher.hash_one(&object.version),
+            Thing::Dir(dir) => self.hasher.hash_one(dir),
+            Thing::Object(object) => self.hasher.hash_one(&object.version),
+            Thing::View(view) => self.hasher.hash_one((&view.object.version, view.kind)),
         };
         // 63 bits: some programs take inode numbers for signed.
         let mut ino = hash >> 1;
@@ -93,7 +95,7 @@ impl InodeTable {
     }
 
     /// Counts one more look-up of `node`; call it before the kernel is told.
-    pub(super) fn look_up(&mut self, node: &Node, place: impl FnOnce() -> Place) -> Ino {
+    pub(super) fn look_up(&mut self, node: &Thing, place: impl FnOnce() -> Place) -> Ino {
         let ino = self.number_of(node);
         let inode = self.inodes.entry(ino).or_insert_with(|| {
             let inode = Inode::new(node.clone(), place());
@@ -131,22 +133,26 @@ impl InodeTable {
 }
 
 impl Inode {
-    fn new(node: Node, place: Place) -> Self {
+    fn new(node: Thing, place: Place) -> Self {
         Inode { node, place, lookups: 0, is_stale: false, head: Arc::default() }
     }
 
-    fn stands_for(&self, node: &Node) -> bool {
+    fn stands_for(&self, node: &Thing) -> bool {
         match (&self.node, node) {
-            (Node::Dir(held), Node::Dir(dir)) => held == dir,
-            (Node::Object(held), Node::Object(object)) => held.version == object.version,
-            (Node::Dir(_), Node::Object(_)) | (Node::Object(_), Node::Dir(_)) => false,
+            (Thing::Dir(held), Thing::Dir(dir)) => held == dir,
+            (Thing::Object(held), Thing::Object(object)) => held.version == object.version,
+            (Thing::View(held), Thing::View(view)) => {
+                held.kind == view.kind && held.object.version == view.object.version
+            }
+            (Thing::Dir(_) | Thing::Object(_) | Thing::View(_), _) => false,
         }
     }
 
     fn weight_bytes(&self) -> u64 {
         let key = match &self.node {
-            Node::Dir(dir) => dir.prefix().as_str().len(),
-            Node::Object(object) => object.version.key.as_str().len(),
+            Thing::Dir(dir) => dir.prefix().as_str().len(),
+            Thing::Object(object) => object.version.key.as_str().len(),
+            Thing::View(view) => view.object.version.key.as_str().len(),
         };
         INODE_BYTES + (key + self.place.name.len()) as u64
     }
@@ -162,8 +168,8 @@ mod tests {
         (InodeTable::new(Dir::root(Prefix::root()), &budget), budget)
     }
 
-    fn dir(prefix: &str) -> Node {
-        Node::Dir(Dir::root(Prefix::new(prefix)))
+    fn dir(prefix: &str) -> Thing {
+        Thing::Dir(Dir::root(Prefix::new(prefix)))
     }
 
     fn place() -> Place {

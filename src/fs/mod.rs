@@ -11,6 +11,8 @@ mod error;
 mod file;
 mod handles;
 mod inode;
+mod node;
+mod sibling;
 mod xattr;
 
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -33,6 +35,7 @@ use crate::key::Prefix;
 use crate::mem::Budget;
 use crate::reader::{BlockCache, CacheConfig};
 use crate::store::{ObjectStore, StoreError};
+use crate::view::{ViewConfig, Views};
 
 /// Settings of a [`FileSystem`].
 #[derive(Debug, Clone)]
@@ -51,6 +54,8 @@ pub struct FsConfig {
     pub dir_mode: u16,
     /// Everything that is held, in bytes.
     pub memory_bytes: u64,
+    /// The virtual siblings of images.
+    pub views: ViewConfig,
 }
 
 /// A name whose inode is not the right one any more; the kernel should forget it.
@@ -69,6 +74,7 @@ pub struct FileSystem {
     store: Arc<dyn ObjectStore>,
     catalog: Catalog,
     cache: Arc<BlockCache>,
+    views: Arc<Views>,
     inodes: Mutex<InodeTable>,
     files: Handles<file::OpenFile>,
     dirs: Handles<directory::OpenDir>,
@@ -103,10 +109,19 @@ impl FileSystem {
             }
         }
         let (outdated, names) = channel();
+        let cache = BlockCache::new(CacheConfig { budget: budget.clone() });
+        let views = Views::new(
+            config.views.clone(),
+            store.clone(),
+            cache.clone(),
+            budget.clone(),
+            runtime.clone(),
+        );
         let fs = FileSystem {
             catalog,
             store,
-            cache: BlockCache::new(CacheConfig { budget: budget.clone() }),
+            cache,
+            views,
             inodes: Mutex::new(InodeTable::new(root, &budget)),
             files: Handles::default(),
             dirs: Handles::default(),

@@ -3,8 +3,8 @@
 use std::ffi::OsStr;
 use std::sync::{Arc, OnceLock};
 
+use super::node::Thing;
 use super::{FileSystem, FsError, Ino};
-use crate::catalog::Node;
 use crate::store::{ListedObject, ObjectHead, StoreError, StoreErrorKind};
 
 const META: &str = "user.s3.meta.";
@@ -88,8 +88,9 @@ impl FileSystem {
         let inodes = self.inodes();
         let head = inodes.head(ino).ok_or(FsError::BadHandle)?;
         match inodes.node(ino) {
-            Some(Node::Object(object)) => Ok((object.clone(), head)),
-            Some(Node::Dir(_)) | None => Err(FsError::NoAttribute),
+            Some(Thing::Object(object)) => Ok((object.clone(), head)),
+            // A sibling is not in the bucket.
+            Some(Thing::Dir(_) | Thing::View(_)) | None => Err(FsError::NoAttribute),
         }
     }
 

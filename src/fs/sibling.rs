@@ -1,0 +1,161 @@
+//! Finding and listing the virtual siblings of images.
+//!
+//! A name that is not in the bucket may be a sibling of an object in the same
+//! directory; a real object of that name wins. A sibling has no siblings.
+
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt};
+
+use super::file::is_archive_class;
+use super::node::{Sibling, Thing};
+use super::{FileSystem, FsError};
+use crate::catalog::{Dir, DirEntry, Listed, Lookup, Node};
+use crate::store::{ListedObject, StoreErrorKind};
+use crate::view::{ViewError, ViewKind, has_image_name};
+
+/// The longest name that Linux takes, in bytes.
+const MAX_NAME_BYTES: usize = 255;
+/// Of so many entries the headers are read before they are listed, so many at once.
+const ENTRIES_AT_ONCE: usize = 64;
+const HEADERS_AT_ONCE: usize = 32;
+
+type Found = (Option<Thing>, Duration);
+
+impl FileSystem {
+    /// The sibling called `name`, if no request is needed to know; `ttl` is how
+    /// long it is believed that there is no object of that name.
+    pub(super) fn sibling_known(
+        &self,
+        dir: &Dir,
+        name: &str,
+        mut ttl: Duration,
+    ) -> Option<Result<Found, FsError>> {
+        for (image, kind) in self.views.config().kinds.sources(name) {
+            let found = self.catalog.lookup_known(dir, image)?;
+            ttl = ttl.min(found.ttl);
+            let Some(object) = viewable(found) else { continue };
+            match self.views.size_known(&object.version, kind)? {
+                Ok(None) => {}
+                Ok(Some(size)) => {
+                    let sibling = Sibling { object, kind, size };
+                    return Some(Ok((Some(Thing::View(sibling)), ttl)));
+                }
+                Err(error) => return Some(Err(error.into())),
+            }
+        }
+        Some(Ok((None, ttl)))
+    }
+
+    /// The sibling called `name`, after a small GET at most for each object that
+    /// it could be a sibling of.
+    ///
+    /// # Errors
+    /// Why the image can't be looked at.
+    pub(super) async fn sibling(
+        &self,
+        dir: &Dir,
+        name: &str,
+        mut ttl: Duration,
+    ) -> Result<Found, FsError> {
+        for (image, kind) in self.views.config().kinds.sources(name) {
+            let found = self.catalog.lookup(dir, image).await?;
+            ttl = ttl.min(found.ttl);
+            let Some(object) = viewable(found) else { continue };
+            match self.views.size(&object.version, kind).await {
+                Ok(None) => {}
+                Ok(Some(size)) => {
+                    let sibling = Sibling { object, kind, size };
+                    return Ok((Some(Thing::View(sibling)), ttl));
+                }
+                Err(error) => {
+                    if is_changed(&error) {
+                        self.catalog.invalidate(dir);
+                        return Err(FsError::Stale);
+                    }
+                    return Err(error.into());
+                }
+            }
+        }
+        Ok((None, ttl))
+    }
+
+    /// Some of the entries that were listed, with what their siblings' sizes need.
+    pub(super) async fn with_siblings<'w>(&self, listed: Listed<'w>, plus: bool) -> Listed<'w> {
+        if !plus || !self.views.config().are_listed {
+            return listed;
+        }
+        let entries = &listed.entries[..listed.entries.len().min(ENTRIES_AT_ONCE)];
+        let objects: Vec<&ListedObject> = entries.iter().filter_map(image_of).collect();
+        stream::iter(objects)
+            .map(|object| self.views.size(&object.version, ViewKind::Json))
+            .buffer_unordered(HEADERS_AT_ONCE)
+            // Who asks for a sibling by its name is told what is wrong with it.
+            .for_each(|_| async {})
+            .await;
+        Listed { entries, ..listed }
+    }
+
+    /// The siblings that a directory shows behind an entry, with their places.
+    /// With `sizes` those whose size is known alone, else all that there may be.
+    pub(super) fn listed_siblings(
+        &self,
+        dir: &Dir,
+        entry: &DirEntry,
+        sizes: bool,
+    ) -> Vec<(u64, String, Thing)> {
+        let config = self.views.config();
+        let Some(object) = image_of(entry).filter(|_| config.are_listed) else {
+            return Vec::new();
+        };
+        let mut siblings = Vec::new();
+        for kind in config.kinds.kinds() {
+            let name = format!("{}{}", entry.name, kind.suffix());
+            let is_real =
+                self.catalog.lookup_known(dir, &name).is_some_and(|found| found.node.is_some());
+            if is_real || name.len() > MAX_NAME_BYTES {
+                continue;
+            }
+            let size = match self.views.size_known(&object.version, kind) {
+                Some(Ok(Some(size))) => size,
+                Some(Ok(None) | Err(_)) => continue,
+                None if sizes => continue,
+                None => 0,
+            };
+            let sibling = Sibling { object: object.clone(), kind, size };
+            siblings.push((1 + kind as u64, name, Thing::View(sibling)));
+        }
+        siblings
+    }
+}
+
+/// The object that was found, if it may be an image that can be read.
+fn viewable(found: Lookup) -> Option<ListedObject> {
+    match found.node? {
+        Node::Object(object) => {
+            (object.version.size > 0 && !is_archive_class(&object)).then_some(object)
+        }
+        Node::Dir(_) => None,
+    }
+}
+
+/// The object of an entry that is named like an image.
+fn image_of(entry: &DirEntry) -> Option<&ListedObject> {
+    match &entry.node {
+        Node::Object(object) => {
+            let may_be_read = object.version.size > 0 && !is_archive_class(object);
+            (may_be_read && has_image_name(&entry.name)).then_some(object)
+        }
+        Node::Dir(_) => None,
+    }
+}
+
+/// Whether the object was overwritten or deleted since it was listed.
+pub(super) fn is_changed(error: &ViewError) -> bool {
+    match error {
+        ViewError::Store(error) => {
+            matches!(error.kind, StoreErrorKind::Changed | StoreErrorKind::NotFound)
+        }
+        ViewError::Image(_) => false,
+    }
+}
