@@ -170,6 +170,35 @@ async fn a_reduced_tile_costs_less_than_a_whole_one_and_the_index_comes_once() {
 }
 
 #[tokio::test]
+async fn what_would_not_be_exact_says_why() {
+    // Depth and step of the components start at byte 42 of a codestream.
+    for (name, at, value, why) in [
+        ("bands5_pcrl.j2k", 46, 2, "sub-sampled"),
+        ("bands5_pcrl.j2k", 45, 11, "differ in depth or sign"),
+        ("gray8.j2k", 42, 19, "20 bits"),
+    ] {
+        let mut bytes = fixture(name);
+        bytes[at] = value;
+        let (_, raster) = opened(bytes, USUAL).await;
+        let raster = raster.unwrap();
+        assert!(raster.info().unsupported.as_ref().unwrap().contains(why), "{name}");
+        let tile = raster.decode_tile(0, 0, 0).await;
+        assert!(matches!(tile, Err(RasterError::Unsupported(_))), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_tile_parts_that_does_not_add_up_is_not_believed() {
+    let bytes = fixture("gray16_tiles_plt_tlm.jp2");
+    let mut lying = bytes.clone();
+    let tlm = bytes.windows(2).position(|two| two == [0xFF, 0x55]).unwrap();
+    lying[tlm + 10] ^= 4;
+    let right = opened(bytes, PIECEMEAL).await.1.unwrap().decode_tile(0, 1, 1).await;
+    let other = opened(lying, PIECEMEAL).await.1.unwrap().decode_tile(0, 1, 1).await;
+    assert_eq!(right.unwrap(), other.unwrap());
+}
+
+#[tokio::test]
 async fn a_cut_file_gives_no_pixels_of_the_tiles_that_were_cut() {
     for (name, how) in [("gray8.j2k", USUAL), ("bands5_pcrl.j2k", PIECEMEAL)] {
         let whole = fixture(name);

@@ -58,6 +58,7 @@ SMALL = {
     "one_pixel.jp2": (1, 1, 1, 8, False, "-n 1"),
     "one_resolution.j2k": (20, 30, 1, 8, False, "-n 1 -t 16,16 -PLT"),
     "modes.j2k": (64, 64, 1, 10, False, "-n 3 -M 63 -b 16,16"),
+    "poc.j2k": (64, 64, 1, 8, False, "-n 3 -POC T1=0,0,1,1,1,RLCP/T1=1,0,1,3,1,CPRL"),
     "roi.j2k": (40, 40, 3, 8, False, "-n 3 -t 32,32 -ROI c=1,U=4 -mct 0 -PLT"),
 }
 
