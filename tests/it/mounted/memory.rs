@@ -42,14 +42,10 @@ fn resident_memory_stays_in_its_budget_while_64_readers_stream_64_files() {
             sampler.join().unwrap()
         })
     });
-    let most = mount.memory_bytes("VmHWM");
-    println!(
-        "64 x {} MiB: peak {} MiB, sampled {} MiB, {cost:?}",
-        size / MIB,
-        most / MIB,
-        peak / MIB
-    );
-    assert!(peak <= most && most <= memory + BESIDE_BYTES, "{most} bytes resident");
+    // The kernel counts per thread and sums up now and then: either may be ahead.
+    let most = mount.memory_bytes("VmHWM").max(peak);
+    println!("64 x {} MiB: peak {} MiB, {cost:?}", size / MIB, most / MIB);
+    assert!(most <= memory + BESIDE_BYTES, "{most} bytes resident");
     let asked = 64 * size;
     assert!((asked..=asked + asked / 50).contains(&cost.bytes), "{cost:?} for {asked}");
     mount.end();
