@@ -13,6 +13,7 @@ use s3mem::fuse::{MountConfig, Mounted, mount};
 use s3mem::key::Prefix;
 use s3mem::stats::Stats;
 use s3mem::store::{Credentials, RetryConfig, S3, S3Config, production_stack};
+use s3mem::view::ViewConfig;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -173,6 +174,7 @@ fn file_system() -> Result<FsConfig, String> {
         file_mode: 0o444,
         dir_mode: 0o555,
         memory_bytes: 512 << 20,
+        views: ViewConfig::default(),
     })
 }
 

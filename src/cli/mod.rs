@@ -8,6 +8,9 @@
 
 mod helper;
 mod options;
+mod views;
+
+pub use views::ViewArgs;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -213,6 +216,10 @@ pub struct MountArgs {
     )]
     pub read_only: bool,
 
+    /// Virtual siblings of images.
+    #[command(flatten)]
+    pub views: ViewArgs,
+
     /// The number of the user who owns the files [default: you]
     #[arg(
         long, value_name = "NUMBER", help_heading = HEADING_OWNER,
@@ -316,6 +323,7 @@ pub struct MountArgs {
 const HEADING_WHERE: &str = "Where the bucket is";
 const HEADING_ACCESS: &str = "Who is asking";
 const HEADING_BEHAVIOUR: &str = "Memory and freshness";
+const HEADING_VIEWS: &str = "Virtual siblings of images";
 const HEADING_OWNER: &str = "Owner and permissions";
 const HEADING_RUNNING: &str = "Running and logging";
 

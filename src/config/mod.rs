@@ -8,6 +8,7 @@
 mod machine;
 mod size;
 mod source;
+mod views;
 
 use std::env;
 use std::ffi::OsString;
@@ -23,6 +24,7 @@ use crate::fuse::MountConfig;
 use crate::key::KeyError;
 use crate::store::{RetryConfig, S3Config};
 use crate::sys;
+use crate::view::UnknownView;
 
 /// Under this the read path has no room to work in.
 const MIN_MEMORY_BYTES: u64 = 64 << 20;
@@ -83,6 +85,22 @@ pub enum ConfigError {
     /// `--region` can't be a region's name.
     #[error("--region \"{0}\" is no name of a region: it should look like eu-central-1")]
     Region(String),
+    /// `--views` names no views.
+    #[error("--views: {0}")]
+    Views(#[from] UnknownView),
+    /// `--preview-size` is no size of a picture.
+    #[error(
+        "--preview-size \"{0}\" is no size of a picture: give a number of pixels from 16 to 16384"
+    )]
+    PreviewSize(String),
+    /// A limit is no number.
+    #[error("{flag} \"{text}\" is no number: write one above 0, such as 20000, 16M or 2G")]
+    Number {
+        /// The flag.
+        flag: &'static str,
+        /// What it says.
+        text: String,
+    },
     /// `--profile` is empty.
     #[error(
         "--profile is empty: give the name of a profile in ~/.aws/config, or leave the flag out"
@@ -238,6 +256,7 @@ impl MountSettings {
             file_mode: mode("--file-mode", args.file_mode.as_deref(), DEFAULT_FILE_MODE, "0644")?,
             dir_mode: mode("--dir-mode", args.dir_mode.as_deref(), DEFAULT_DIR_MODE, "0755")?,
             memory_bytes,
+            views: views::view_config(&args.views)?,
         };
         let s3 = S3Config {
             bucket: source.bucket.clone(),

@@ -86,9 +86,9 @@ impl FileSystem {
             return listed;
         }
         let entries = &listed.entries[..listed.entries.len().min(ENTRIES_AT_ONCE)];
-        let objects: Vec<&ListedObject> = entries.iter().filter_map(image_of).collect();
-        stream::iter(objects)
-            .map(|object| self.views.size(&object.version, ViewKind::Json))
+        let versions = entries.iter().filter_map(image_of).map(|object| object.version.clone());
+        stream::iter(versions.collect::<Vec<_>>())
+            .map(|version| async move { self.views.size(&version, ViewKind::Json).await })
             .buffer_unordered(HEADERS_AT_ONCE)
             // Who asks for a sibling by its name is told what is wrong with it.
             .for_each(|_| async {})

@@ -7,6 +7,7 @@ use std::time::Duration;
 use s3mem::fs::{Attr, DirSink, FileSystem, FsConfig, FsError, Kind, ROOT, ReadAnswer, SinkEntry};
 use s3mem::key::Prefix;
 use s3mem::store::ObjectStore;
+use s3mem::view::ViewConfig;
 
 use crate::support::memory_store::MemoryStore;
 
@@ -49,6 +50,7 @@ impl Tree {
             file_mode: 0o444,
             dir_mode: 0o555,
             memory_bytes: config.memory_bytes,
+            views: ViewConfig::default(),
         };
         let fs = FileSystem::open(store.clone() as Arc<dyn ObjectStore>, fs_config).await.unwrap();
         Tree { fs, store }

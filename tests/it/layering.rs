@@ -8,7 +8,7 @@ use std::path::Path;
 const ALLOWED: &[(&str, &[&str])] = &[
     ("main", &["app", "cli", "config"]),
     ("cli", &[]),
-    ("config", &["cli", "fs", "fuse", "key", "store", "sys"]),
+    ("config", &["cli", "fs", "fuse", "key", "raster", "store", "sys", "view"]),
     ("app", &["cli", "config", "fs", "fuse", "stats", "store", "sys"]),
     ("fuse", &["fs"]),
     ("fs", &["catalog", "key", "mem", "reader", "store", "view"]),

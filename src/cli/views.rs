@@ -1,0 +1,82 @@
+//! The flags of virtual siblings.
+
+use super::HEADING_VIEWS;
+
+/// Which siblings images have, and what may be decoded for them.
+#[derive(clap::Args, Debug, Clone, Default)]
+pub struct ViewArgs {
+    /// Which virtual siblings images have: png,preview,npy,tif,json, or none [default: all]
+    #[arg(
+        long, value_name = "LIST", help_heading = HEADING_VIEWS,
+        long_help = "Which virtual siblings images have: files that are not in the bucket and are made \
+            in memory when they are read. Of an image B01.jp2 they are B01.jp2.png (the image as it \
+            is), B01.jp2.preview.png (a small picture of 8 bits, for people), B01.jp2.npy (its pixels \
+            for numpy), B01.jp2.tif (tiled, with overviews and georeference) and B01.jp2.json (what \
+            the header says). Give some of png,preview,npy,tif,json, or 'all' (the default), or 'none'."
+    )]
+    pub views: Option<String>,
+
+    /// List the siblings in their folders
+    #[arg(
+        long, help_heading = HEADING_VIEWS,
+        long_help = "List the siblings in their folders, beside the files whose names end like an \
+            image's. Without it they are found by who asks for them by name, and not listed. \
+            Listing them with their sizes costs a small request for each image."
+    )]
+    pub list_views: bool,
+
+    /// The longest side of a preview, in pixels [default: 1024]
+    #[arg(
+        long, value_name = "PIXELS", help_heading = HEADING_VIEWS,
+        long_help = "The longest side of a preview, in pixels. An image that is smaller is shown in full. \
+            The default is 1024."
+    )]
+    pub preview_size: Option<String>,
+
+    /// The largest image that is decoded, in pixels [default: 512M]
+    #[arg(
+        long, value_name = "NUMBER", help_heading = HEADING_VIEWS,
+        long_help = "The largest image that is decoded, in pixels; M means 1024 times 1024. The siblings of \
+            a larger one can't be opened (EFBIG); the image itself can. The default is 512M."
+    )]
+    pub max_image_pixels: Option<String>,
+
+    /// The largest tile that is decoded, in pixels times bands [default: 16M]
+    #[arg(
+        long, value_name = "NUMBER", help_heading = HEADING_VIEWS,
+        long_help = "The largest tile of a JPEG 2000 image that is decoded, in pixels times bands. \
+            The default is 16M."
+    )]
+    pub max_tile_samples: Option<String>,
+
+    /// Memory that decoding one tile may take [default: 512M]
+    #[arg(
+        long, value_name = "SIZE", help_heading = HEADING_VIEWS,
+        long_help = "How much memory decoding one tile may take, or one whole image in formats without \
+            tiles. The default is 512M."
+    )]
+    pub max_decode_memory: Option<String>,
+
+    /// The most tiles of an image [default: 65535]
+    #[arg(
+        long, value_name = "NUMBER", help_heading = HEADING_VIEWS,
+        long_help = "The most tiles that an image may have. The default is 65535."
+    )]
+    pub max_tiles: Option<String>,
+
+    /// The most code-blocks of a JPEG 2000 image [default: 4M]
+    #[arg(
+        long, value_name = "NUMBER", help_heading = HEADING_VIEWS,
+        long_help = "The most code-blocks that a JPEG 2000 image may have. The default is 4M."
+    )]
+    pub max_code_blocks: Option<String>,
+
+    /// The most samples for each compressed byte [default: 20000]
+    #[arg(
+        long, value_name = "NUMBER", help_heading = HEADING_VIEWS,
+        long_help = "The most samples (pixels times bands) that an image may declare for each of its \
+            compressed bytes. What declares more is most likely made to fill memory. The default \
+            is 20000."
+    )]
+    pub max_expansion: Option<String>,
+}

@@ -1,0 +1,79 @@
+//! The settings of virtual siblings, from their flags.
+
+use super::{ConfigError, size};
+use crate::cli::ViewArgs;
+use crate::raster::Limits;
+use crate::view::{ViewConfig, ViewSet};
+
+/// Previews smaller than this show nothing, larger ones are no previews.
+const PREVIEW_SIZES: std::ops::RangeInclusive<u32> = 16..=16_384;
+
+/// Checks the flags.
+pub(super) fn view_config(args: &ViewArgs) -> Result<ViewConfig, ConfigError> {
+    let default = ViewConfig::default();
+    let kinds = match args.views.as_deref() {
+        None => ViewSet::ALL,
+        Some(text) => text.parse()?,
+    };
+    let preview_size = match args.preview_size.as_deref() {
+        None => default.preview_size,
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|size| PREVIEW_SIZES.contains(size))
+            .ok_or_else(|| ConfigError::PreviewSize(text.into()))?,
+    };
+    let of = |flag, text: &Option<String>, default| number(flag, text.as_deref(), default);
+    let limits = default.limits;
+    let limits = Limits {
+        image_pixels: of("--max-image-pixels", &args.max_image_pixels, limits.image_pixels)?,
+        tile_samples: of("--max-tile-samples", &args.max_tile_samples, limits.tile_samples)?,
+        decode_bytes: of("--max-decode-memory", &args.max_decode_memory, limits.decode_bytes)?,
+        tiles: of("--max-tiles", &args.max_tiles, limits.tiles)?,
+        code_blocks: of("--max-code-blocks", &args.max_code_blocks, limits.code_blocks)?,
+        expansion: of("--max-expansion", &args.max_expansion, limits.expansion)?,
+    };
+    Ok(ViewConfig { kinds, are_listed: args.list_views, preview_size, limits })
+}
+
+fn number(flag: &'static str, text: Option<&str>, default: u64) -> Result<u64, ConfigError> {
+    match text {
+        None => Ok(default),
+        Some(text) => size::parse(text)
+            .filter(|&number| number > 0)
+            .ok_or_else(|| ConfigError::Number { flag, text: text.into() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_flags_all_siblings_exist_and_none_is_listed() {
+        assert_eq!(view_config(&ViewArgs::default()), Ok(ViewConfig::default()));
+    }
+
+    #[test]
+    fn a_limit_takes_a_unit_and_refuses_what_is_none() {
+        let with = |text: &str| {
+            let args = ViewArgs { max_image_pixels: Some(text.into()), ..ViewArgs::default() };
+            view_config(&args).map(|config| config.limits.image_pixels)
+        };
+        assert_eq!(with("2G"), Ok(2 << 30));
+        for text in ["0", "-1", "many", ""] {
+            assert!(matches!(with(text), Err(ConfigError::Number { .. })), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_preview_has_a_sensible_size() {
+        let with = |text: &str| {
+            view_config(&ViewArgs { preview_size: Some(text.into()), ..ViewArgs::default() })
+        };
+        assert_eq!(with("512").unwrap().preview_size, 512);
+        for text in ["0", "15", "100000", "big"] {
+            assert_eq!(with(text), Err(ConfigError::PreviewSize(text.into())));
+        }
+    }
+}
