@@ -11,7 +11,7 @@ use super::image::Image;
 use super::layout::{Layout, UnitIndex, UnitInput};
 use super::render::tiles_of;
 use super::{ViewKind, Views};
-use crate::mem::OnShelf;
+use crate::mem::{Counted, OnShelf};
 
 /// The kernel's requests of a reader in order may overtake each other by so much.
 const SLACK_BYTES: u64 = 1 << 20;
@@ -28,6 +28,8 @@ pub struct ViewFile {
     image: Arc<Image>,
     kind: ViewKind,
     layout: Arc<dyn Layout>,
+    /// All of the file, where it is made in one piece.
+    whole: Option<Arc<Counted<Vec<u8>>>>,
     progress: Mutex<Progress>,
 }
 
@@ -56,12 +58,18 @@ impl ViewFile {
         image: Arc<Image>,
         kind: ViewKind,
         layout: Arc<dyn Layout>,
+        whole: Option<Arc<Counted<Vec<u8>>>>,
     ) -> Self {
-        ViewFile { views, image, kind, layout, progress: Mutex::default() }
+        ViewFile { views, image, kind, layout, whole, progress: Mutex::default() }
     }
 
     /// The bytes of a range, if they are here; shorter only where the file ends.
     pub fn read_now(&self, offset: u64, length: usize) -> Option<Vec<u8>> {
+        if let Some(whole) = &self.whole {
+            let start = usize::try_from(offset).unwrap_or(usize::MAX).min(whole.len());
+            let end = start.saturating_add(length).min(whole.len());
+            return Some(whole[start..end].to_vec());
+        }
         let end = offset.saturating_add(length as u64).min(self.layout.size());
         if offset >= end {
             return Some(Vec::new());

@@ -127,6 +127,17 @@ impl Views {
         try_join_all(asked.into_iter().map(OnShelf::wait)).await
     }
 
+    /// The pixels of a rectangle of a level.
+    pub(super) async fn rectangle(
+        self: &Arc<Self>,
+        image: &Arc<Image>,
+        level: u8,
+        rect: Rect,
+    ) -> Result<Pixels, ViewError> {
+        let tiles = self.tiles(image, level, rect).await?;
+        Ok(compose(&tiles, rect, image.info().pixel_bytes()))
+    }
+
     /// One tile, or its decoding.
     pub(super) fn tile(
         self: &Arc<Self>,
@@ -203,7 +214,7 @@ impl Views {
     }
 
     /// Does work on the processor off the async threads.
-    async fn compute<T: Send + 'static>(
+    pub(super) async fn compute<T: Send + 'static>(
         &self,
         image: &Image,
         work: impl FnOnce() -> T + Send + 'static,
