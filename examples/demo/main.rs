@@ -13,9 +13,11 @@
 mod support;
 
 mod mount;
+mod siblings;
 mod tour;
 mod tree;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -37,6 +39,9 @@ struct Arguments {
     /// Mount here, an empty directory, instead of a fresh one.
     #[arg(long, value_name = "DIR")]
     mount_point: Option<PathBuf>,
+    /// Save the preview that the tour makes: the picture in the README.
+    #[arg(long, value_name = "FILE")]
+    save_preview: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -70,12 +75,18 @@ fn run(arguments: &Arguments) -> Result<usize, String> {
 
     let point = MountPoint::choose(arguments.mount_point.as_deref())?;
     println!(
-        "$ s3mem mount {BUCKET} {} --endpoint-url {}",
+        "$ s3mem mount {BUCKET} {} --endpoint-url {} --preview-size {}",
         point.path().display(),
-        server.endpoint()
+        server.endpoint(),
+        mount::PREVIEW_SIZE
     );
     let mounted = mount::mount_it(&server, point.path())?;
     let wrong = tour::tour(&World { server: &server, root: point.path() });
+    if let Some(file) = &arguments.save_preview {
+        let preview = siblings::sibling(point.path(), ".preview.png");
+        fs::copy(&preview, file).map_err(|e| format!("can't save {}: {e}", file.display()))?;
+        println!("\nThe preview is saved as {}.", file.display());
+    }
 
     if !arguments.once {
         server.reset_counts();
@@ -102,6 +113,14 @@ The bucket stays mounted until you press Ctrl-C. Until then, from another termin
   gdalinfo {tile}/B01.jp2                 (gdal-bin)
   opj_decompress -i {tile}/B01.jp2 -o /tmp/B01.png    (libopenjp2-tools)
   getfattr -d {tile}/B01.jp2              (attr)
+
+Every band has siblings, which ls does not show; programs open them by name:
+
+  cat {tile}/B04.jp2.json
+  xdg-open {tile}/B04.jp2.preview.png     (or any viewer)
+  python3 -c 'import numpy as n; print(n.load(\"{tile}/B04.jp2.npy\", mmap_mode=\"r\").mean())'
+  gdalinfo -checksum {tile}/B04.jp2.tif   (gdal-bin)
+  pngcheck {tile}/B04.jp2.png             (pngcheck)
 "
     );
 }

@@ -23,6 +23,9 @@ use crate::tree::BUCKET;
 /// How often to look whether anything has changed.
 const GLANCE: Duration = Duration::from_millis(300);
 
+/// The longest side of previews: the README's picture is one of these.
+pub(crate) const PREVIEW_SIZE: u32 = 512;
+
 /// Whether this machine can mount at all.
 pub(crate) fn check_machine() -> Result<(), String> {
     if !Path::new("/dev/fuse").exists() {
@@ -163,7 +166,8 @@ pub(crate) fn mount_it(server: &TestServer, mount_point: &Path) -> Result<DemoMo
     Ok(DemoMount { mounted, runtime })
 }
 
-/// The program's own defaults, but for the memory: any machine has this much.
+/// The program's own defaults, but for the memory (any machine has this much) and
+/// the previews.
 fn file_system() -> Result<FsConfig, String> {
     let me = fs::metadata("/proc/self").map_err(|error| format!("/proc/self: {error}"))?;
     Ok(FsConfig {
@@ -174,7 +178,7 @@ fn file_system() -> Result<FsConfig, String> {
         file_mode: 0o444,
         dir_mode: 0o555,
         memory_bytes: 512 << 20,
-        views: ViewConfig::default(),
+        views: ViewConfig { preview_size: PREVIEW_SIZE, ..ViewConfig::default() },
     })
 }
 

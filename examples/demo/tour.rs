@@ -2,8 +2,7 @@
 //!
 //! Contract: a step reads through the mount alone, checks what it read against
 //! what was put into the bucket, and states a limit on what it may cost; the
-//! costs shown are the server's own counts. To add a step, add a line to
-//! [`STEPS`] and a function.
+//! costs shown are the server's own counts. To add a step, add one to [`steps`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -14,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use md5::{Digest, Md5};
 
+use crate::siblings;
 use crate::support::B01_JP2;
 use crate::support::bucket::hex;
 use crate::support::pattern::pattern_mismatch;
@@ -29,25 +29,28 @@ pub(crate) struct World<'a> {
 }
 
 /// One thing to see.
-struct Step {
+pub(crate) struct Step {
     /// What is to be seen, in a sentence.
-    title: &'static str,
+    pub(crate) title: &'static str,
     /// The shell line that does the same, from inside the mount.
-    command: String,
+    pub(crate) command: String,
     /// Does it; the text says what came of it, an error what is wrong.
-    run: fn(&World<'_>) -> Result<String, String>,
+    pub(crate) run: fn(&World<'_>) -> Result<String, String>,
     /// The most that it may cost.
-    limit: Limit,
+    pub(crate) limit: Limit,
 }
 
 /// The most that a step may cost.
-struct Limit {
-    requests: u64,
-    body_bytes: u64,
+pub(crate) struct Limit {
+    /// Requests of any kind.
+    pub(crate) requests: u64,
+    /// Bytes of objects.
+    pub(crate) body_bytes: u64,
 }
 
 impl Limit {
-    const NOTHING: Limit = Limit { requests: 0, body_bytes: 0 };
+    /// No request.
+    pub(crate) const NOTHING: Limit = Limit { requests: 0, body_bytes: 0 };
 }
 
 /// Slices that the tour reads are this long: 1 MiB.
@@ -77,7 +80,7 @@ const SIDECARS: [&str; 14] = [
 fn steps() -> Vec<Step> {
     let slice_at = SLICE_AT >> 20;
     let stream = STREAM_BYTES >> 20;
-    vec![
+    let mut steps = vec![
         Step {
             title: "List a directory eight levels down: one request for each level, and no more",
             command: format!("ls -l {TILE}"),
@@ -102,6 +105,9 @@ fn steps() -> Vec<Step> {
             run: look_for_sidecars,
             limit: Limit::NOTHING,
         },
+    ];
+    steps.extend(siblings::steps());
+    steps.extend([
         Step {
             title: "Read a slice from the middle of 1 GiB: only about that much is fetched",
             command: format!("dd if={BIG_KEY} bs=1M skip={slice_at} count=1 | md5sum"),
@@ -126,7 +132,8 @@ fn steps() -> Vec<Step> {
             run: find_strange_keys,
             limit: Limit { requests: 200, body_bytes: 1 << 20 },
         },
-    ]
+    ]);
+    steps
 }
 
 /// Walks through all steps and prints them; says how many went wrong.
@@ -331,7 +338,8 @@ fn check(got: &[u8], at: u64) -> Result<(), String> {
     }
 }
 
-fn told(path: &Path, error: &std::io::Error) -> String {
+/// An error of the system, with the path.
+pub(crate) fn told(path: &Path, error: &std::io::Error) -> String {
     format!("{}: {error}", path.display())
 }
 
