@@ -148,7 +148,7 @@ mod tests {
             let count = width as usize * height as usize * info.pixel_bytes();
             let samples = (0..count).map(|at| {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                (state >> 60) as u8 + (at / 7) as u8
+                ((state >> 60) as u8).wrapping_add((at / 7) as u8)
             });
             let rect = Rect { x: 0, y: 0, width, height };
             let pixels = Pixels { rect, samples: samples.collect() };
