@@ -67,7 +67,8 @@ run_target() {
     if ! cargo_fuzz run "${build[@]}" "$target" "$corpus" "${folders[@]}" -- \
         -max_total_time="$seconds" -timeout="$INPUT_SECONDS" -rss_limit_mb="$MEMORY_MIB" \
         -print_final_stats=1 >"$log" 2>&1; then
-        tail -n 40 "$log"
+        grep -m 1 -A 3 'panicked at' "$log" || true
+        tail -n 20 "$log"
         note "$target: FOUND SOMETHING"
         return 1
     fi
