@@ -1,8 +1,11 @@
 //! Boxes, main header and georeference of any bytes: no panic, no hang.
 #![no_main]
 
-mod memory;
+use libfuzzer_sys::fuzz_target;
+use s3mem_fuzz::memory::{LIMITS, run, source};
+use s3mem_fuzz::raster::jpeg2000::open;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    let _ = memory::runtime().block_on(memory::opened(data));
+fuzz_target!(|data: &[u8]| {
+    let (source, head) = source(data);
+    let _ = run(open(source, head, &LIMITS));
 });

@@ -2,13 +2,14 @@
 //! the size that the header promised.
 #![no_main]
 
-mod memory;
+use libfuzzer_sys::fuzz_target;
+use s3mem_fuzz::memory::{LIMITS, let_decoders_panic, run, source};
+use s3mem_fuzz::raster::jpeg2000::open;
 
-// A decoder's panic is contained and no finding; the fuzzer's hook would abort at it.
-// Ours are still found, since they unwind into the fuzzer.
-libfuzzer_sys::fuzz_target!(init: std::panic::set_hook(Box::new(|_| {})), |data: &[u8]| {
-    memory::runtime().block_on(async {
-        let Ok(raster) = memory::opened(data).await else { return };
+fuzz_target!(init: let_decoders_panic(), |data: &[u8]| {
+    let (source, head) = source(data);
+    run(async {
+        let Ok(raster) = open(source, head, &LIMITS).await else { return };
         let info = raster.info();
         for level in [0, info.levels - 1] {
             let Ok(tile) = raster.decode_tile(level, 0, 0).await else { continue };

@@ -33,6 +33,15 @@ pub struct ViewArgs {
     )]
     pub preview_size: Option<String>,
 
+    /// Compress X.png: none or fast [default: none]
+    #[arg(
+        long, value_name = "HOW", help_heading = HEADING_VIEWS,
+        long_help = "Whether B01.jp2.png is compressed. Without compression its size is known at once, \
+            and reading a part of it decodes that part only. With 'fast' it is about half as large \
+            and has to be made whole, in memory, before its size can be shown. The default is none."
+    )]
+    pub png_compression: Option<String>,
+
     /// The largest image that is decoded, in pixels [default: 512M]
     #[arg(
         long, value_name = "NUMBER", help_heading = HEADING_VIEWS,

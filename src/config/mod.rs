@@ -93,6 +93,9 @@ pub enum ConfigError {
         "--preview-size \"{0}\" is no size of a picture: give a number of pixels from 16 to 16384"
     )]
     PreviewSize(String),
+    /// `--png-compression` is none that there is.
+    #[error("--png-compression \"{0}\" is unknown: give 'none' or 'fast'")]
+    PngCompression(String),
     /// A limit is no number.
     #[error("{flag} \"{text}\" is no number: write one above 0, such as 20000, 16M or 2G")]
     Number {

@@ -3,7 +3,7 @@
 use super::{ConfigError, size};
 use crate::cli::ViewArgs;
 use crate::raster::Limits;
-use crate::view::{ViewConfig, ViewSet};
+use crate::view::{PngCompression, ViewConfig, ViewSet};
 
 /// Previews smaller than this show nothing, larger ones are no previews.
 const PREVIEW_SIZES: std::ops::RangeInclusive<u32> = 16..=16_384;
@@ -23,6 +23,11 @@ pub(super) fn view_config(args: &ViewArgs) -> Result<ViewConfig, ConfigError> {
             .filter(|size| PREVIEW_SIZES.contains(size))
             .ok_or_else(|| ConfigError::PreviewSize(text.into()))?,
     };
+    let png_compression = match args.png_compression.as_deref() {
+        None | Some("none") => PngCompression::Stored,
+        Some("fast") => PngCompression::Fast,
+        Some(text) => return Err(ConfigError::PngCompression(text.into())),
+    };
     let of = |flag, text: &Option<String>, default| number(flag, text.as_deref(), default);
     let limits = default.limits;
     let limits = Limits {
@@ -33,7 +38,7 @@ pub(super) fn view_config(args: &ViewArgs) -> Result<ViewConfig, ConfigError> {
         code_blocks: of("--max-code-blocks", &args.max_code_blocks, limits.code_blocks)?,
         expansion: of("--max-expansion", &args.max_expansion, limits.expansion)?,
     };
-    Ok(ViewConfig { kinds, are_listed: args.list_views, preview_size, limits })
+    Ok(ViewConfig { kinds, are_listed: args.list_views, preview_size, png_compression, limits })
 }
 
 fn number(flag: &'static str, text: Option<&str>, default: u64) -> Result<u64, ConfigError> {
@@ -64,6 +69,17 @@ mod tests {
         for text in ["0", "-1", "many", ""] {
             assert!(matches!(with(text), Err(ConfigError::Number { .. })), "{text}");
         }
+    }
+
+    #[test]
+    fn a_png_is_compressed_if_asked_for() {
+        let with = |text: &str| {
+            let args = ViewArgs { png_compression: Some(text.into()), ..ViewArgs::default() };
+            view_config(&args).map(|config| config.png_compression)
+        };
+        assert_eq!(with("none"), Ok(PngCompression::Stored));
+        assert_eq!(with("fast"), Ok(PngCompression::Fast));
+        assert_eq!(with("best"), Err(ConfigError::PngCompression("best".into())));
     }
 
     #[test]

@@ -11,10 +11,13 @@ use super::image::Image;
 use super::layout::{Layout, UnitIndex, UnitInput};
 use super::render::tiles_of;
 use super::{ViewKind, Views};
-use crate::mem::OnShelf;
+use crate::mem::{Counted, OnShelf};
 
 /// The kernel's requests of a reader in order may overtake each other by so much.
 const SLACK_BYTES: u64 = 1 << 20;
+/// A run through so many units will go on, most likely: a window of an image in
+/// tiles is fewer.
+const UNITS_IN_ORDER: u64 = 2;
 /// How far ahead units are looked at for tiles that will be needed.
 const UNITS_AHEAD: u64 = 96;
 
@@ -25,12 +28,16 @@ pub struct ViewFile {
     image: Arc<Image>,
     kind: ViewKind,
     layout: Arc<dyn Layout>,
+    /// All of the file, where it is made in one piece.
+    whole: Option<Arc<Counted<Vec<u8>>>>,
     progress: Mutex<Progress>,
 }
 
 /// Where a reader is, and what is decoded ahead of it.
 #[derive(Debug, Default)]
 struct Progress {
+    /// Where the run of neighbouring reads began.
+    start: u64,
     end: u64,
     ahead: HashMap<(u8, u32, u32), Ahead>,
 }
@@ -51,12 +58,18 @@ impl ViewFile {
         image: Arc<Image>,
         kind: ViewKind,
         layout: Arc<dyn Layout>,
+        whole: Option<Arc<Counted<Vec<u8>>>>,
     ) -> Self {
-        ViewFile { views, image, kind, layout, progress: Mutex::default() }
+        ViewFile { views, image, kind, layout, whole, progress: Mutex::default() }
     }
 
     /// The bytes of a range, if they are here; shorter only where the file ends.
     pub fn read_now(&self, offset: u64, length: usize) -> Option<Vec<u8>> {
+        if let Some(whole) = &self.whole {
+            let start = usize::try_from(offset).unwrap_or(usize::MAX).min(whole.len());
+            let end = start.saturating_add(length).min(whole.len());
+            return Some(whole[start..end].to_vec());
+        }
         let end = offset.saturating_add(length as u64).min(self.layout.size());
         if offset >= end {
             return Some(Vec::new());
@@ -100,13 +113,18 @@ impl ViewFile {
     fn note_read(&self, offset: u64, end: u64) {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         let near = offset.abs_diff(progress.end) <= SLACK_BYTES;
-        let in_order = progress.end > 0 && near;
-        progress.end = if near { progress.end.max(end) } else { end };
-        if !in_order || self.kind == ViewKind::Preview || self.kind == ViewKind::Json {
+        if near {
+            progress.end = progress.end.max(end);
+        } else {
+            (progress.start, progress.end) = (offset, end);
+        }
+        let unit = self.layout.unit_at(progress.end - 1);
+        let crossed = unit - self.layout.unit_at(progress.start);
+        if crossed < UNITS_IN_ORDER || self.kind == ViewKind::Preview {
             progress.ahead.clear();
             return;
         }
-        let next = self.tiles_ahead(self.layout.unit_at(progress.end - 1));
+        let next = self.tiles_ahead(unit);
         progress.ahead.retain(|tile, _| next.contains(tile));
         for tile in next {
             let Entry::Vacant(place) = progress.ahead.entry(tile) else { continue };

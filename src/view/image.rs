@@ -25,6 +25,7 @@ pub(super) struct Image {
     pub(super) preview: PreviewPlan,
     layouts: [OnceLock<Planned>; ViewKind::ALL.len()],
     checksums: Mutex<HashMap<(ViewKind, UnitIndex), u32>>,
+    packed_size: OnceLock<u64>,
 }
 
 impl Image {
@@ -42,6 +43,7 @@ impl Image {
             preview,
             layouts: Default::default(),
             checksums: Mutex::default(),
+            packed_size: OnceLock::new(),
         }
     }
 
@@ -87,6 +89,15 @@ impl Image {
         let etag = self.version.etag.as_ref().map_or("", |etag| etag.as_str());
         let object = ObjectFacts { etag, bytes: self.version.size };
         JsonLayout::new(self.info(), object, &ViewKind::ALL.map(fact))
+    }
+
+    /// The size of the compressed PNG, if it was made before.
+    pub(super) fn packed_size(&self) -> Option<u64> {
+        self.packed_size.get().copied()
+    }
+
+    pub(super) fn note_packed_size(&self, bytes: u64) {
+        self.packed_size.get_or_init(|| bytes);
     }
 
     /// The checksum of a unit, if it was made before.

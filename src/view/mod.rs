@@ -11,6 +11,7 @@ mod file;
 mod image;
 mod kind;
 pub mod layout;
+mod packed;
 pub mod reduce;
 mod render;
 mod source;
@@ -48,8 +49,21 @@ pub struct ViewConfig {
     pub are_listed: bool,
     /// The longest side of a preview, in pixels.
     pub preview_size: u32,
+    /// Whether `X.png` is compressed.
+    pub png_compression: PngCompression,
     /// What may be decoded.
     pub limits: Limits,
+}
+
+/// How `X.png` holds its pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PngCompression {
+    /// As they are: the size is known from the header, and any range is made from
+    /// the rows that it covers.
+    #[default]
+    Stored,
+    /// Deflated: smaller, but made whole before its size is known.
+    Fast,
 }
 
 impl Default for ViewConfig {
@@ -58,6 +72,7 @@ impl Default for ViewConfig {
             kinds: ViewSet::ALL,
             are_listed: false,
             preview_size: 1024,
+            png_compression: PngCompression::default(),
             limits: Limits::default(),
         }
     }
@@ -141,13 +156,19 @@ impl Views {
     /// # Errors
     /// What the GET failed with, or why the image can't be decoded.
     pub async fn size(
-        &self,
+        self: &Arc<Self>,
         version: &ObjectVersion,
         kind: ViewKind,
     ) -> Result<Option<u64>, ViewError> {
         let header = self.header(version);
         let opened = header.opened.get_or_try_init(|| self.open_image(version)).await?;
-        size_of(opened, kind)
+        if let Opened::Image(image) = opened
+            && self.is_packed(image, kind)
+            && image.packed_size().is_none()
+        {
+            self.packed(image).await?;
+        }
+        self.size_of(opened, kind).unwrap_or(Ok(None))
     }
 
     /// As [`Views::size`], if no request is needed; `None` if one is.
@@ -160,7 +181,7 @@ impl Views {
             return Some(Ok(None));
         }
         let header = self.lock().get(version).cloned()?;
-        Some(size_of(header.opened.get()?, kind))
+        self.size_of(header.opened.get()?, kind)
     }
 
     /// Opens a sibling; `None` if it does not exist.
@@ -174,15 +195,31 @@ impl Views {
     ) -> Result<Option<ViewFile>, ViewError> {
         let header = self.header(version);
         let opened = header.opened.get_or_try_init(|| self.open_image(version)).await?;
-        Ok(match opened {
-            Opened::Image(image) => image
-                .layout(kind)
-                .as_ref()
-                .ok()
-                .map(|layout| ViewFile::new(self.clone(), image.clone(), kind, layout.clone())),
-            Opened::Nothing => None,
+        let image = match opened {
+            Opened::Image(image) => image,
+            Opened::Nothing => return Ok(None),
             Opened::Failed(error) => return Err(error.clone()),
-        })
+        };
+        let Ok(layout) = image.layout(kind) else { return Ok(None) };
+        let whole = match self.is_packed(image, kind) {
+            true => Some(self.packed(image).await?),
+            false => None,
+        };
+        Ok(Some(ViewFile::new(self.clone(), image.clone(), kind, layout.clone(), whole)))
+    }
+
+    /// The size of a sibling, if it has one; `None` if it has to be made first.
+    fn size_of(&self, opened: &Opened, kind: ViewKind) -> Option<Result<Option<u64>, ViewError>> {
+        match opened {
+            Opened::Image(image) if self.is_packed(image, kind) => {
+                image.packed_size().map(|size| Ok(Some(size)))
+            }
+            Opened::Image(image) => {
+                Some(Ok(image.layout(kind).as_ref().ok().map(|layout| layout.size())))
+            }
+            Opened::Nothing => Some(Ok(None)),
+            Opened::Failed(error) => Some(Err(error.clone())),
+        }
     }
 
     fn header(&self, version: &ObjectVersion) -> Arc<Header> {
@@ -227,13 +264,5 @@ impl Views {
 
     fn lock(&self) -> MutexGuard<'_, LruCache<ObjectVersion, Arc<Header>>> {
         self.headers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn size_of(opened: &Opened, kind: ViewKind) -> Result<Option<u64>, ViewError> {
-    match opened {
-        Opened::Image(image) => Ok(image.layout(kind).as_ref().ok().map(|layout| layout.size())),
-        Opened::Nothing => Ok(None),
-        Opened::Failed(error) => Err(error.clone()),
     }
 }

@@ -10,6 +10,7 @@
 mod bands;
 mod json;
 mod npy;
+mod packed_png;
 mod png;
 mod tiff;
 
@@ -19,6 +20,7 @@ use std::ops::Range;
 
 pub use self::json::{JsonLayout, ObjectFacts, ViewFact};
 pub use self::npy::NpyLayout;
+pub use self::packed_png::{PackedBand, PackedPng};
 pub use self::png::PngLayout;
 pub use self::tiff::TiffLayout;
 use crate::raster::{Pixels, Rect};

@@ -27,7 +27,7 @@ const CHUNK: u64 = 12;
 /// Signature and IHDR.
 const HEAD: u64 = 8 + CHUNK + 13;
 /// Deflate, a window of 32 KiB, no dictionary, fastest.
-const ZLIB_HEADER: [u8; 2] = [0x78, 0x01];
+pub(super) const ZLIB_HEADER: [u8; 2] = [0x78, 0x01];
 /// The Adler-32's chunk.
 const SUM: u64 = CHUNK + 4;
 
@@ -111,6 +111,12 @@ impl PngLayout {
             stored_row_bytes,
             band_rows,
         })
+    }
+
+    /// Bytes of a pixel and of a sample.
+    pub(super) fn sizes(&self) -> (usize, usize) {
+        let pixel_bytes = (self.row_bytes - 1) / u64::from(self.width);
+        (pixel_bytes as usize, self.sample_bytes.into())
     }
 
     fn bands(&self) -> u64 {
@@ -258,7 +264,7 @@ impl Layout for PngLayout {
     }
 }
 
-fn push_chunk(file: &mut Vec<u8>, kind: &[u8; 4], data: &[u8]) {
+pub(super) fn push_chunk(file: &mut Vec<u8>, kind: &[u8; 4], data: &[u8]) {
     file.extend((data.len() as u32).to_be_bytes());
     let checked = file.len();
     file.extend(kind);
@@ -269,7 +275,7 @@ fn push_chunk(file: &mut Vec<u8>, kind: &[u8; 4], data: &[u8]) {
 
 /// The Adler-32 of two stretches, one behind the other, from that of each and the
 /// length of the second (RFC 1950, 8.2: two sums modulo 65521, the first from 1).
-fn combine(first: u32, second: u32, second_bytes: u64) -> u32 {
+pub(super) fn combine(first: u32, second: u32, second_bytes: u64) -> u32 {
     const BASE: u64 = 65_521;
     let halves = |sum: u32| (u64::from(sum & 0xffff), u64::from(sum >> 16));
     let ((a1, b1), (a2, b2)) = (halves(first), halves(second));

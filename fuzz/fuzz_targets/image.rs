@@ -1,0 +1,17 @@
+//! Any bytes, taken for an image of any kind: what is decoded has the size that the
+//! header promised.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use s3mem_fuzz::memory::{LIMITS, let_decoders_panic, run, source};
+use s3mem_fuzz::raster::open;
+
+fuzz_target!(init: let_decoders_panic(), |data: &[u8]| {
+    run(async {
+        let Ok(raster) = open(source(data).0, &LIMITS).await else { return };
+        let info = raster.info();
+        let Ok(tile) = raster.decode_tile(0, 0, 0).await else { return };
+        assert_eq!(tile.rect, info.grid.tile(0, 0, 0));
+        assert_eq!(tile.samples.len() as u64, tile.rect.pixels() * info.pixel_bytes() as u64);
+    });
+});
