@@ -139,6 +139,14 @@ pub struct Pixels {
     pub samples: Vec<u8>,
 }
 
+impl Pixels {
+    /// A rectangle of zeros.
+    pub fn black(rect: Rect, pixel_bytes: usize) -> Self {
+        let samples = rect.width as usize * rect.height as usize * pixel_bytes;
+        Pixels { rect, samples: vec![0; samples] }
+    }
+}
+
 /// An image whose header was read and lies within the limits.
 #[async_trait]
 pub trait Raster: Send + Sync + Debug {

@@ -15,6 +15,9 @@ use crate::mem::OnShelf;
 
 /// The kernel's requests of a reader in order may overtake each other by so much.
 const SLACK_BYTES: u64 = 1 << 20;
+/// A run through so many units will go on, most likely: a window of an image in
+/// tiles is fewer.
+const UNITS_IN_ORDER: u64 = 2;
 /// How far ahead units are looked at for tiles that will be needed.
 const UNITS_AHEAD: u64 = 96;
 
@@ -31,6 +34,8 @@ pub struct ViewFile {
 /// Where a reader is, and what is decoded ahead of it.
 #[derive(Debug, Default)]
 struct Progress {
+    /// Where the run of neighbouring reads began.
+    start: u64,
     end: u64,
     ahead: HashMap<(u8, u32, u32), Ahead>,
 }
@@ -100,13 +105,18 @@ impl ViewFile {
     fn note_read(&self, offset: u64, end: u64) {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         let near = offset.abs_diff(progress.end) <= SLACK_BYTES;
-        let in_order = progress.end > 0 && near;
-        progress.end = if near { progress.end.max(end) } else { end };
-        if !in_order || self.kind == ViewKind::Preview || self.kind == ViewKind::Json {
+        if near {
+            progress.end = progress.end.max(end);
+        } else {
+            (progress.start, progress.end) = (offset, end);
+        }
+        let unit = self.layout.unit_at(progress.end - 1);
+        let crossed = unit - self.layout.unit_at(progress.start);
+        if crossed < UNITS_IN_ORDER || self.kind == ViewKind::Preview {
             progress.ahead.clear();
             return;
         }
-        let next = self.tiles_ahead(self.layout.unit_at(progress.end - 1));
+        let next = self.tiles_ahead(unit);
         progress.ahead.retain(|tile, _| next.contains(tile));
         for tile in next {
             let Entry::Vacant(place) = progress.ahead.entry(tile) else { continue };

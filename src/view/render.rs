@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt, try_join_all};
-use futures_util::stream::{self, StreamExt, TryStreamExt};
+use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
 
 use super::error::ViewError;
 use super::image::Image;
@@ -20,6 +20,8 @@ use crate::raster::{Pixels, RasterError, Rect};
 pub(super) enum PixelsKey {
     /// A tile at a level.
     Tile { image: u64, level: u8, column: u32, row: u32 },
+    /// A small level, all of it.
+    Level { image: u64, level: u8 },
     /// The preview.
     Preview { image: u64 },
 }
@@ -73,6 +75,7 @@ impl Views {
             UnitInput::Pixels { level, rect } => {
                 let tiles = match kind {
                     ViewKind::Preview => vec![self.preview(image).await?],
+                    _ if is_small_level(image, level) => vec![self.level(image, level).await?],
                     _ => self.tiles(image, level, rect).await?,
                 };
                 let (layout, work) = (layout.clone(), image.clone());
@@ -151,11 +154,8 @@ impl Views {
         let made = self.pixels.get_or_make(key, move || async move {
             let plan = image.preview;
             let mut reducer = Reducer::new(image.info(), plan);
-            let level = image.info().grid.image(plan.level);
-            // Pixels go into the sums as they come; order does not matter to them.
-            let mut tiles = stream::iter(tiles_of(&image, plan.level, level))
-                .map(|(column, row)| views.tile(&image, plan.level, column, row).wait())
-                .buffered(PREVIEW_TILES_AT_ONCE);
+            // Tiles go into the sums as they come; order does not matter to them.
+            let mut tiles = views.all_tiles(&image, plan.level);
             while let Some(tile) = tiles.next().await {
                 reducer.add(&*tile?);
             }
@@ -167,6 +167,39 @@ impl Views {
             Ok((pixels, weight))
         });
         made.wait().await
+    }
+
+    /// The pixels of a small level: who reads it tile by tile would otherwise wait
+    /// for a request at each.
+    async fn level(self: &Arc<Self>, image: &Arc<Image>, level: u8) -> Result<Tile, ViewError> {
+        let key = PixelsKey::Level { image: image.id, level };
+        let (views, image) = (self.clone(), image.clone());
+        let made = self.pixels.get_or_make(key, move || async move {
+            let rect = image.info().grid.image(level);
+            let mut whole = Pixels::black(rect, image.info().pixel_bytes());
+            let mut tiles = views.all_tiles(&image, level);
+            while let Some(tile) = tiles.next().await {
+                let tile = tile?;
+                copy_part(&tile, &mut whole, image.info().pixel_bytes());
+            }
+            drop(tiles);
+            let weight = whole.samples.len() as u64;
+            Ok((whole, weight))
+        });
+        made.wait().await
+    }
+
+    /// All tiles of a level, as they come.
+    fn all_tiles(
+        self: &Arc<Self>,
+        image: &Arc<Image>,
+        level: u8,
+    ) -> impl Stream<Item = Result<Tile, ViewError>> + Unpin + Send + use<> {
+        let (views, image) = (self.clone(), image.clone());
+        let rect = image.info().grid.image(level);
+        stream::iter(tiles_of(&image, level, rect))
+            .map(move |(column, row)| views.tile(&image, level, column, row).wait())
+            .buffered(TILES_AT_ONCE)
     }
 
     /// Does work on the processor off the async threads.
@@ -183,7 +216,14 @@ impl Views {
 }
 
 /// The prefixes of so many tiles are fetched at once.
-const PREVIEW_TILES_AT_ONCE: usize = 32;
+const TILES_AT_ONCE: usize = 32;
+/// A level of an overview up to this size is fetched and decoded at its first touch.
+const SMALL_LEVEL_BYTES: u64 = 4 << 20;
+
+fn is_small_level(image: &Image, level: u8) -> bool {
+    let pixels = image.info().grid.image(level).pixels();
+    level > 0 && pixels * image.info().pixel_bytes() as u64 <= SMALL_LEVEL_BYTES
+}
 
 /// The tiles with pixels in a rectangle of a level, row by row.
 pub(super) fn tiles_of(image: &Image, level: u8, rect: Rect) -> Vec<(u32, u32)> {
@@ -215,21 +255,26 @@ fn pixel_bytes(image: &Image, kind: ViewKind) -> usize {
 
 /// A rectangle cut out of the tiles that cover it.
 fn compose(tiles: &[Tile], rect: Rect, pixel_bytes: usize) -> Pixels {
-    let row_bytes = rect.width as usize * pixel_bytes;
-    let mut samples = vec![0; row_bytes * rect.height as usize];
+    let mut whole = Pixels::black(rect, pixel_bytes);
     for tile in tiles {
-        let part = tile.rect.intersection(&rect);
-        if part.is_empty() {
-            continue;
-        }
-        let length = part.width as usize * pixel_bytes;
-        for y in part.y..part.y + part.height {
-            let from = ((y - tile.rect.y) as usize * tile.rect.width as usize
-                + (part.x - tile.rect.x) as usize)
-                * pixel_bytes;
-            let to = (y - rect.y) as usize * row_bytes + (part.x - rect.x) as usize * pixel_bytes;
-            samples[to..to + length].copy_from_slice(&tile.samples[from..from + length]);
-        }
+        copy_part(tile, &mut whole, pixel_bytes);
     }
-    Pixels { rect, samples }
+    whole
+}
+
+/// Copies the pixels that both have.
+fn copy_part(from: &Pixels, to: &mut Pixels, pixel_bytes: usize) {
+    let part = from.rect.intersection(&to.rect);
+    let length = part.width as usize * pixel_bytes;
+    let place = |pixels: &Pixels, y: u32| {
+        let row = (y - pixels.rect.y) as usize * pixels.rect.width as usize;
+        (row + (part.x - pixels.rect.x) as usize) * pixel_bytes
+    };
+    if part.is_empty() {
+        return;
+    }
+    for y in part.y..part.y + part.height {
+        let (start, end) = (place(from, y), place(to, y));
+        to.samples[end..end + length].copy_from_slice(&from.samples[start..start + length]);
+    }
 }

@@ -25,6 +25,11 @@ const CLASSIC_BYTES: u64 = u32::MAX as u64 - (16 << 20);
 const TABLE_BYTES: u64 = 64 << 10;
 /// Of the length of a tile, in its table.
 const COUNT_BYTES: u64 = 4;
+/// What lies before the pixels of each level of a larger image: the kernel reads up
+/// to 128 KiB further than it was asked to, and who reads the directories, or one
+/// level, must not decode what follows.
+const GAP_BYTES: u64 = 256 << 10;
+const GAP_FROM_BYTES: u64 = 1 << 20;
 /// Tiles start at multiples of this, so that samples of any type can be mapped.
 const ALIGNMENT: u64 = 16;
 
@@ -251,7 +256,7 @@ impl Draft<'_> {
         for level in self.levels {
             let tile = tile_bytes(level, self.info.pixel_bytes());
             let tiles = level.tiles().checked_mul(tile.checked_add(12)?)?;
-            bytes = bytes.checked_add(tiles)?.checked_add(4 * ALIGNMENT)?;
+            bytes = bytes.checked_add(tiles)?.checked_add(4 * ALIGNMENT + GAP_BYTES)?;
         }
         Some(bytes)
     }
@@ -270,8 +275,10 @@ impl Draft<'_> {
             let bytes = tabled(level.tiles(), COUNT_BYTES, flavor);
             places[index].counts = segments.push(Kind::Counts(index), bytes, TABLE_BYTES);
         }
-        segments.pad();
+        let pixels = self.levels[0].tiles() * tile_bytes(&self.levels[0], self.info.pixel_bytes());
+        let gap = if pixels > GAP_FROM_BYTES { GAP_BYTES } else { 0 };
         for (index, level) in self.levels.iter().enumerate().rev() {
+            segments.pad(gap);
             let bytes = tile_bytes(level, self.info.pixel_bytes());
             places[index].tiles = segments.push(Kind::Tiles(index), bytes * level.tiles(), bytes);
         }
@@ -304,9 +311,10 @@ impl Segments {
         start
     }
 
-    fn pad(&mut self) {
+    /// Leaves at least `gap` bytes free, so that tiles start where they may.
+    fn pad(&mut self, gap: u64) {
         let end = self.list.last().map_or(0, |segment| segment.end);
-        self.push(Kind::Padding, end.next_multiple_of(ALIGNMENT) - end, ALIGNMENT);
+        self.push(Kind::Padding, (end + gap).next_multiple_of(ALIGNMENT) - end, TABLE_BYTES);
     }
 }
 
