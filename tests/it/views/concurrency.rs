@@ -78,7 +78,7 @@ fn a_reader_in_order_is_fetched_ahead_of() {
     let path = sibling(&mount, "scene.j2k", ".npy");
     let mut file = File::open(&path).unwrap();
     let (_, cost) = cost_of(&server, || {
-        let mut buffer = vec![0; (TILE * TILE) as usize];
+        let mut buffer = vec![0; (3 * TILE * TILE) as usize];
         file.read_exact(&mut buffer).unwrap();
         // Long enough for what was begun to be done.
         until("tiles ahead", || server.counts().get >= 2);

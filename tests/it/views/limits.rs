@@ -180,8 +180,8 @@ fn a_band_cut_short_is_eio_with_one_line_in_the_log_and_others_are_served_on() {
 #[test]
 fn a_damaged_tile_fails_its_own_rows_and_no_others() {
     let Some(server) = server() else { return };
-    let mut image = super::mosaic::mosaic(1, 3, true);
-    let first = image.bytes.len() as u64 - 2 - 3 * image.part;
+    let mut image = super::mosaic::mosaic(1, 4, true);
+    let first = image.bytes.len() as u64 - 2 - 4 * image.part;
     // The SOT of the second tile says that it is another.
     image.bytes[(first + image.part + 5) as usize] = 0;
     server.put(BUCKET, "scene.j2k", image.bytes);
