@@ -28,6 +28,7 @@ declare -A package_of=(
     [getfattr]=attr
     [identify]=imagemagick
     [opj_decompress]=libopenjp2-tools
+    [pngcheck]=pngcheck
     [rsync]=rsync
     [sqlite3]=sqlite3
 )

@@ -82,7 +82,8 @@ impl FileSystem {
 
     /// Some of the entries that were listed, with what their siblings' sizes need.
     pub(super) async fn with_siblings<'w>(&self, listed: Listed<'w>, plus: bool) -> Listed<'w> {
-        if !plus || !self.views.config().are_listed {
+        let config = self.views.config();
+        if !plus || !config.are_listed || config.kinds.is_empty() {
             return listed;
         }
         let entries = &listed.entries[..listed.entries.len().min(ENTRIES_AT_ONCE)];

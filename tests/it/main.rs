@@ -19,3 +19,4 @@ mod mounting;
 mod programs;
 mod reading;
 mod server;
+mod views;

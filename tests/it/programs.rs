@@ -134,6 +134,46 @@ fn gdalinfo_reports_the_same_checksums() {
 }
 
 #[test]
+fn pillow_reads_siblings_and_a_preview_stretched_as_documented() {
+    gives_the_same_result("pillow on siblings");
+}
+
+#[test]
+fn opencv_reads_png_and_tif_siblings_with_the_images_pixels() {
+    gives_the_same_result("opencv on siblings");
+}
+
+#[test]
+fn gdal_sees_the_same_place_levels_and_pixels_in_the_tif_sibling_as_in_the_image() {
+    gives_the_same_result("rasterio on siblings");
+}
+
+#[test]
+fn numpy_maps_npy_siblings_with_the_images_pixels() {
+    gives_the_same_result("numpy on siblings");
+}
+
+#[test]
+fn tifffile_reads_tif_siblings_with_the_images_pixels_and_levels() {
+    gives_the_same_result("tifffile on siblings");
+}
+
+#[test]
+fn pngcheck_finds_no_fault_in_png_siblings_and_previews() {
+    gives_the_same_result("pngcheck on siblings");
+}
+
+#[test]
+fn opj_decompress_gives_the_pixels_of_siblings_at_every_resolution() {
+    gives_the_same_result("opj_decompress on siblings");
+}
+
+#[test]
+fn json_siblings_parse_and_say_what_gdal_says() {
+    gives_the_same_result("json on siblings");
+}
+
+#[test]
 fn every_program_of_check_py_has_its_test() {
     let Some(python) = python() else { return };
     let listed = succeeds(script(&python, "check.py").arg("--list"));

@@ -1,20 +1,28 @@
 """Runs one program on a mount and on a local copy: check.py PROGRAM MOUNT LOCAL
 
 Exits with 0 where both gave the same result, 1 where they did not, and 77 where
-the program is not installed. `check.py --list` prints the names of all.
+the program is not installed. Of a program "on siblings" the local copy gives what
+the images hold, and the mount what their virtual siblings hold. `check.py --list` prints the names of all.
 """
 
 import difflib
 import json
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import command_line
 import libraries
+import siblings
 from result import NotInstalled
 
-PROGRAMS = {**libraries.PROGRAMS, **command_line.PROGRAMS}
+# What is run on the local copy, and what on the mount.
+PROGRAMS = {
+    **{name: (run, run) for name, run in libraries.PROGRAMS.items()},
+    **{name: (run, run) for name, run in command_line.PROGRAMS.items()},
+    **siblings.PROGRAMS,
+}
 
 SKIPPED = 77
 
@@ -24,13 +32,14 @@ def main() -> None:
         print("\n".join(PROGRAMS))
         return
     if len(sys.argv) != 4 or sys.argv[1] not in PROGRAMS:
-        sys.exit(f"usage: check.py PROGRAM MOUNT LOCAL, PROGRAM one of: {' '.join(PROGRAMS)}")
+        sys.exit(f"usage: check.py PROGRAM MOUNT LOCAL, PROGRAM one of: {', '.join(PROGRAMS)}")
     name, mount, local = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     if mount.resolve() == local.resolve():
         sys.exit("MOUNT and LOCAL are the same folder")
     try:
-        expected = run(name, local)
-        actual = run(name, mount)
+        of_local, of_mount = PROGRAMS[name]
+        expected = run(of_local, local)
+        actual = run(of_mount, mount)
     except NotInstalled as program:
         print(f"NOT TESTED: {name}: {program} is not installed")
         sys.exit(SKIPPED)
@@ -42,10 +51,10 @@ def main() -> None:
     print(f"{name}: {len(expected)} results are the same")
 
 
-def run(name: str, root: Path) -> dict:
+def run(program: Callable[[Path, Path], dict], root: Path) -> dict:
     # What a program writes goes here, never into the mount.
     with tempfile.TemporaryDirectory(prefix="s3mem-programs-") as scratch:
-        return PROGRAMS[name](root, Path(scratch))
+        return program(root, Path(scratch))
 
 
 def report(name: str, expected: dict, actual: dict) -> None:

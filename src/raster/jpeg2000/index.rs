@@ -195,11 +195,11 @@ async fn hop(origin: &Origin, index: &mut Index) -> Result<(), RasterError> {
     let mut piece = (0, index.whole.clone().unwrap_or_else(|| origin.head.clone()));
     let mut kept = 0;
     let mut step = HOP_BYTES;
-    // The codestream may end without EOC, its last tile-part being whole.
-    while at.saturating_add(2) <= end {
-        let wanted = SOT_BYTES.min(end - at);
-        let held =
-            |piece: &(u64, Bytes)| piece.0 <= at && at + wanted <= piece.0 + piece.1.len() as u64;
+    // Behind the last tile-part there is EOC, or nothing: neither is worth a request.
+    while at.saturating_add(SOT_BYTES) <= end {
+        let held = |piece: &(u64, Bytes)| {
+            piece.0 <= at && at + SOT_BYTES <= piece.0 + piece.1.len() as u64
+        };
         if !held(&piece) {
             piece = (at, index.read(at..at.saturating_add(step).min(end)).await?);
         }

@@ -49,6 +49,43 @@ fn a_size_that_does_not_parse_is_refused_with_examples() {
 }
 
 #[test]
+fn a_view_that_does_not_exist_is_refused_with_those_that_do() {
+    let shell = Shell::new();
+    for list in ["gif", "png,gif", "", "png,"] {
+        shell
+            .mount("bucket", &["--views", list])
+            .fails_with(&["is no view", "'none', 'all', or some of png,preview,npy,tif,json"]);
+    }
+}
+
+#[test]
+fn a_preview_size_that_is_none_is_refused_with_what_it_may_be() {
+    let shell = Shell::new();
+    for size in ["0", "15", "20000", "large"] {
+        let told = [&format!("--preview-size \"{size}\""), "16", "16384"];
+        shell.mount("bucket", &["--preview-size", size]).fails_with(&told);
+    }
+}
+
+#[test]
+fn a_limit_that_is_no_number_is_refused_with_an_example() {
+    let shell = Shell::new();
+    for flag in [
+        "--max-image-pixels",
+        "--max-tile-samples",
+        "--max-decode-memory",
+        "--max-tiles",
+        "--max-code-blocks",
+        "--max-expansion",
+    ] {
+        for text in ["many", "0", "1.5.2"] {
+            let told = [&format!("{flag} \"{text}\" is no number"), "16M or 2G"];
+            shell.mount("bucket", &[flag, text]).fails_with(&told);
+        }
+    }
+}
+
+#[test]
 fn an_arn_that_does_not_parse_is_refused_with_its_form() {
     let shell = Shell::new();
     shell

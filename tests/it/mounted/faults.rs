@@ -7,13 +7,6 @@ use crate::support::server::{Effect, Fault, Meta, Op, Refusal, SECRET_KEY};
 
 const SIZE: u64 = 24 * MIB;
 
-/// The lines of a mount's log at a level that mention something.
-fn lines(mount: &Mount, level: &str, part: &str) -> Vec<String> {
-    let log = mount.log();
-    let lines = log.lines().filter(|line| line.contains(level) && line.contains(part));
-    lines.map(str::to_owned).collect()
-}
-
 #[test]
 fn a_body_that_is_cut_or_reset_is_resumed_where_it_broke() {
     for effect in [Effect::TruncateAfter(100_000), Effect::ResetAfter(300_000)] {

@@ -31,15 +31,15 @@ use crate::mounting::{Mount, Mounting, can_mount};
 use crate::support::pattern::pattern_mismatch;
 use crate::support::server::TestServer;
 
-const BUCKET: &str = "mounted";
-const MIB: u64 = 1 << 20;
+pub(crate) const BUCKET: &str = "mounted";
+pub(crate) const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
 /// Nothing here takes as long as this, unless it hangs.
-const FOREVER: Duration = Duration::from_secs(60);
+pub(crate) const FOREVER: Duration = Duration::from_secs(60);
 
 /// A server with an empty bucket; nothing where nothing can be mounted.
-fn server() -> Option<TestServer> {
+pub(crate) fn server() -> Option<TestServer> {
     can_mount().then(|| {
         let server = TestServer::start();
         server.create_bucket(BUCKET);
@@ -48,25 +48,25 @@ fn server() -> Option<TestServer> {
 }
 
 /// The bucket, mounted with these flags.
-fn mount(server: &TestServer, flags: &[&str]) -> Mount {
+pub(crate) fn mount(server: &TestServer, flags: &[&str]) -> Mount {
     // A budget, so that two tests of a kind do not take the machine's memory.
     Mounting::of(server, BUCKET).with(["--memory", "512M"]).with(flags).in_foreground()
 }
 
 /// What the server was asked for, and what it sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Cost {
-    list: u64,
-    head: u64,
-    get: u64,
+pub(crate) struct Cost {
+    pub(crate) list: u64,
+    pub(crate) head: u64,
+    pub(crate) get: u64,
     /// Bytes of objects.
-    bytes: u64,
+    pub(crate) bytes: u64,
 }
 
-const NOTHING: Cost = Cost { list: 0, head: 0, get: 0, bytes: 0 };
+pub(crate) const NOTHING: Cost = Cost { list: 0, head: 0, get: 0, bytes: 0 };
 
 /// Does something, and says what it cost.
-fn cost_of<T>(server: &TestServer, work: impl FnOnce() -> T) -> (T, Cost) {
+pub(crate) fn cost_of<T>(server: &TestServer, work: impl FnOnce() -> T) -> (T, Cost) {
     assert!(server.wait_idle(FOREVER), "requests of before are still under way");
     server.reset_counts();
     let outcome = work();
@@ -79,7 +79,7 @@ fn cost_of<T>(server: &TestServer, work: impl FnOnce() -> T) -> (T, Cost) {
 }
 
 /// The bytes of a range of a file.
-fn part(file: &File, range: Range<u64>) -> io::Result<Vec<u8>> {
+pub(crate) fn part(file: &File, range: Range<u64>) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; (range.end - range.start) as usize];
     file.read_exact_at(&mut bytes, range.start)?;
     Ok(bytes)
@@ -111,12 +111,12 @@ fn assert_pattern(seed: u64, offset: u64, bytes: &[u8]) {
 
 /// Makes the kernel drop what it has cached of a file, so that the next read
 /// reaches the daemon.
-fn forget_pages(path: &Path) {
+pub(crate) fn forget_pages(path: &Path) {
     fadvise(File::open(path).unwrap(), 0, None, Advice::DontNeed).unwrap();
 }
 
 /// Waits until something has come about.
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
         assert!(start.elapsed() < FOREVER, "{what} did not come about");
@@ -125,23 +125,30 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 /// The errno that something failed with.
-fn errno<T: std::fmt::Debug>(outcome: io::Result<T>) -> i32 {
+pub(crate) fn errno<T: std::fmt::Debug>(outcome: io::Result<T>) -> i32 {
     outcome.unwrap_err().raw_os_error().unwrap()
 }
 
 /// The names in a directory, sorted.
-fn names(path: &Path) -> Vec<String> {
+pub(crate) fn names(path: &Path) -> Vec<String> {
     let name = |entry: io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
     let mut names: Vec<String> = fs::read_dir(path).unwrap().map(name).collect();
     names.sort();
     names
 }
 
+/// The lines of a mount's log at a level that mention something.
+pub(crate) fn lines(mount: &Mount, level: &str, part: &str) -> Vec<String> {
+    let log = mount.log();
+    let lines = log.lines().filter(|line| line.contains(level) && line.contains(part));
+    lines.map(str::to_owned).collect()
+}
+
 /// Numbers that look random and are the same in every run.
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
