@@ -10,7 +10,7 @@
 //! otherwise. The server runs in this process and shares the processors with the
 //! daemon; GDAL (from Debian's gdal-bin) has them for itself.
 
-#[expect(dead_code, reason = "the integration tests use more of it")]
+#[expect(dead_code, clippy::unwrap_used, reason = "the integration tests use more of it")]
 #[path = "../../tests/it/mounting.rs"]
 mod mounting;
 #[expect(dead_code, unused_imports, reason = "the integration tests use more of it")]

@@ -30,8 +30,10 @@ impl<V> Deref for Counted<V> {
     }
 }
 
+/// What making a thing leads to.
+type Made<V, E> = BoxFuture<'static, Result<Arc<Counted<V>>, E>>;
 /// A thing that is being made, for all who wait for it.
-pub type Making<V, E> = Shared<BoxFuture<'static, Result<Arc<Counted<V>>, E>>>;
+pub type Making<V, E> = Shared<Made<V, E>>;
 
 /// Things by their keys.
 pub struct Shelf<K, V, E> {
@@ -43,7 +45,7 @@ pub struct Shelf<K, V, E> {
 struct Inner<K, V, E> {
     kept: LruCache<K, Arc<Counted<V>>>,
     kept_bytes: u64,
-    making: HashMap<K, WeakShared<BoxFuture<'static, Result<Arc<Counted<V>>, E>>>>,
+    making: HashMap<K, WeakShared<Made<V, E>>>,
 }
 
 /// What [`Shelf::get_or_make`] found.

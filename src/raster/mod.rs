@@ -6,6 +6,7 @@
 //! against [`Limits`] before a decoder sees it. Reads bytes through a [`Source`]
 //! and never knows where they come from; knows nothing of files or views.
 
+mod cores;
 mod error;
 mod gathered;
 mod geo;

@@ -18,7 +18,7 @@ use image::{ColorType, ImageDecoder, ImageError, ImageFormat};
 
 use super::gathered::{contained, parse_header};
 use super::{Color, GeoTags, Limits, Pixels, Raster, RasterError, RasterInfo, SampleType};
-use super::{Source, TileGrid, jpeg, tiff};
+use super::{Source, TileGrid, cores, jpeg, tiff};
 
 /// How a file is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,7 +118,11 @@ impl Raster for Whole {
         let read = self.source.read(0..self.source.size()).await;
         let file = read.map_err(RasterError::Source)?;
         let (codec, header, limits) = (self.codec, self.header.clone(), self.limits);
-        let decode = move || contained(|| decode(codec, &file, &header, &limits));
+        let permit = cores::permit().await;
+        let decode = move || {
+            let _permit = permit;
+            contained(|| decode(codec, &file, &header, &limits))
+        };
         let decoded = tokio::task::spawn_blocking(decode).await;
         let samples =
             decoded.map_err(|_| corrupt("its decoder was stopped")).and_then(|done| done)?;

@@ -86,7 +86,7 @@ impl Image {
             };
             ViewFact { name: kind.label(), missing }
         };
-        let etag = self.version.etag.as_ref().map_or("", |etag| etag.as_str());
+        let etag = self.version.etag.as_ref().map_or("", |etag| etag.as_str().trim_matches('"'));
         let object = ObjectFacts { etag, bytes: self.version.size };
         JsonLayout::new(self.info(), object, &ViewKind::ALL.map(fact))
     }

@@ -6,22 +6,15 @@
 //! those of the irreversible one are rounded, half to even.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock};
 
 use hayro_jpeg2000::{DecodeSettings, DecoderContext, Image};
-use tokio::sync::Semaphore;
 
 use super::corrupt;
 use super::palette::Palette;
 use super::rewrap::Wrapped;
-use crate::raster::{RasterError, Rect, SampleType};
-
-/// One permit for each core.
-static CORES: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
-    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-    Arc::new(Semaphore::new(cores))
-});
+use crate::raster::{RasterError, Rect, SampleType, cores};
 
 /// How samples are given out.
 #[derive(Debug, Clone)]
@@ -63,7 +56,7 @@ impl Drop for Gone {
 pub(super) async fn decode(job: Job, output: Arc<Output>) -> Result<Vec<u8>, RasterError> {
     let gone = Arc::new(AtomicBool::new(false));
     let _guard = Gone(Arc::clone(&gone));
-    let permit = Arc::clone(&CORES).acquire_owned().await;
+    let permit = cores::permit().await;
     let work = move || {
         let _permit = permit;
         let run = || run(&job, &output, &gone);

@@ -12,6 +12,7 @@ mod limits;
 mod listing;
 mod mosaic;
 mod naming;
+mod packed;
 mod pixels;
 mod ranges;
 
