@@ -23,8 +23,13 @@ pub enum ViewError {
 pub struct ImageError {
     key: String,
     cause: RasterError,
-    reported: AtomicBool,
+    /// Shared by all errors of one version: a program that tries again, or reads on
+    /// behind a damaged tile, adds nothing to the log.
+    reported: Reported,
 }
+
+/// Whether the log says of a version that it can't be decoded.
+pub(super) type Reported = Arc<AtomicBool>;
 
 impl ImageError {
     /// Whether the image is larger than an option allows.
@@ -45,14 +50,14 @@ pub(super) struct OfStore(pub(super) Arc<StoreError>);
 
 impl ViewError {
     /// What went wrong with the image `key`.
-    pub(super) fn new(key: &str, error: RasterError) -> Self {
+    pub(super) fn new(key: &str, error: RasterError, reported: &Reported) -> Self {
         if let RasterError::Source(source) = &error
             && let Some(OfStore(error)) = source.downcast_ref()
         {
             return ViewError::Store(error.clone());
         }
-        let (key, reported) = (key.escape_debug().to_string(), AtomicBool::new(false));
-        ViewError::Image(Arc::new(ImageError { key, cause: error, reported }))
+        let key = key.escape_debug().to_string();
+        ViewError::Image(Arc::new(ImageError { key, cause: error, reported: reported.clone() }))
     }
 }
 

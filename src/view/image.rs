@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::ViewKind;
+use super::error::{Reported, ViewError};
 use super::layout::{
     JsonLayout, Layout, NoView, NpyLayout, ObjectFacts, PngLayout, TiffLayout, UnitIndex, ViewFact,
 };
 use super::reduce::{PreviewPlan, preview_is_rgb, preview_plan};
 use crate::key::ObjectVersion;
-use crate::raster::{Raster, RasterInfo};
+use crate::raster::{Raster, RasterError, RasterInfo};
 
 /// A layout, or why there is none.
 type Planned = Result<Arc<dyn Layout>, NoView>;
@@ -26,6 +27,7 @@ pub(super) struct Image {
     layouts: [OnceLock<Planned>; ViewKind::ALL.len()],
     checksums: Mutex<HashMap<(ViewKind, UnitIndex), u32>>,
     packed_size: OnceLock<u64>,
+    reported: Reported,
 }
 
 impl Image {
@@ -44,11 +46,17 @@ impl Image {
             layouts: Default::default(),
             checksums: Mutex::default(),
             packed_size: OnceLock::new(),
+            reported: Reported::default(),
         }
     }
 
     pub(super) fn info(&self) -> &RasterInfo {
         self.raster.info()
+    }
+
+    /// What decoding it failed with.
+    pub(super) fn error(&self, error: RasterError) -> ViewError {
+        ViewError::new(self.version.key.as_str(), error, &self.reported)
     }
 
     /// The layout of a sibling, or why it does not exist.

@@ -31,6 +31,7 @@ pub use file::ViewFile;
 pub use kind::{UnknownView, ViewKind, ViewSet, has_image_name};
 
 use self::image::Image;
+use error::Reported;
 use render::{PixelsKey, UnitKey};
 use source::ObjectSource;
 
@@ -255,9 +256,11 @@ impl Views {
                 Ok(Opened::Nothing)
             }
             // Another try may go better: this is not remembered.
-            Err(error @ RasterError::Source(_)) => Err(ViewError::new(key, error)),
+            Err(error @ RasterError::Source(_)) => {
+                Err(ViewError::new(key, error, &Reported::default()))
+            }
             Err(error @ (RasterError::Corrupt(_) | RasterError::Limit { .. })) => {
-                Ok(Opened::Failed(ViewError::new(key, error)))
+                Ok(Opened::Failed(ViewError::new(key, error, &Reported::default())))
             }
         }
     }

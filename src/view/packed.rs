@@ -39,9 +39,7 @@ impl Views {
     }
 
     async fn pack(self: &Arc<Self>, image: &Arc<Image>) -> Result<Vec<u8>, ViewError> {
-        let broken = |reason: String| {
-            ViewError::new(image.version.key.as_str(), RasterError::Unsupported(reason))
-        };
+        let broken = |reason: String| image.error(RasterError::Unsupported(reason));
         let stored = PngLayout::new(image.info()).map_err(|reason| broken(reason.to_string()))?;
         let png = Arc::new(PackedPng::new(stored));
         let mut bands = stream::iter(png.inputs())

@@ -150,8 +150,7 @@ impl Views {
         let (views, image) = (self.clone(), image.clone());
         self.pixels.get_or_make(key, move || async move {
             let decoded = image.raster.decode_tile(level, column, row).await;
-            let pixels =
-                decoded.map_err(|error| ViewError::new(image.version.key.as_str(), error))?;
+            let pixels = decoded.map_err(|error| image.error(error))?;
             let weight = pixels.samples.len() as u64;
             views.cache.make_room();
             Ok((pixels, weight))
@@ -221,7 +220,7 @@ impl Views {
     ) -> Result<T, ViewError> {
         self.runtime.spawn_blocking(work).await.map_err(|_| {
             let broke = RasterError::Corrupt("putting its pixels together failed".to_owned());
-            ViewError::new(image.version.key.as_str(), broke)
+            image.error(broke)
         })
     }
 }

@@ -60,12 +60,13 @@ fn a_reader_that_closes_early_stops_what_was_fetched_ahead_of_it() {
         let mut buffer = vec![0; MIB as usize];
         file.read_exact(&mut buffer).unwrap();
         file.read_exact(&mut buffer).unwrap();
+        drop(file);
+        // Long enough for all forty tiles, if somebody still wanted them.
+        thread::sleep(Duration::from_secs(3));
     });
     // One tile row and a few ahead, for each core: never the whole.
     let most = 3 + 2 * thread::available_parallelism().unwrap().get() as u64;
     assert!(cost.get <= most.min(39), "{cost:?}");
-    let ((), after) = cost_of(&server, || thread::sleep(Duration::from_millis(300)));
-    assert_eq!(after, NOTHING, "nothing is begun once it is closed");
     mount.end();
 }
 

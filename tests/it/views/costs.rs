@@ -2,6 +2,7 @@
 
 use super::mosaic::{TILE, mosaic};
 use super::*;
+use crate::support::server::Meta;
 
 #[test]
 fn the_first_stat_of_a_sibling_costs_one_get_of_16_kib_and_those_of_all_others_nothing() {
@@ -62,7 +63,6 @@ fn siblings_of_what_does_not_exist_cost_no_get() {
 
 #[test]
 fn empty_and_archived_objects_have_no_siblings_and_cost_no_get() {
-    use crate::support::server::Meta;
     let Some(server) = server() else { return };
     server.put(BUCKET, "empty.jp2", "");
     for class in ["GLACIER", "DEEP_ARCHIVE"] {

@@ -1,11 +1,12 @@
 //! Directories that list the siblings.
 
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::process::Command;
 
 use super::fixtures::fixtures;
 use super::*;
 use crate::mounting::succeeds;
+use crate::support::server::{Effect, Fault, Op, Refusal};
 
 #[test]
 fn list_views_shows_each_sibling_that_exists_with_its_size_and_no_other() {
@@ -80,7 +81,6 @@ fn a_listed_sibling_is_the_file_that_is_found_by_its_name() {
     let entries: Vec<fs::DirEntry> =
         fs::read_dir(mount.join("d")).unwrap().collect::<Result<_, _>>().unwrap();
     assert_eq!(entries.len(), 6 * 70);
-    use std::os::unix::fs::DirEntryExt;
     for entry in entries {
         assert!(entry.file_type().unwrap().is_file());
         assert_eq!(fs::metadata(entry.path()).unwrap().ino(), entry.ino());
@@ -91,7 +91,6 @@ fn a_listed_sibling_is_the_file_that_is_found_by_its_name() {
 #[test]
 fn an_image_that_fails_does_not_keep_the_others_from_being_listed() {
     let Some(server) = server() else { return };
-    use crate::support::server::{Effect, Fault, Op, Refusal};
     for name in ["a.jp2", "b.jp2", "c.jp2"] {
         server.put(BUCKET, &format!("d/{name}"), B01_JP2);
     }

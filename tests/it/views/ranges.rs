@@ -1,5 +1,6 @@
 //! Any range, in any order, by any number of readers: the same bytes.
 
+use std::os::unix::fs::FileExt;
 use std::thread;
 
 use super::fixtures::fixtures;
@@ -81,7 +82,6 @@ fn a_read_beyond_the_end_gives_nothing() {
     server.put(BUCKET, "B01.jp2", B01_JP2);
     let mount = mount(&server, &[]);
     for ending in ENDINGS {
-        use std::os::unix::fs::FileExt;
         let file = open_random(&sibling(&mount, "B01.jp2", ending));
         let size = file.metadata().unwrap().len();
         let mut buffer = [0; 64];

@@ -32,6 +32,9 @@ const GAP_BYTES: u64 = 256 << 10;
 const GAP_FROM_BYTES: u64 = 1 << 20;
 /// Tiles start at multiples of this, so that samples of any type can be mapped.
 const ALIGNMENT: u64 = 16;
+/// Those of a larger image start where a page does: the kernel reads whole pages,
+/// and who reads one tile must not have its neighbours decoded for their edges.
+const PAGE_BYTES: u64 = 4096;
 
 /// The layout of a TIFF.
 #[derive(Debug, Clone)]
@@ -256,7 +259,7 @@ impl Draft<'_> {
         for level in self.levels {
             let tile = tile_bytes(level, self.info.pixel_bytes());
             let tiles = level.tiles().checked_mul(tile.checked_add(12)?)?;
-            bytes = bytes.checked_add(tiles)?.checked_add(4 * ALIGNMENT + GAP_BYTES)?;
+            bytes = bytes.checked_add(tiles)?.checked_add(PAGE_BYTES + GAP_BYTES)?;
         }
         Some(bytes)
     }
@@ -314,7 +317,8 @@ impl Segments {
     /// Leaves at least `gap` bytes free, so that tiles start where they may.
     fn pad(&mut self, gap: u64) {
         let end = self.list.last().map_or(0, |segment| segment.end);
-        self.push(Kind::Padding, (end + gap).next_multiple_of(ALIGNMENT) - end, TABLE_BYTES);
+        let alignment = if gap > 0 { PAGE_BYTES } else { ALIGNMENT };
+        self.push(Kind::Padding, (end + gap).next_multiple_of(alignment) - end, TABLE_BYTES);
     }
 }
 
