@@ -33,6 +33,9 @@ impl<V> Deref for Counted<V> {
 /// A thing that is being made, for all who wait for it.
 pub type Making<V, E> = Shared<BoxFuture<'static, Result<Arc<Counted<V>>, E>>>;
 
+/// The same, which is dropped when nobody waits any more.
+type WeakMaking<V, E> = WeakShared<BoxFuture<'static, Result<Arc<Counted<V>>, E>>>;
+
 /// Things by their keys.
 pub struct Shelf<K, V, E> {
     budget: Arc<Budget>,
@@ -43,7 +46,7 @@ pub struct Shelf<K, V, E> {
 struct Inner<K, V, E> {
     kept: LruCache<K, Arc<Counted<V>>>,
     kept_bytes: u64,
-    making: HashMap<K, WeakShared<BoxFuture<'static, Result<Arc<Counted<V>>, E>>>>,
+    making: HashMap<K, WeakMaking<V, E>>,
 }
 
 /// What [`Shelf::get_or_make`] found.
