@@ -247,8 +247,10 @@ impl Stream {
             if start >= end {
                 break;
             }
-            if end > self.ahead_end {
-                plan.ahead.push(start.max(self.ahead_end)..end);
+            // What is asked for may reach into the run that comes next.
+            let from = start.max(self.ahead_end).max(plan.demand.end);
+            if from < end {
+                plan.ahead.push(from..end);
                 self.ahead_end = end;
             }
         }

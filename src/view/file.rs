@@ -120,7 +120,9 @@ impl ViewFile {
         }
         let unit = self.layout.unit_at(progress.end - 1);
         let crossed = unit - self.layout.unit_at(progress.start);
-        if crossed < UNITS_IN_ORDER || self.kind == ViewKind::Preview {
+        // Directories and gaps are many small units: who reads them may go anywhere.
+        let has_pixels = matches!(self.layout.unit_input(unit), UnitInput::Pixels { .. });
+        if crossed < UNITS_IN_ORDER || !has_pixels || self.kind == ViewKind::Preview {
             progress.ahead.clear();
             return;
         }
