@@ -114,6 +114,8 @@ fn filter(row: &[u8], above: &[u8], pixel_bytes: usize, filtered: &mut Vec<u8>) 
 
 #[cfg(test)]
 mod tests {
+    use ::image as other_reader;
+
     use super::super::check;
     use super::*;
     use crate::raster::{Rect, SampleType};
@@ -162,7 +164,7 @@ mod tests {
             }
             made.iter().for_each(|band| file.extend(&band.chunk));
             file.extend(packed.end(&made));
-            let read = image::load_from_memory(&file).unwrap();
+            let read = other_reader::load_from_memory(&file).unwrap();
             prop_assert_eq!(read.as_bytes(), &pixels.samples[..]);
         }
     }
