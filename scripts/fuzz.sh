@@ -66,7 +66,7 @@ run_target() {
     mapfile -t folders < <(seeds "$target")
     if ! cargo_fuzz run "${build[@]}" "$target" "$corpus" "${folders[@]}" -- \
         -max_total_time="$seconds" -timeout="$INPUT_SECONDS" -rss_limit_mb="$MEMORY_MIB" \
-        -print_final_stats=1 >"$log" 2>&1; then
+        -seed=1 -print_final_stats=1 >"$log" 2>&1; then
         grep -m 1 -A 3 'panicked at' "$log" || true
         tail -n 20 "$log"
         note "$target: FOUND SOMETHING"
