@@ -8,6 +8,7 @@
 //! - [`app`]: mount, daemonize, signals, umount
 //! - [`fuse`]: the only folder that names the kernel library
 //! - [`fs`]: file-system operations without a kernel
+//! - [`overlay`]: what programs write
 //! - [`catalog`]: what exists, and under which name
 //! - [`view`]: virtual siblings of images
 //! - [`raster`]: images as tiles at resolution levels
@@ -23,6 +24,7 @@ pub mod fs;
 pub mod fuse;
 pub mod key;
 pub mod mem;
+pub mod overlay;
 pub mod raster;
 pub mod reader;
 pub mod stats;

@@ -9,8 +9,10 @@
 mod helper;
 mod options;
 mod views;
+mod writes;
 
 pub use views::ViewArgs;
+pub use writes::WriteArgs;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -216,6 +218,10 @@ pub struct MountArgs {
     )]
     pub read_only: bool,
 
+    /// What programs may write.
+    #[command(flatten)]
+    pub writes: WriteArgs,
+
     /// Virtual siblings of images.
     #[command(flatten)]
     pub views: ViewArgs,
@@ -324,6 +330,7 @@ const HEADING_WHERE: &str = "Where the bucket is";
 const HEADING_ACCESS: &str = "Who is asking";
 const HEADING_BEHAVIOUR: &str = "Memory and freshness";
 const HEADING_VIEWS: &str = "Virtual siblings of images";
+const HEADING_WRITES: &str = "Writing";
 const HEADING_OWNER: &str = "Owner and permissions";
 const HEADING_RUNNING: &str = "Running and logging";
 

@@ -9,6 +9,7 @@ mod machine;
 mod size;
 mod source;
 mod views;
+mod writes;
 
 use std::env;
 use std::ffi::OsString;
@@ -103,6 +104,28 @@ pub enum ConfigError {
         flag: &'static str,
         /// What it says.
         text: String,
+    },
+    /// `--writes` is none that there is.
+    #[error("--writes \"{0}\" is unknown: give 'deny' or 'memory'")]
+    Writes(String),
+    /// `--write-memory` is no size.
+    #[error(
+        "--write-memory \"{0}\" is no size of 1M or more: write a number and a unit, such as 512M or 2G"
+    )]
+    WriteMemory(String),
+    /// `--write-memory` where nothing may be written.
+    #[error("--write-memory is for --writes memory; without it nothing may be written")]
+    WriteMemoryAlone,
+    /// Too little is left to read with.
+    #[error(
+        "--write-memory {write_memory} leaves too little of --memory {memory}: 64M are needed to read \
+         with. Give more --memory, or less --write-memory"
+    )]
+    NoMemoryToRead {
+        /// What there is in all.
+        memory: String,
+        /// What written files may take.
+        write_memory: String,
     },
     /// `--profile` is empty.
     #[error(
@@ -251,6 +274,8 @@ impl MountSettings {
         let endpoint_url = endpoint_url(args, environment)?;
         let mut notes = Vec::new();
         let memory_bytes = memory_bytes(args, environment, &mut notes)?;
+        let (memory_bytes, writes) =
+            writes::write_config(&args.writes, memory_bytes, MIN_MEMORY_BYTES)?;
         let fs = FsConfig {
             prefix: source.prefix.clone(),
             metadata_ttl: metadata_ttl(args)?,
@@ -260,6 +285,7 @@ impl MountSettings {
             dir_mode: mode("--dir-mode", args.dir_mode.as_deref(), DEFAULT_DIR_MODE, "0755")?,
             memory_bytes,
             views: views::view_config(&args.views)?,
+            writes,
         };
         let s3 = S3Config {
             bucket: source.bucket.clone(),

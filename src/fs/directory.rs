@@ -5,22 +5,29 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::inode::Place;
-use super::node::Thing;
+use super::node::{Folder, Thing};
+use super::resolve::Found;
 use super::{Attr, FileSystem, FsError, Ino};
-use crate::catalog::{Dir, Listed, Lookup, Walk};
-use crate::view::ViewKind;
+use crate::catalog::{Listed, Walk};
+use crate::view::{Original, ViewKind};
 
 /// The longest time that the kernel is told to believe something.
-const LONGEST_TTL: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+pub(super) const LONGEST_TTL: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+/// How long it believes what a file that programs write is like.
+const MADE_TTL: Duration = Duration::from_secs(1);
 /// Entries `.` and `..` come before those of the catalog.
 const DOTS: u64 = 2;
 /// Each entry of the catalog has a place for itself and one for each sibling.
 const SLOTS: u64 = 1 + ViewKind::ALL.len() as u64;
+/// Cookies from here on are of what programs made, which is listed last.
+const MADE: u64 = 1 << 62;
+/// So many of those are looked at together.
+const MADE_AT_ONCE: usize = 64;
 
 /// An open directory.
 #[derive(Debug)]
 pub(super) struct OpenDir {
-    dir: Dir,
+    folder: Folder,
     ino: Ino,
     parent: Ino,
     /// The process that opened it.
@@ -55,18 +62,20 @@ impl FileSystem {
         parent: Ino,
         name: &OsStr,
     ) -> Option<Result<(Option<Attr>, Duration), FsError>> {
-        let dir = match self.dir_of(parent) {
-            Ok(dir) => dir,
+        let folder = match self.folder_of(parent) {
+            Ok(folder) => folder,
             Err(error) => return Some(Err(error)),
         };
         let Some(name) = name.to_str() else {
             return Some(Ok((None, LONGEST_TTL)));
         };
-        let found = match self.catalog.lookup_known(&dir, name)? {
-            Lookup { node: Some(node), ttl } => Ok((Some(node.into()), ttl)),
-            Lookup { node: None, ttl } => self.sibling_known(&dir, name, ttl)?,
+        let own = self.own_known(&folder, name)?;
+        let found = if own.thing.is_some() || own.is_hidden {
+            Ok((own.thing, own.ttl))
+        } else {
+            self.sibling_known(&folder, name, own.ttl)?
         };
-        Some(found.map(|(thing, ttl)| self.enter(parent, &dir, name, thing, ttl)))
+        Some(found.map(|found| self.enter(parent, &folder, name, found)))
     }
 
     /// What `name` is in the directory `parent`, and how long the answer holds:
@@ -80,20 +89,20 @@ impl FileSystem {
         parent: Ino,
         name: &OsStr,
     ) -> Result<(Option<Attr>, Duration), FsError> {
-        let dir = self.dir_of(parent)?;
+        let folder = self.folder_of(parent)?;
         // Every name here is made from a key, and keys are UTF-8.
         let Some(name) = name.to_str() else { return Ok((None, LONGEST_TTL)) };
         if let Some((image, _)) = self.views.config().kinds.sources(name).next() {
             // In a large directory the names that begin like the image's come with
             // it, this one too.
-            self.catalog.lookup(&dir, image).await?;
+            self.own(&folder, image).await?;
         }
-        let Lookup { node, ttl } = self.catalog.lookup(&dir, name).await?;
-        let (thing, ttl) = match node {
-            Some(node) => (Some(node.into()), ttl),
-            None => self.sibling(&dir, name, ttl).await?,
+        let Found { thing, ttl, is_hidden } = self.own(&folder, name).await?;
+        let found = match thing {
+            None if !is_hidden => self.sibling(&folder, name, ttl).await?,
+            thing => (thing, ttl),
         };
-        Ok(self.enter(parent, &dir, name, thing, ttl))
+        Ok(self.enter(parent, &folder, name, found))
     }
 
     /// Takes back look-ups.
@@ -101,19 +110,19 @@ impl FileSystem {
         self.inodes().forget(ino, count);
     }
 
-    /// The attributes of an inode and how long they hold: a version's never change.
+    /// The attributes of an inode and how long they hold: a version's never change,
+    /// and of what is written the kernel is told anew each time.
     pub fn getattr(&self, ino: Ino) -> Result<(Attr, Duration), FsError> {
-        let inodes = self.inodes();
-        let node = inodes.node(ino).ok_or(FsError::BadHandle)?;
-        Ok((self.attr_of(ino, node), LONGEST_TTL))
+        let node = self.inodes().node(ino).ok_or(FsError::BadHandle)?.clone();
+        Ok((self.attr_of(ino, &node), attr_ttl(&node)))
     }
 
     /// Opens a directory for the process `pid`.
     pub fn open_dir(&self, ino: Ino, pid: u32) -> Result<u64, FsError> {
-        let dir = self.dir_of(ino)?;
+        let folder = self.folder_of(ino)?;
         let parent = self.inodes().parent(ino).unwrap_or(ino);
         let walk = Mutex::new(Some(self.catalog.walk()));
-        Ok(self.dirs.insert(OpenDir { dir, ino, parent, pid, walk }))
+        Ok(self.dirs.insert(OpenDir { folder, ino, parent, pid, walk }))
     }
 
     /// Fills `sink` with entries from `cookie` on. `plus` counts a look-up of each
@@ -145,7 +154,7 @@ impl FileSystem {
         sink: &mut dyn DirSink,
     ) -> Result<bool, FsError> {
         let open = self.dirs.get(handle).ok_or(FsError::BadHandle)?;
-        if cookie < DOTS || (plus && self.views.config().are_listed) {
+        if !(DOTS..MADE).contains(&cookie) || (plus && self.views.config().are_listed) {
             return Ok(false);
         }
         let Some(walk) = open.take_walk() else { return Ok(false) };
@@ -168,27 +177,24 @@ impl FileSystem {
         self.dirs.any(|open| open.pid == pid && Some(open.ino) == parent)
     }
 
-    fn dir_of(&self, ino: Ino) -> Result<Dir, FsError> {
-        match self.inodes().node(ino).ok_or(FsError::BadHandle)? {
-            Thing::Dir(dir) => Ok(dir.clone()),
-            Thing::Object(_) | Thing::View(_) => Err(FsError::NotADirectory),
-        }
-    }
-
-    fn enter(
+    /// Tells the kernel of what was found, and counts the look-up.
+    pub(super) fn enter(
         &self,
         parent: Ino,
-        dir: &Dir,
+        folder: &Folder,
         name: &str,
-        thing: Option<Thing>,
-        ttl: Duration,
+        (thing, ttl): (Option<Thing>, Duration),
     ) -> (Option<Attr>, Duration) {
-        let attr = thing.map(|thing| {
-            let place = || Place { parent, dir: dir.clone(), name: name.to_owned() };
-            let ino = self.inodes().look_up(&thing, place);
-            self.attr_of(ino, &thing)
-        });
-        (attr, ttl.min(LONGEST_TTL))
+        let Some(thing) = thing else {
+            // A file that is made here may be an image, and this its sibling.
+            let may_come =
+                self.overlay.is_some() && self.views.config().kinds.sources(name).next().is_some();
+            return (None, if may_come { Duration::ZERO } else { ttl.min(LONGEST_TTL) });
+        };
+        let place = || Place { parent, folder: folder.clone(), name: name.to_owned() };
+        let ino = self.inodes().look_up(&thing, place);
+        let ttl = ttl.min(LONGEST_TTL).min(attr_ttl(&thing));
+        (Some(self.attr_of(ino, &thing)), ttl)
     }
 
     async fn fill(
@@ -205,25 +211,86 @@ impl FileSystem {
             if number < cookie {
                 continue;
             }
-            let attr = self.attr_of(ino, &Thing::Dir(open.dir.clone()));
+            let attr = self.attr_of(ino, &open.thing());
+            let attr = Attr { ino, ..attr };
             let entry = SinkEntry { name, next_cookie: number + 1, attr, ttl: Duration::ZERO };
             if !sink.add(entry) {
                 return Ok(());
             }
         }
-        let mut from = Position::of(cookie);
-        loop {
-            let listed = self.catalog.entries(&open.dir, walk, from.number).await?;
-            if listed.entries.is_empty() {
-                return Ok(());
+        if let Folder::Bucket(dir) = &open.folder
+            && cookie < MADE
+        {
+            let mut from = Position::of(cookie);
+            loop {
+                let listed = self.catalog.entries(dir, walk, from.number).await?;
+                if listed.entries.is_empty() {
+                    break;
+                }
+                let listed = self.with_siblings(listed, plus).await;
+                if self.pour(open, listed, from, plus, sink) {
+                    return Ok(());
+                }
+                // Nothing of these is shown any more: an empty answer would be the end.
+                from = Position { number: from.number + listed.entries.len() as u64, slot: 0 };
             }
-            let listed = self.with_siblings(listed, plus).await;
-            if self.pour(open, listed, from, plus, sink) {
-                return Ok(());
-            }
-            // Nothing of these is shown any more: an empty answer would be the end.
-            from = Position { number: from.number + listed.entries.len() as u64, slot: 0 };
         }
+        self.fill_made(open, cookie.saturating_sub(MADE), plus, sink).await;
+        Ok(())
+    }
+
+    /// Adds what programs made or moved here, from a cookie on.
+    async fn fill_made(
+        &self,
+        open: &OpenDir,
+        cookie: u64,
+        plus: bool,
+        sink: &mut (dyn DirSink + Send),
+    ) {
+        let Some(overlay) = &self.overlay else { return };
+        let mut from = Position { number: cookie / SLOTS, slot: cookie % SLOTS };
+        loop {
+            let items = overlay.tree().items(&open.folder.key(), from.number, MADE_AT_ONCE);
+            let Some((last, ..)) = items.last() else { return };
+            let behind = Position { number: last + 1, slot: 0 };
+            for (number, name, item) in items {
+                let thing = Thing::from(item);
+                let siblings = self.siblings_of(&open.folder, &name, &thing, plus).await;
+                let own = (0, name, thing);
+                for (slot, name, thing) in [own].into_iter().chain(siblings) {
+                    let here = Position { number, slot };
+                    let ttl = LONGEST_TTL.min(attr_ttl(&thing));
+                    let next = (MADE + number * SLOTS + slot + 1, ttl);
+                    if here >= from && !self.show(open, &name, &thing, next, plus, sink) {
+                        return;
+                    }
+                }
+            }
+            from = behind;
+        }
+    }
+
+    /// Shows an entry, with the cookie and time to live that it has; says no if it
+    /// does not fit.
+    fn show(
+        &self,
+        open: &OpenDir,
+        name: &str,
+        thing: &Thing,
+        (next_cookie, ttl): (u64, Duration),
+        plus: bool,
+        sink: &mut (dyn DirSink + '_),
+    ) -> bool {
+        let place =
+            || Place { parent: open.ino, folder: open.folder.clone(), name: name.to_owned() };
+        let ino =
+            if plus { self.inodes().look_up(thing, place) } else { self.inodes().number_of(thing) };
+        let attr = self.attr_of(ino, thing);
+        let fits = sink.add(SinkEntry { name, next_cookie, attr, ttl });
+        if !fits && plus {
+            self.inodes().forget(ino, 1);
+        }
+        fits
     }
 
     /// Adds what was listed from the place `from` on, until the sink is full.
@@ -239,32 +306,35 @@ impl FileSystem {
         let ttl = listed.ttl.min(LONGEST_TTL);
         let mut any = false;
         for (entry, number) in listed.entries.iter().zip(from.number..) {
+            if self.is_overlaid(&open.folder, &entry.name) {
+                continue;
+            }
             let own = (0, entry.name.clone(), Thing::from(entry.node.clone()));
-            let siblings = self.listed_siblings(&open.dir, entry, plus);
+            let siblings = self.listed_siblings(&open.folder, entry, plus);
             for (slot, name, thing) in [own].into_iter().chain(siblings) {
                 let here = Position { number, slot };
                 if here < from {
                     continue;
                 }
-                let place =
-                    || Place { parent: open.ino, dir: open.dir.clone(), name: name.clone() };
-                let ino = if plus {
-                    self.inodes().look_up(&thing, place)
-                } else {
-                    self.inodes().number_of(&thing)
-                };
-                let attr = self.attr_of(ino, &thing);
                 any = true;
-                let next_cookie = here.next_cookie();
-                if !sink.add(SinkEntry { name: &name, next_cookie, attr, ttl }) {
-                    if plus {
-                        self.inodes().forget(ino, 1);
-                    }
+                let next = (here.next_cookie(), ttl.min(attr_ttl(&thing)));
+                if !self.show(open, &name, &thing, next, plus, sink) {
                     return true;
                 }
             }
         }
         any
+    }
+}
+
+/// How long attributes hold. The kernel keeps the size of a file right that it
+/// writes itself; what else changes is not worth guessing about.
+fn attr_ttl(thing: &Thing) -> Duration {
+    match thing {
+        Thing::Dir(_) | Thing::Object(_) => LONGEST_TTL,
+        Thing::View(view) if matches!(view.original, Original::Object(_)) => LONGEST_TTL,
+        Thing::View(_) => Duration::ZERO,
+        Thing::Made(_) => MADE_TTL,
     }
 }
 
@@ -289,6 +359,13 @@ impl Position {
 }
 
 impl OpenDir {
+    fn thing(&self) -> Thing {
+        match &self.folder {
+            Folder::Bucket(dir) => Thing::Dir(dir.clone()),
+            Folder::Made(made) => Thing::Made(made.clone()),
+        }
+    }
+
     fn take_walk(&self) -> Option<Walk> {
         self.walk.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::overlay::NoRoom;
 use crate::store::{StoreError, StoreErrorKind};
 use crate::view::{ImageError, ViewError};
 
@@ -26,6 +27,42 @@ pub enum FsError {
     /// There is no such extended attribute.
     #[error("no such extended attribute")]
     NoAttribute,
+    /// Nothing may be written.
+    #[error("the mount is read-only")]
+    ReadOnly,
+    /// What the mount's flags do not allow, or what can't be done with a thing like this.
+    #[error("operation not permitted")]
+    NotPermitted,
+    /// The name is taken.
+    #[error("file exists")]
+    Exists,
+    /// The directory has something in it.
+    #[error("directory not empty")]
+    NotEmpty,
+    /// There is no memory left for what programs write.
+    #[error("no space left in memory for what is written")]
+    NoSpace,
+    /// A name of more than 255 bytes.
+    #[error("file name too long")]
+    NameTooLong,
+    /// A name that is no UTF-8, as no key can be.
+    #[error("the name is no UTF-8")]
+    BadName,
+    /// An argument that makes no sense.
+    #[error("invalid argument")]
+    Invalid,
+    /// Something that this file system does not do.
+    #[error("operation not supported")]
+    Unsupported,
+    /// What is virtual, or in the bucket, can't be moved: it has to be copied.
+    #[error("can't be moved, has to be copied")]
+    CrossDevice,
+    /// There is no data behind an offset.
+    #[error("no such device or address")]
+    NoData,
+    /// The system refused.
+    #[error("{0}")]
+    System(Arc<std::io::Error>),
     /// A request failed.
     #[error("{0}")]
     Store(Arc<StoreError>),
@@ -44,6 +81,21 @@ impl FsError {
             FsError::BadHandle => libc::EBADF,
             FsError::Stale => libc::ESTALE,
             FsError::NoAttribute => libc::ENODATA,
+            FsError::ReadOnly => libc::EROFS,
+            FsError::NotPermitted => libc::EPERM,
+            FsError::Exists => libc::EEXIST,
+            FsError::NotEmpty => libc::ENOTEMPTY,
+            FsError::NoSpace => libc::ENOSPC,
+            FsError::NameTooLong => libc::ENAMETOOLONG,
+            FsError::BadName => libc::EILSEQ,
+            FsError::Invalid => libc::EINVAL,
+            FsError::Unsupported => libc::EOPNOTSUPP,
+            FsError::CrossDevice => libc::EXDEV,
+            FsError::NoData => libc::ENXIO,
+            FsError::System(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+                libc::ENOSPC
+            }
+            FsError::System(error) => error.raw_os_error().unwrap_or(libc::EIO),
             FsError::Image(error) if error.is_limit() => libc::EFBIG,
             FsError::Image(_) => libc::EIO,
             FsError::Store(error) => match &error.kind {
@@ -105,6 +157,18 @@ impl FsError {
 impl From<Arc<StoreError>> for FsError {
     fn from(error: Arc<StoreError>) -> Self {
         FsError::Store(error)
+    }
+}
+
+impl From<NoRoom> for FsError {
+    fn from(_: NoRoom) -> Self {
+        FsError::NoSpace
+    }
+}
+
+impl From<std::io::Error> for FsError {
+    fn from(error: std::io::Error) -> Self {
+        FsError::System(Arc::new(error))
     }
 }
 

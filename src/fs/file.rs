@@ -1,6 +1,6 @@
 //! Opening, reading and closing files.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
@@ -8,6 +8,8 @@ use futures_util::future::BoxFuture;
 use super::node::{Sibling, Thing};
 use super::sibling::is_changed;
 use super::{FileSystem, FsError, Ino};
+use crate::mem::MemFile;
+use crate::overlay::Made;
 use crate::reader::{Answer, ReadBytes, Reader};
 use crate::store::{ListedObject, StoreErrorKind};
 use crate::view::ViewFile;
@@ -27,8 +29,10 @@ const FAILED_READS: usize = 64;
 /// An open file.
 #[derive(Debug)]
 pub(super) struct OpenFile {
-    ino: Ino,
+    pub(super) ino: Ino,
     content: Content,
+    /// What somebody has made of it since it was opened, by writing to it.
+    pub(super) replaced: OnceLock<Arc<Made>>,
     failed: Mutex<Vec<FailedRead>>,
 }
 
@@ -42,17 +46,32 @@ struct FailedRead {
 
 /// Where an open file's bytes come from: a closed set.
 #[derive(Debug)]
-enum Content {
+pub(super) enum Content {
     /// The object itself.
     Object(Reader),
     /// A virtual sibling of an image.
     View(ViewFile),
+    /// What a program wrote.
+    Made(Arc<Made>),
 }
 
-/// What is to be opened.
-enum Opening {
-    Object(ListedObject, Reader),
-    View(Sibling),
+/// How a file is opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OpenHow {
+    /// Whether it may be written to.
+    pub writes: bool,
+    /// Whether it loses its bytes first.
+    pub truncates: bool,
+}
+
+/// An open file.
+#[derive(Debug)]
+pub struct Opened {
+    /// The number that it is known by until it is released.
+    pub handle: u64,
+    /// Where its bytes are, if they are all in memory and stay there: the kernel may
+    /// read and write them by itself.
+    pub backing: Option<Arc<MemFile>>,
 }
 
 /// The answer to a read.
@@ -64,42 +83,55 @@ pub enum ReadAnswer {
 }
 
 impl FileSystem {
-    /// Opens a file and gives its handle. Costs no request, but for an object in
-    /// an archive class, which may have to be restored first.
+    /// Opens a file. For reading it costs no request, but for an object in an archive
+    /// class, which may have to be restored first. What is in the bucket is copied
+    /// into memory before it is written to.
     ///
     /// # Errors
-    /// ESTALE when the object was overwritten since the inode was looked up.
-    pub async fn open_file(&self, ino: Ino) -> Result<u64, FsError> {
-        let content = match self.opening(ino)? {
-            Opening::Object(object, reader) => {
-                if is_archive_class(&object)
-                    && let Answer::Later(answer) = reader.read(0, FIRST_READ_BYTES)
-                {
-                    answer.await?;
-                }
-                Content::Object(reader)
-            }
-            Opening::View(Sibling { original, kind, .. }) => {
-                let opened = self.views.open(&original, kind).await;
-                if opened.as_ref().is_err_and(is_changed) {
-                    self.note_changed(ino);
-                }
-                Content::View(opened?.ok_or(FsError::NotFound)?)
-            }
-        };
-        Ok(self.files.insert(OpenFile::new(ino, content)))
+    /// ESTALE when the object was overwritten since the inode was looked up; EROFS
+    /// where nothing may be written, ENOSPC where it does not fit into memory.
+    pub async fn open_file(&self, ino: Ino, how: OpenHow) -> Result<Opened, FsError> {
+        if how.writes || how.truncates {
+            let keep = if how.truncates { 0 } else { u64::MAX };
+            let made = self.own_copy(ino, keep).await?;
+            return self.open_made(made, how);
+        }
+        let thing = self.openable(ino)?;
+        if let Thing::Made(made) = thing {
+            return self.open_made(made, how);
+        }
+        let content = self.content(ino, thing).await?;
+        Ok(self.opened(ino, content))
     }
 
     /// Opens a file if that needs no request; `None` if it may.
-    pub fn open_file_now(&self, ino: Ino) -> Option<Result<u64, FsError>> {
-        match self.opening(ino) {
+    pub fn open_file_now(&self, ino: Ino, how: OpenHow) -> Option<Result<Opened, FsError>> {
+        match self.openable(ino) {
             Err(error) => Some(Err(error)),
-            Ok(Opening::View(_)) => None,
-            Ok(Opening::Object(object, _)) if is_archive_class(&object) => None,
-            Ok(Opening::Object(_, reader)) => {
-                Some(Ok(self.files.insert(OpenFile::new(ino, Content::Object(reader)))))
+            Ok(Thing::Made(made)) => Some(self.open_made(made, how)),
+            Ok(_) if self.overlay.is_none() && (how.writes || how.truncates) => {
+                Some(Err(FsError::ReadOnly))
             }
+            Ok(Thing::Object(object))
+                if !how.writes && !how.truncates && !is_archive_class(&object) =>
+            {
+                Some(Ok(self.opened(ino, Content::Object(self.reader(&object)))))
+            }
+            Ok(_) => None,
         }
+    }
+
+    pub(super) fn open_made(&self, made: Arc<Made>, how: OpenHow) -> Result<Opened, FsError> {
+        let file = made.file().ok_or(FsError::NotPermitted)?;
+        if how.truncates {
+            file.bytes().set_len(0)?;
+        }
+        let backing = Some(file.bytes().clone());
+        Ok(Opened { backing, ..self.opened(made.ino(), Content::Made(made)) })
+    }
+
+    fn opened(&self, ino: Ino, content: Content) -> Opened {
+        Opened { handle: self.files.insert(OpenFile::new(ino, content)), backing: None }
     }
 
     /// Reads from an open file: `length` bytes, fewer only at its end.
@@ -115,7 +147,12 @@ impl FileSystem {
         {
             return Err(error);
         }
+        if let Some(made) = file.made() {
+            let bytes = made.file().ok_or(FsError::BadHandle)?.bytes();
+            return Ok(ReadAnswer::Ready(bytes.read(offset, length)?.into()));
+        }
         match &file.content {
+            Content::Made(_) => Err(FsError::BadHandle),
             Content::Object(reader) => match reader.read(offset, length) {
                 Answer::Ready(bytes) => Ok(ReadAnswer::Ready(bytes)),
                 Answer::Later(answer) => {
@@ -172,31 +209,82 @@ impl FileSystem {
         self.files.remove(handle);
     }
 
-    fn opening(&self, ino: Ino) -> Result<Opening, FsError> {
-        let object = {
-            let inodes = self.inodes();
-            if inodes.is_stale(ino) {
-                return Err(FsError::Stale);
+    /// The open file that can be written to behind a handle.
+    pub(super) fn writable(&self, handle: u64) -> Result<Arc<Made>, FsError> {
+        let file = self.files.get(handle).ok_or(FsError::BadHandle)?;
+        file.made().cloned().ok_or(FsError::BadHandle)
+    }
+
+    /// What an inode stands for, if it can be opened.
+    fn openable(&self, ino: Ino) -> Result<Thing, FsError> {
+        let inodes = self.inodes();
+        if inodes.is_stale(ino) {
+            return Err(FsError::Stale);
+        }
+        let thing = inodes.node(ino).ok_or(FsError::BadHandle)?;
+        match thing.folder() {
+            Some(_) => Err(FsError::IsADirectory),
+            None => Ok(thing.clone()),
+        }
+    }
+
+    /// The bytes of what is not made yet.
+    pub(super) async fn content(&self, ino: Ino, thing: Thing) -> Result<Content, FsError> {
+        match thing {
+            Thing::Dir(_) => Err(FsError::IsADirectory),
+            Thing::Made(made) => Ok(Content::Made(made)),
+            Thing::Object(object) => {
+                let reader = self.reader(&object);
+                if is_archive_class(&object)
+                    && let Answer::Later(answer) = reader.read(0, FIRST_READ_BYTES)
+                {
+                    answer.await?;
+                }
+                Ok(Content::Object(reader))
             }
-            match inodes.node(ino).ok_or(FsError::BadHandle)? {
-                Thing::Dir(_) => return Err(FsError::IsADirectory),
-                Thing::View(view) => return Ok(Opening::View(view.clone())),
-                Thing::Object(object) => object.clone(),
+            Thing::View(Sibling { original, kind, .. }) => {
+                let opened = self.views.open(&original, kind).await;
+                if opened.as_ref().is_err_and(is_changed) {
+                    self.note_changed(ino);
+                }
+                Ok(Content::View(opened?.ok_or(FsError::NotFound)?))
             }
-        };
-        let reader = Reader::open(
-            &object.version,
-            self.cache.clone(),
-            self.store.clone(),
-            self.runtime.clone(),
-        );
-        Ok(Opening::Object(object, reader))
+        }
+    }
+
+    fn reader(&self, object: &ListedObject) -> Reader {
+        Reader::open(&object.version, self.cache.clone(), self.store.clone(), self.runtime.clone())
+    }
+}
+
+impl Content {
+    /// The bytes of a range; fewer only at the end.
+    pub(super) async fn read(&self, offset: u64, length: usize) -> Result<ReadBytes, FsError> {
+        match self {
+            Content::Object(reader) => match reader.read(offset, length) {
+                Answer::Ready(bytes) => Ok(bytes),
+                Answer::Later(answer) => Ok(answer.await?),
+            },
+            Content::View(view) => Ok(view.read(offset, length).await?.into()),
+            Content::Made(made) => {
+                let bytes = made.file().ok_or(FsError::BadHandle)?.bytes();
+                Ok(bytes.read(offset, length)?.into())
+            }
+        }
     }
 }
 
 impl OpenFile {
     fn new(ino: Ino, content: Content) -> Self {
-        OpenFile { ino, content, failed: Mutex::default() }
+        OpenFile { ino, content, replaced: OnceLock::new(), failed: Mutex::default() }
+    }
+
+    /// What a program wrote, if that is what the file is by now.
+    fn made(&self) -> Option<&Arc<Made>> {
+        match &self.content {
+            Content::Made(made) => Some(made),
+            Content::Object(_) | Content::View(_) => self.replaced.get(),
+        }
     }
 
     fn note_failed(&self, offset: u64, error: FsError) {

@@ -35,6 +35,11 @@ impl<T> Handles<T> {
         self.open.write().unwrap_or_else(PoisonError::into_inner).remove(&handle)
     }
 
+    /// Looks at each of them.
+    pub(super) fn each(&self, look: impl FnMut(&Arc<T>)) {
+        self.open.read().unwrap_or_else(PoisonError::into_inner).values().for_each(look);
+    }
+
     /// Whether any of them is such.
     pub(super) fn any(&self, is_such: impl Fn(&T) -> bool) -> bool {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, OnceLock};
 
-use super::node::Thing;
+use super::node::{Folder, Thing};
 use crate::catalog::Dir;
 use crate::mem::{Budget, Reservation};
 use crate::store::ObjectHead;
@@ -44,13 +44,14 @@ struct Inode {
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     pub(super) parent: Ino,
-    pub(super) dir: Dir,
+    pub(super) folder: Folder,
     pub(super) name: String,
 }
 
 impl InodeTable {
     pub(super) fn new(root: Dir, budget: &Arc<Budget>) -> Self {
-        let place = Place { parent: ROOT, dir: root.clone(), name: String::new() };
+        let folder = Folder::Bucket(root.clone());
+        let place = Place { parent: ROOT, folder, name: String::new() };
         let inode = Inode::new(Thing::Dir(root), place);
         InodeTable {
             inodes: HashMap::from([(ROOT, Inode { lookups: 1, ..inode })]),
@@ -85,11 +86,13 @@ impl InodeTable {
             Thing::Dir(dir) => self.hasher.hash_one(dir),
             Thing::Object(object) => self.hasher.hash_one(&object.version),
             Thing::View(view) => self.hasher.hash_one((&view.original, view.kind)),
+            Thing::Made(made) => return made.ino(),
         };
-        // 63 bits: some programs take inode numbers for signed.
-        let mut ino = hash >> 1;
+        // 63 bits: some programs take inode numbers for signed. The upper half of
+        // them is for what programs make.
+        let mut ino = hash >> 2;
         while ino <= ROOT || self.inodes.get(&ino).is_some_and(|held| !held.stands_for(node)) {
-            ino = (ino + 1) & (u64::MAX >> 1);
+            ino = (ino + 1) & (u64::MAX >> 2);
         }
         ino
     }
@@ -126,6 +129,32 @@ impl InodeTable {
         first.then(|| inode.place.clone())
     }
 
+    /// Where an inode's name is, as far as it is known.
+    pub(super) fn place(&self, ino: Ino) -> Option<Place> {
+        self.inodes.get(&ino).map(|inode| inode.place.clone())
+    }
+
+    /// Notes that an inode has another name now.
+    pub(super) fn move_to(&mut self, ino: Ino, place: Place) {
+        if let Some(inode) = self.inodes.get_mut(&ino) {
+            let before = inode.weight_bytes();
+            inode.place = place;
+            let counted = self.counted.bytes() + inode.weight_bytes();
+            self.counted.resize(counted.saturating_sub(before));
+        }
+    }
+
+    /// Has an inode that the kernel knows stand for something else from now on.
+    pub(super) fn replace(&mut self, ino: Ino, node: Thing) {
+        if let Some(inode) = self.inodes.get_mut(&ino) {
+            let before = inode.weight_bytes();
+            inode.node = node;
+            inode.is_stale = false;
+            let counted = self.counted.bytes() + inode.weight_bytes();
+            self.counted.resize(counted.saturating_sub(before));
+        }
+    }
+
     /// How many inodes there are.
     pub(super) fn len(&self) -> usize {
         self.inodes.len()
@@ -144,7 +173,8 @@ impl Inode {
             (Thing::View(held), Thing::View(view)) => {
                 held.kind == view.kind && held.original == view.original
             }
-            (Thing::Dir(_) | Thing::Object(_) | Thing::View(_), _) => false,
+            (Thing::Made(held), Thing::Made(made)) => held.ino() == made.ino(),
+            (Thing::Dir(_) | Thing::Object(_) | Thing::View(_) | Thing::Made(_), _) => false,
         }
     }
 
@@ -153,6 +183,7 @@ impl Inode {
             Thing::Dir(dir) => dir.prefix().as_str().len(),
             Thing::Object(object) => object.version.key.as_str().len(),
             Thing::View(view) => view.original.name().len(),
+            Thing::Made(_) => 0,
         };
         INODE_BYTES + (key + self.place.name.len()) as u64
     }
@@ -173,7 +204,8 @@ mod tests {
     }
 
     fn place() -> Place {
-        Place { parent: ROOT, dir: Dir::root(Prefix::root()), name: "a".into() }
+        let folder = Folder::Bucket(Dir::root(Prefix::root()));
+        Place { parent: ROOT, folder, name: "a".into() }
     }
 
     #[test]

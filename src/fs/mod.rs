@@ -1,18 +1,23 @@
 //! File-system operations, without a kernel.
 //!
-//! Contract: the operations of a read-only file system on inode numbers and
-//! handles, over a catalog of what exists and readers of what is open. An inode
-//! is a (key, version): a changed object is another inode, so what the kernel
-//! caches of an inode is always right. Never names the kernel library.
+//! Contract: the operations of a file system on inode numbers and handles, over a
+//! catalog of what exists, readers of what is open, and an overlay of what programs
+//! wrote. An inode of the bucket is a (key, version): a changed object is another
+//! inode, so what the kernel caches of an inode is always right. Never names the
+//! kernel library.
 
 mod attr;
+mod change;
 mod directory;
 mod error;
 mod file;
 mod handles;
 mod inode;
 mod node;
+mod resolve;
 mod sibling;
+mod write;
+mod written;
 mod xattr;
 
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -22,17 +27,25 @@ use std::time::{Duration, SystemTime};
 use tokio::runtime::Handle as Runtime;
 
 pub use attr::{Attr, Kind};
+pub use change::{Maker, NewNode, RenameHow};
 pub use directory::{DirSink, SinkEntry};
 pub use error::FsError;
-pub use file::ReadAnswer;
+pub use file::{OpenHow, Opened, ReadAnswer};
 pub use inode::{Ino, ROOT};
+
+pub use crate::mem::{MemFile, Seek};
+pub use crate::overlay::AttrChange;
 
 use handles::Handles;
 use inode::InodeTable;
+use node::Folder;
+use write::Copying;
+use written::FileStates;
 
 use crate::catalog::{Catalog, CatalogConfig, Dir};
 use crate::key::Prefix;
 use crate::mem::Budget;
+use crate::overlay::Overlay;
 use crate::reader::{BlockCache, CacheConfig};
 use crate::store::{ObjectStore, StoreError};
 use crate::view::{ViewConfig, Views};
@@ -56,6 +69,22 @@ pub struct FsConfig {
     pub memory_bytes: u64,
     /// The virtual siblings of images.
     pub views: ViewConfig,
+    /// What programs may write.
+    pub writes: Writes,
+}
+
+/// What programs may write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Writes {
+    /// Nothing.
+    #[default]
+    Deny,
+    /// Anything, into memory: the bucket never changes.
+    Memory {
+        /// How much all files together may take, in bytes. It is not part of
+        /// [`FsConfig::memory_bytes`].
+        limit_bytes: u64,
+    },
 }
 
 /// A name whose inode is not the right one any more; the kernel should forget it.
@@ -67,7 +96,7 @@ pub struct Outdated {
     pub name: String,
 }
 
-/// A read-only file system over one bucket.
+/// A file system over one bucket.
 #[derive(Debug)]
 pub struct FileSystem {
     config: FsConfig,
@@ -75,6 +104,9 @@ pub struct FileSystem {
     catalog: Catalog,
     cache: Arc<BlockCache>,
     views: Arc<Views>,
+    overlay: Option<Overlay>,
+    copying: Copying,
+    file_states: FileStates,
     inodes: Mutex<InodeTable>,
     files: Handles<file::OpenFile>,
     dirs: Handles<directory::OpenDir>,
@@ -117,7 +149,14 @@ impl FileSystem {
             budget.clone(),
             runtime.clone(),
         );
+        let overlay = match config.writes {
+            Writes::Deny => None,
+            Writes::Memory { limit_bytes } => Some(Overlay::new(limit_bytes, &budget)),
+        };
         let fs = FileSystem {
+            overlay,
+            copying: Copying::default(),
+            file_states: FileStates::default(),
             catalog,
             store,
             cache,
@@ -157,7 +196,9 @@ impl FileSystem {
     /// is ESTALE, which makes the kernel look the name up again.
     fn note_changed(&self, ino: Ino) {
         let Some(place) = self.inodes().mark_stale(ino) else { return };
-        self.catalog.invalidate(&place.dir);
+        if let Folder::Bucket(dir) = &place.folder {
+            self.catalog.invalidate(dir);
+        }
         // Only fails when nobody listens, as in tests without a kernel.
         let _ = self.outdated.send(Outdated { parent: place.parent, name: place.name });
     }

@@ -1,16 +1,16 @@
 //! Finding and listing the virtual siblings of images.
 //!
-//! A name that is not in the bucket may be a sibling of an object in the same
-//! directory; a real object of that name wins. A sibling has no siblings.
+//! A name that nothing else has may be a sibling of an object, or of a file that a
+//! program wrote, in the same directory; a real object or file of that name wins. A sibling has no siblings.
 
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
 
 use super::file::is_archive_class;
-use super::node::{Sibling, Thing};
+use super::node::{Folder, Sibling, Thing};
 use super::{FileSystem, FsError};
-use crate::catalog::{Dir, DirEntry, Listed, Lookup, Node};
+use crate::catalog::{DirEntry, Listed, Node};
 use crate::store::{ListedObject, StoreErrorKind};
 use crate::view::{Original, ViewError, ViewKind, has_image_name};
 
@@ -20,21 +20,24 @@ const MAX_NAME_BYTES: usize = 255;
 const ENTRIES_AT_ONCE: usize = 64;
 const HEADERS_AT_ONCE: usize = 32;
 
-type Found = (Option<Thing>, Duration);
+type FoundSibling = (Option<Thing>, Duration);
 
 impl FileSystem {
     /// The sibling called `name`, if no request is needed to know; `ttl` is how
-    /// long it is believed that there is no object of that name.
+    /// long it is believed that there is nothing else of that name.
     pub(super) fn sibling_known(
         &self,
-        dir: &Dir,
+        folder: &Folder,
         name: &str,
         mut ttl: Duration,
-    ) -> Option<Result<Found, FsError>> {
+    ) -> Option<Result<FoundSibling, FsError>> {
         for (image, kind) in self.views.config().kinds.sources(name) {
-            let found = self.catalog.lookup_known(dir, image)?;
+            let found = self.own_known(folder, image)?;
             ttl = ttl.min(found.ttl);
-            let Some(original) = viewable(found) else { continue };
+            let original = match self.original_known(image, found.thing)? {
+                Some(original) => original,
+                None => continue,
+            };
             match self.views.size_known(&original, kind)? {
                 Ok(None) => {}
                 Ok(Some(size)) => {
@@ -54,14 +57,14 @@ impl FileSystem {
     /// Why the image can't be looked at.
     pub(super) async fn sibling(
         &self,
-        dir: &Dir,
+        folder: &Folder,
         name: &str,
         mut ttl: Duration,
-    ) -> Result<Found, FsError> {
+    ) -> Result<FoundSibling, FsError> {
         for (image, kind) in self.views.config().kinds.sources(name) {
-            let found = self.catalog.lookup(dir, image).await?;
+            let found = self.own(folder, image).await?;
             ttl = ttl.min(found.ttl);
-            let Some(original) = viewable(found) else { continue };
+            let Some(original) = self.original(image, found.thing).await? else { continue };
             match self.views.size(&original, kind).await {
                 Ok(None) => {}
                 Ok(Some(size)) => {
@@ -70,7 +73,9 @@ impl FileSystem {
                 }
                 Err(error) => {
                     if is_changed(&error) {
-                        self.catalog.invalidate(dir);
+                        if let Folder::Bucket(dir) = folder {
+                            self.catalog.invalidate(dir);
+                        }
                         return Err(FsError::Stale);
                     }
                     return Err(error.into());
@@ -101,23 +106,57 @@ impl FileSystem {
     /// With `sizes` those whose size is known alone, else all that there may be.
     pub(super) fn listed_siblings(
         &self,
-        dir: &Dir,
+        folder: &Folder,
         entry: &DirEntry,
         sizes: bool,
     ) -> Vec<(u64, String, Thing)> {
         let config = self.views.config();
-        let Some(original) = image_of(entry).filter(|_| config.are_listed) else {
+        match image_of(entry).filter(|_| config.are_listed) {
+            Some(original) => self.kinds_of(folder, &entry.name, &original, sizes),
+            None => Vec::new(),
+        }
+    }
+
+    /// The siblings that a directory shows behind something that a program made.
+    pub(super) async fn siblings_of(
+        &self,
+        folder: &Folder,
+        name: &str,
+        thing: &Thing,
+        sizes: bool,
+    ) -> Vec<(u64, String, Thing)> {
+        let config = self.views.config();
+        if !config.are_listed || config.kinds.is_empty() || !has_image_name(name) {
+            return Vec::new();
+        }
+        let Ok(Some(original)) = self.original(name, Some(thing.clone())).await else {
             return Vec::new();
         };
+        if sizes {
+            // Who asks for a sibling by its name is told what is wrong with it.
+            let _ = self.views.size(&original, ViewKind::Json).await;
+        }
+        self.kinds_of(folder, name, &original, sizes)
+    }
+
+    /// All siblings of an image, with their places behind it.
+    fn kinds_of(
+        &self,
+        folder: &Folder,
+        image: &str,
+        original: &Original,
+        sizes: bool,
+    ) -> Vec<(u64, String, Thing)> {
         let mut siblings = Vec::new();
-        for kind in config.kinds.kinds() {
-            let name = format!("{}{}", entry.name, kind.suffix());
-            let is_real =
-                self.catalog.lookup_known(dir, &name).is_some_and(|found| found.node.is_some());
-            if is_real || name.len() > MAX_NAME_BYTES {
+        for kind in self.views.config().kinds.kinds() {
+            let name = format!("{image}{}", kind.suffix());
+            // A real one wins, and one that was deleted is not there either.
+            let own = self.own_known(folder, &name);
+            let is_taken = own.is_some_and(|found| found.thing.is_some() || found.is_hidden);
+            if is_taken || name.len() > MAX_NAME_BYTES {
                 continue;
             }
-            let size = match self.views.size_known(&original, kind) {
+            let size = match self.views.size_known(original, kind) {
                 Some(Ok(Some(size))) => size,
                 Some(Ok(None) | Err(_)) => continue,
                 None if sizes => continue,
@@ -127,14 +166,6 @@ impl FileSystem {
             siblings.push((1 + kind as u64, name, Thing::View(sibling)));
         }
         siblings
-    }
-}
-
-/// The object that was found, if it may be an image that can be read.
-fn viewable(found: Lookup) -> Option<Original> {
-    match found.node? {
-        Node::Object(object) => may_be_read(&object).then(|| Original::Object(object.version)),
-        Node::Dir(_) => None,
     }
 }
 

@@ -89,8 +89,10 @@ impl FileSystem {
         let head = inodes.head(ino).ok_or(FsError::BadHandle)?;
         match inodes.node(ino) {
             Some(Thing::Object(object)) => Ok((object.clone(), head)),
-            // A sibling is not in the bucket.
-            Some(Thing::Dir(_) | Thing::View(_)) | None => Err(FsError::NoAttribute),
+            // A sibling is not in the bucket, nor is what a program made.
+            Some(Thing::Dir(_) | Thing::View(_) | Thing::Made(_)) | None => {
+                Err(FsError::NoAttribute)
+            }
         }
     }
 

@@ -2,45 +2,44 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use fuser::{
-    Errno, FileHandle, Filesystem, FopenFlags, INodeNo, InitFlags, KernelConfig, LockOwner,
-    OpenAccMode, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty,
-    ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyXattr, Request,
+    BsdFileFlags, Errno, FileHandle, Filesystem, FopenFlags, INodeNo, InitFlags, KernelConfig,
+    LockOwner, OpenAccMode, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
+    ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs,
+    ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
+use super::passthrough::Ways;
 use super::reply::{self, Listing, errno};
-use crate::fs::{FileSystem, ReadAnswer};
+use super::writing::{done, maker, time};
+use crate::fs::{AttrChange, FileSystem, NewNode, OpenHow, ReadAnswer};
 
 /// Reads that may be under way. Readahead counts, and the kernel's 16 would let
 /// one object whose server stalls hold up everybody else's.
 const MAX_BACKGROUND: u16 = 1024;
+/// open(2)'s flag, as Linux has it everywhere that fuser runs.
+const O_TRUNC: i32 = 0o1000;
 /// What statfs says of a bucket, which has no size: 1 PiB, nothing free.
 const STATFS_BLOCKS: u64 = 1 << 38;
 const STATFS_BLOCK_BYTES: u32 = 4096;
 
+/// The depth of file systems below a file that the kernel reads by itself: none.
+const STACK_DEPTH: u32 = 1;
+
 /// A [`FileSystem`] as the kernel library calls it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Adapter {
-    fs: Arc<FileSystem>,
+    pub(super) fs: Arc<FileSystem>,
+    pub(super) ways: Arc<Ways>,
 }
 
 impl Adapter {
     pub(super) fn new(fs: Arc<FileSystem>) -> Self {
-        Adapter { fs }
-    }
-
-    fn opened(&self, reply: ReplyOpen, outcome: Result<u64, crate::fs::FsError>) {
-        match outcome {
-            // An inode is one version, so its page cache is right for ever; and
-            // nothing is written, so a close has nothing to flush.
-            Ok(handle) => {
-                let flags = FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_NOFLUSH;
-                reply.opened(FileHandle(handle), flags);
-            }
-            Err(error) => reply.error(errno(&error)),
-        }
+        Adapter { fs, ways: Arc::default() }
     }
 
     fn list(&self, handle: FileHandle, cookie: u64, mut listing: Listing) {
@@ -70,6 +69,18 @@ impl Filesystem for Adapter {
         ] {
             let _ = config.add_capabilities(wanted);
         }
+        if self.fs.is_writable() {
+            // The kernel leaves it to us to take set-id bits away, instead of asking
+            // before each write whether there are any; the mount is nosuid.
+            for wanted in [InitFlags::FUSE_ATOMIC_O_TRUNC, InitFlags::FUSE_HANDLE_KILLPRIV_V2] {
+                let _ = config.add_capabilities(wanted);
+            }
+            if config.add_capabilities(InitFlags::FUSE_PASSTHROUGH).is_ok()
+                && config.set_max_stack_depth(STACK_DEPTH).is_ok()
+            {
+                self.ways.allow();
+            }
+        }
         let _ = config.set_max_background(MAX_BACKGROUND);
         let _ = config.set_congestion_threshold(MAX_BACKGROUND);
         Ok(())
@@ -97,17 +108,11 @@ impl Filesystem for Adapter {
     }
 
     fn open(&self, _req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        if flags.acc_mode() != OpenAccMode::O_RDONLY {
-            return reply.error(Errno::EROFS);
-        }
-        if let Some(outcome) = self.fs.open_file_now(ino.0) {
-            return self.opened(reply, outcome);
-        }
-        let adapter = Adapter::new(self.fs.clone());
-        self.fs.runtime().spawn(async move {
-            let outcome = adapter.fs.open_file(ino.0).await;
-            adapter.opened(reply, outcome);
-        });
+        let how = OpenHow {
+            writes: flags.acc_mode() != OpenAccMode::O_RDONLY,
+            truncates: flags.0 & O_TRUNC != 0,
+        };
+        self.open_as(ino.0, how, reply);
     }
 
     fn read(
@@ -138,7 +143,7 @@ impl Filesystem for Adapter {
     fn release(
         &self,
         _req: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         fh: FileHandle,
         _flags: OpenFlags,
         _lock_owner: Option<LockOwner>,
@@ -146,6 +151,9 @@ impl Filesystem for Adapter {
         reply: ReplyEmpty,
     ) {
         self.fs.release_file(fh.0);
+        if self.fs.is_writable() {
+            self.ways.release(ino.0);
+        }
         reply.ok();
     }
 
@@ -191,7 +199,14 @@ impl Filesystem for Adapter {
     }
 
     fn statfs(&self, _req: &Request, _ino: INodeNo, reply: ReplyStatfs) {
-        reply.statfs(STATFS_BLOCKS, 0, 0, 0, 0, STATFS_BLOCK_BYTES, 255, STATFS_BLOCK_BYTES);
+        let of = |bytes: u64| bytes / u64::from(STATFS_BLOCK_BYTES);
+        // Where programs may write, what counts is how much more.
+        let (blocks, free) = match self.fs.room() {
+            Some((all, left)) => (of(all), of(left)),
+            None => (STATFS_BLOCKS, 0),
+        };
+        let block = STATFS_BLOCK_BYTES;
+        reply.statfs(blocks, free, free, 0, 0, block, 255, block);
     }
 
     fn getxattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
@@ -218,13 +233,194 @@ impl Filesystem for Adapter {
     fn lseek(
         &self,
         _req: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         _fh: FileHandle,
-        _offset: i64,
-        _whence: i32,
+        offset: i64,
+        whence: i32,
         reply: ReplyLseek,
     ) {
-        // Objects have no holes; told so once, the kernel answers by itself.
-        reply.error(Errno::ENOSYS);
+        if !self.fs.is_writable() {
+            // Objects have no holes; told so once, the kernel answers by itself.
+            return reply.error(Errno::ENOSYS);
+        }
+        self.seek(ino.0, offset, whence, reply);
+    }
+
+    fn readlink(&self, _req: &Request, ino: INodeNo, reply: ReplyData) {
+        match self.fs.read_link(ino.0) {
+            Ok(target) => reply.data(target.as_bytes()),
+            Err(error) => reply.error(errno(&error)),
+        }
+    }
+
+    fn write(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        data: &[u8],
+        _write_flags: WriteFlags,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        match self.fs.write(fh.0, offset, data) {
+            Ok(()) => reply.written(data.len() as u32),
+            Err(error) => reply.error(errno(&error)),
+        }
+    }
+
+    fn flush(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        _fh: FileHandle,
+        _lock_owner: LockOwner,
+        reply: ReplyEmpty,
+    ) {
+        reply.ok();
+    }
+
+    fn fsync(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        _fh: FileHandle,
+        _datasync: bool,
+        reply: ReplyEmpty,
+    ) {
+        reply.ok();
+    }
+
+    fn fsyncdir(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        _fh: FileHandle,
+        _datasync: bool,
+        reply: ReplyEmpty,
+    ) {
+        reply.ok();
+    }
+
+    fn fallocate(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        length: u64,
+        mode: i32,
+        reply: ReplyEmpty,
+    ) {
+        done(reply, self.fs.allocate(fh.0, mode as u32, offset, length));
+    }
+
+    fn setattr(
+        &self,
+        _req: &Request,
+        ino: INodeNo,
+        mode: Option<u32>,
+        uid: Option<u32>,
+        gid: Option<u32>,
+        size: Option<u64>,
+        atime: Option<TimeOrNow>,
+        mtime: Option<TimeOrNow>,
+        _ctime: Option<SystemTime>,
+        _fh: Option<FileHandle>,
+        _crtime: Option<SystemTime>,
+        _chgtime: Option<SystemTime>,
+        _bkuptime: Option<SystemTime>,
+        _flags: Option<BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        let mode = mode.map(|mode| (mode & 0o7777) as u16);
+        let (accessed, modified) = (time(atime), time(mtime));
+        self.set_attr(ino.0, AttrChange { mode, uid, gid, size, accessed, modified }, reply);
+    }
+
+    fn create(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        _umask: u32,
+        _flags: i32,
+        reply: ReplyCreate,
+    ) {
+        self.create_file(parent.0, name, maker(req, mode), reply);
+    }
+
+    fn mknod(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        _umask: u32,
+        _rdev: u32,
+        reply: ReplyEntry,
+    ) {
+        self.make_kind(parent.0, name, mode, req, reply);
+    }
+
+    fn mkdir(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        _umask: u32,
+        reply: ReplyEntry,
+    ) {
+        self.make(parent.0, name, NewNode::Dir, maker(req, mode), reply);
+    }
+
+    fn symlink(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        link_name: &OsStr,
+        target: &Path,
+        reply: ReplyEntry,
+    ) {
+        let Some(target) = target.to_str() else { return reply.error(Errno::EILSEQ) };
+        let node = NewNode::Symlink(target.to_owned());
+        self.make(parent.0, link_name, node, maker(req, 0o777), reply);
+    }
+
+    fn unlink(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        self.remove(parent.0, name, false, reply);
+    }
+
+    fn rmdir(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        self.remove(parent.0, name, true, reply);
+    }
+
+    fn rename(
+        &self,
+        _req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        newparent: INodeNo,
+        newname: &OsStr,
+        flags: RenameFlags,
+        reply: ReplyEmpty,
+    ) {
+        let (from, to) = ((parent.0, name.to_owned()), (newparent.0, newname.to_owned()));
+        self.rename_to(from, to, flags, reply);
+    }
+
+    fn link(
+        &self,
+        _req: &Request,
+        ino: INodeNo,
+        newparent: INodeNo,
+        newname: &OsStr,
+        reply: ReplyEntry,
+    ) {
+        self.link_to(ino.0, newparent.0, newname, reply);
     }
 }

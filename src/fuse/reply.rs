@@ -1,6 +1,6 @@
 //! Our answers as the kernel takes them.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use fuser::{
     Errno, FileAttr, FileType, Generation, INodeNo, ReplyDirectory, ReplyDirectoryPlus, ReplyEntry,
@@ -21,9 +21,9 @@ pub(super) fn file_attr(attr: &Attr) -> FileAttr {
         ino: INodeNo(attr.ino),
         size: attr.size,
         blocks: attr.blocks(),
-        atime: attr.mtime,
+        atime: attr.atime,
         mtime: attr.mtime,
-        ctime: attr.mtime,
+        ctime: attr.ctime,
         crtime: attr.mtime,
         kind: file_type(attr.kind),
         perm: attr.mode,
@@ -40,6 +40,9 @@ fn file_type(kind: Kind) -> FileType {
     match kind {
         Kind::Dir => FileType::Directory,
         Kind::File => FileType::RegularFile,
+        Kind::Symlink => FileType::Symlink,
+        Kind::Fifo => FileType::NamedPipe,
+        Kind::Socket => FileType::Socket,
     }
 }
 
@@ -54,7 +57,10 @@ pub(super) fn entry(reply: ReplyEntry, found: Result<(Option<Attr>, Duration), F
                 ino: 0,
                 kind: Kind::File,
                 size: 0,
-                mtime: std::time::SystemTime::UNIX_EPOCH,
+                held_bytes: 0,
+                atime: SystemTime::UNIX_EPOCH,
+                mtime: SystemTime::UNIX_EPOCH,
+                ctime: SystemTime::UNIX_EPOCH,
                 mode: 0,
                 nlink: 0,
                 uid: 0,

@@ -41,7 +41,7 @@ pub fn mount(fs: Arc<FileSystem>, mount_point: &Path, config: &MountConfig) -> i
         // Makes the type `fuse.s3mem`, by which `s3mem umount` knows its own. Not as
         // `Subtype`: that is for fusermount alone, and root mounts without it.
         MountOption::CUSTOM("subtype=s3mem".to_owned()),
-        MountOption::RO,
+        if fs.is_writable() { MountOption::RW } else { MountOption::RO },
         MountOption::NoSuid,
         MountOption::NoDev,
         MountOption::NoAtime,

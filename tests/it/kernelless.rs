@@ -4,7 +4,10 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use s3mem::fs::{Attr, DirSink, FileSystem, FsConfig, FsError, Kind, ROOT, ReadAnswer, SinkEntry};
+use s3mem::fs::{
+    Attr, DirSink, FileSystem, FsConfig, FsError, Kind, OpenHow, ROOT, ReadAnswer, SinkEntry,
+    Writes,
+};
 use s3mem::key::Prefix;
 use s3mem::store::ObjectStore;
 use s3mem::view::ViewConfig;
@@ -51,6 +54,7 @@ impl Tree {
             dir_mode: 0o555,
             memory_bytes: config.memory_bytes,
             views: ViewConfig::default(),
+            writes: Writes::Deny,
         };
         let fs = FileSystem::open(store.clone() as Arc<dyn ObjectStore>, fs_config).await.unwrap();
         Tree { fs, store }
@@ -90,10 +94,12 @@ impl Tree {
 
     pub(crate) async fn open(&self, path: &str) -> Result<u64, FsError> {
         let ino = self.find(path).await?.ino;
-        match self.fs.open_file_now(ino) {
+        let how = OpenHow::default();
+        let opened = match self.fs.open_file_now(ino, how) {
             Some(outcome) => outcome,
-            None => self.fs.open_file(ino).await,
-        }
+            None => self.fs.open_file(ino, how).await,
+        };
+        opened.map(|opened| opened.handle)
     }
 
     pub(crate) async fn pread(

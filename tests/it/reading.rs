@@ -167,7 +167,7 @@ async fn an_overwritten_object_is_stale_on_the_old_handle_and_new_on_the_next_lo
     tree.store.put_pattern("d/big", 12 * MIB, 8);
     let stale = tree.pread(handle, 5 * MIB, KERNEL).await.unwrap_err();
     assert_eq!(stale.errno(), libc::ESTALE);
-    let again = tree.fs.open_file(old.ino).await.unwrap_err();
+    let again = tree.fs.open_file(old.ino, OpenHow::default()).await.unwrap_err();
     assert_eq!(again.errno(), libc::ESTALE, "which makes the kernel look the name up again");
     let new = tree.find("d/big").await.unwrap();
     assert_ne!(new.ino, old.ino);

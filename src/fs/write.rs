@@ -1,0 +1,190 @@
+//! Writing into files, and changing what `stat` shows.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::attr::{bucket_thing, kept};
+use super::node::Thing;
+use super::{Attr, FileSystem, FsError, Ino};
+use crate::mem::Seek;
+use crate::overlay::{AttrChange, Body, Entry, Item, Made};
+use crate::view::has_image_name;
+
+/// What is in the bucket is copied into memory in such pieces.
+const PIECE_BYTES: u64 = 1 << 20;
+
+/// One lock for each inode that is being copied into memory.
+#[derive(Debug, Default)]
+pub(super) struct Copying(Mutex<HashMap<Ino, Arc<tokio::sync::Mutex<()>>>>);
+
+impl Copying {
+    fn of(&self, ino: Ino) -> Arc<tokio::sync::Mutex<()>> {
+        let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+        locks.entry(ino).or_default().clone()
+    }
+}
+
+impl FileSystem {
+    /// Whether programs may write at all.
+    pub fn is_writable(&self) -> bool {
+        self.overlay.is_some()
+    }
+
+    /// How much can be written in all, and how much of it is left, in bytes; `None`
+    /// where nothing can.
+    pub fn room(&self) -> Option<(u64, u64)> {
+        let arena = self.overlay.as_ref()?.arena();
+        Some((arena.limit_bytes(), arena.limit_bytes().saturating_sub(arena.used_bytes())))
+    }
+
+    /// Writes all of `bytes` into an open file.
+    ///
+    /// # Errors
+    /// ENOSPC when they do not fit into memory.
+    pub fn write(&self, handle: u64, offset: u64, bytes: &[u8]) -> Result<(), FsError> {
+        let made = self.writable(handle)?;
+        let file = made.file().ok_or(FsError::BadHandle)?;
+        Ok(file.bytes().write_at(bytes, offset)?)
+    }
+
+    /// As fallocate(2).
+    ///
+    /// # Errors
+    /// ENOSPC when there is no memory for it.
+    pub fn allocate(
+        &self,
+        handle: u64,
+        mode: u32,
+        offset: u64,
+        length: u64,
+    ) -> Result<(), FsError> {
+        let made = self.writable(handle)?;
+        let file = made.file().ok_or(FsError::BadHandle)?;
+        Ok(file.bytes().allocate(mode, offset, length)?)
+    }
+
+    /// Where the next data or hole of an open file is. What is in the bucket has no
+    /// holes but the one at its end.
+    ///
+    /// # Errors
+    /// ENXIO behind the end.
+    pub fn seek(&self, ino: Ino, to: Seek) -> Result<u64, FsError> {
+        let node = self.inodes().node(ino).ok_or(FsError::BadHandle)?.clone();
+        if let Thing::Made(made) = &node {
+            return Ok(made.file().ok_or(FsError::Invalid)?.bytes().seek(to)?);
+        }
+        let size = self.attr_of(ino, &node).size;
+        match to {
+            Seek::Data(offset) | Seek::Hole(offset) if offset >= size => Err(FsError::NoData),
+            Seek::Data(offset) => Ok(offset),
+            Seek::Hole(_) => Ok(size),
+        }
+    }
+
+    /// Changes the size, the permissions, the owner or the times of something. Of
+    /// what is in the bucket this lasts as long as the mount.
+    ///
+    /// # Errors
+    /// EROFS where nothing may be written; ENOSPC; what fetching an object failed
+    /// with that is cut.
+    pub async fn set_attr(
+        &self,
+        ino: Ino,
+        change: AttrChange,
+    ) -> Result<(Attr, Duration), FsError> {
+        let overlay = self.overlay()?;
+        if let Some(size) = change.size {
+            let made = self.own_copy(ino, size).await?;
+            made.file().ok_or(FsError::Invalid)?.bytes().set_len(size)?;
+        }
+        let node = self.inodes().node(ino).ok_or(FsError::BadHandle)?.clone();
+        if change != (AttrChange { size: change.size, ..AttrChange::default() }) {
+            match (&node, bucket_thing(&node)) {
+                (Thing::Made(made), _) => made.change(&change)?,
+                (_, Some(thing)) => {
+                    let mut attributes = kept(&self.attr_of(ino, &node));
+                    attributes.change(&change);
+                    overlay.tree().set_attributes(thing, attributes)?;
+                }
+                (_, None) => return Err(FsError::NotPermitted),
+            }
+        }
+        self.getattr(ino)
+    }
+
+    /// The file behind an inode, as one that can be written to: what is in the bucket,
+    /// or virtual, is copied into memory first, up to `keep` bytes of it. From then
+    /// on the inode, its name and all who have it open have the copy.
+    ///
+    /// # Errors
+    /// EROFS where nothing may be written; ENOSPC; what fetching it failed with.
+    pub(super) async fn own_copy(&self, ino: Ino, keep: u64) -> Result<Arc<Made>, FsError> {
+        let overlay = self.overlay()?;
+        let lock = self.copying.of(ino);
+        let _alone = lock.lock().await;
+        let (thing, place) = {
+            let inodes = self.inodes();
+            if inodes.is_stale(ino) {
+                return Err(FsError::Stale);
+            }
+            let thing = inodes.node(ino).ok_or(FsError::BadHandle)?.clone();
+            (thing, inodes.place(ino).ok_or(FsError::BadHandle)?)
+        };
+        match &thing {
+            Thing::Made(made) if made.file().is_some() => return Ok(made.clone()),
+            Thing::Made(made) if !made.is_dir() => return Err(FsError::Invalid),
+            Thing::Dir(_) | Thing::Made(_) => return Err(FsError::IsADirectory),
+            Thing::Object(_) | Thing::View(_) => {}
+        }
+        let attr = self.attr_of(ino, &thing);
+        let file = overlay.new_file()?;
+        let content = self.content(ino, thing.clone()).await?;
+        let size = attr.size.min(keep);
+        let mut offset = 0;
+        while offset < size {
+            let piece = content.read(offset, (size - offset).min(PIECE_BYTES) as usize).await?;
+            if piece.is_empty() {
+                return Err(FsError::Stale);
+            }
+            file.bytes().write_at(&piece, offset)?;
+            offset += piece.len() as u64;
+        }
+        if size > 0 {
+            file.bytes().set_times(Some(attr.atime), Some(attr.mtime))?;
+        }
+        let made = Made::new(ino, Body::File(file), kept(&attr));
+        let has_name = {
+            let mut tree = overlay.tree();
+            let key = place.folder.key();
+            let is_there = match tree.find(&key, &place.name) {
+                None => true,
+                Some(Entry::Item(item @ Item::Bucket(_))) => {
+                    self.inodes().number_of(&item.clone().into()) == ino
+                }
+                Some(Entry::Item(Item::Made(_)) | Entry::Hidden) => false,
+            };
+            if is_there {
+                tree.put(&key, &place.name, Entry::Item(Item::Made(made.clone())))?;
+            }
+            if let Some(thing) = bucket_thing(&thing) {
+                tree.take_attributes(&thing);
+            }
+            is_there
+        };
+        if !has_name {
+            made.remove_link();
+        }
+        self.inodes().replace(ino, Thing::Made(made.clone()));
+        self.files.each(|open| {
+            if open.ino == ino {
+                let _ = open.replaced.set(made.clone());
+            }
+        });
+        if has_image_name(&place.name) {
+            self.forget_siblings(place.parent, &place.name);
+        }
+        Ok(made)
+    }
+}

@@ -1,0 +1,128 @@
+//! The bytes of a file that a program writes, and which of its states they are.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use crc_fast::{CrcAlgorithm, Digest};
+
+use crate::mem::MemFile;
+
+/// What is written through a mapping shows nowhere but in the bytes. So they are
+/// looked at again when somebody asks for a sibling, but not more often than this.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const PIECE_BYTES: usize = 1 << 20;
+
+/// A file in memory.
+#[derive(Debug)]
+pub struct MadeFile {
+    bytes: Arc<MemFile>,
+    state: Mutex<State>,
+}
+
+/// One state of a file's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct State {
+    /// Another number for other bytes.
+    pub generation: u64,
+    /// The size in bytes.
+    pub size: u64,
+    /// When it was last written to.
+    pub modified: SystemTime,
+    checksum: u64,
+    looked: Option<Instant>,
+}
+
+impl MadeFile {
+    /// A file of these bytes.
+    pub fn new(bytes: MemFile) -> Arc<Self> {
+        let state = State {
+            generation: 0,
+            size: 0,
+            modified: SystemTime::UNIX_EPOCH,
+            checksum: 0,
+            looked: None,
+        };
+        Arc::new(MadeFile { bytes: Arc::new(bytes), state: Mutex::new(state) })
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &Arc<MemFile> {
+        &self.bytes
+    }
+
+    /// The state that was last seen, if nothing says that it is another one now.
+    pub fn state_known(&self) -> Option<State> {
+        let stat = self.bytes.stat().ok()?;
+        let state = *self.lock();
+        let is_fresh = state.looked.is_some_and(|looked| looked.elapsed() < LOOK_AGAIN);
+        (is_fresh && (state.size, state.modified) == (stat.size, stat.modified)).then_some(state)
+    }
+
+    /// Which state the bytes are in. Reads all of them, where a mapping may have
+    /// changed them unseen; so it must not be called where nothing may block.
+    pub fn state(&self) -> io::Result<State> {
+        if let Some(state) = self.state_known() {
+            return Ok(state);
+        }
+        let looked = Some(Instant::now());
+        let stat = self.bytes.stat()?;
+        let checksum = self.checksum()?;
+        let mut state = self.lock();
+        let is_same = state.looked.is_some()
+            && (state.size, state.modified, state.checksum) == (stat.size, stat.modified, checksum);
+        let generation = if is_same { state.generation } else { state.generation + 1 };
+        *state = State { generation, size: stat.size, modified: stat.modified, checksum, looked };
+        Ok(*state)
+    }
+
+    /// CRC-64/NVME of all bytes.
+    fn checksum(&self) -> io::Result<u64> {
+        let mut digest = Digest::new(CrcAlgorithm::Crc64Nvme);
+        let mut buffer = vec![0; PIECE_BYTES];
+        let mut offset = 0;
+        loop {
+            let count = self.bytes.read_at(&mut buffer, offset)?;
+            if count == 0 {
+                return Ok(digest.finalize());
+            }
+            digest.update(&buffer[..count]);
+            offset += count as u64;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mem::Arena;
+
+    #[test]
+    fn other_bytes_are_another_state_and_the_same_are_not() {
+        let file = MadeFile::new(Arena::new(1 << 20).file().unwrap());
+        file.bytes().write_at(b"first", 0).unwrap();
+        let first = file.state().unwrap();
+        assert_eq!(file.state().unwrap(), first);
+        assert_eq!(file.state_known(), Some(first));
+        file.bytes().write_at(b"other", 0).unwrap();
+        let other = file.state().unwrap();
+        assert_ne!(other.generation, first.generation);
+        assert_eq!(other.size, 5);
+    }
+
+    #[test]
+    fn bytes_that_change_without_a_new_time_are_seen_when_looked_at_again() {
+        let file = MadeFile::new(Arena::new(1 << 20).file().unwrap());
+        file.bytes().write_at(b"first", 0).unwrap();
+        let first = file.state().unwrap();
+        file.bytes().write_at(b"other", 0).unwrap();
+        // As a mapping writes: the time stays.
+        file.bytes().set_times(None, Some(first.modified)).unwrap();
+        file.lock().looked = Instant::now().checked_sub(2 * LOOK_AGAIN);
+        assert_ne!(file.state().unwrap().generation, first.generation);
+    }
+}

@@ -1,0 +1,234 @@
+//! Which names programs changed: what lies over the bucket's directories.
+//!
+//! A directory is one of the bucket's or one that a program made. Over either lie
+//! entries: a name that is hidden, or one that stands for something else than in
+//! the bucket. What has no entry is as it is in the bucket.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::node::{Attributes, Made};
+use crate::catalog::{Dir, Node};
+use crate::key::ObjectVersion;
+use crate::mem::{Budget, Reservation};
+
+/// About what an entry takes in memory beside its name, and what it stands for.
+const ENTRY_BYTES: u64 = 1200;
+const ATTRIBUTES_BYTES: u64 = 300;
+
+/// Which directory: one of the bucket's, or the inode of one that was made.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum DirKey {
+    /// One of the bucket's, wherever it was moved to.
+    Bucket(Dir),
+    /// One that a program made, by its inode number.
+    Made(u64),
+}
+
+/// What a name stands for.
+#[derive(Debug, Clone)]
+pub enum Item {
+    /// Something that a program made.
+    Made(Arc<Made>),
+    /// Something of the bucket, which was moved here.
+    Bucket(Node),
+}
+
+/// What lies over a name.
+#[derive(Debug, Clone)]
+pub enum Entry {
+    /// There is nothing of this name, whatever the bucket has.
+    Hidden,
+    /// It stands for this.
+    Item(Item),
+}
+
+/// Something of the bucket whose attributes a program changed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum BucketThing {
+    /// A directory.
+    Dir(Dir),
+    /// A version of an object.
+    Object(ObjectVersion),
+}
+
+/// There is no memory for another name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoRoom;
+
+/// All that lies over the bucket.
+#[derive(Debug)]
+pub struct Tree {
+    dirs: HashMap<DirKey, Upper>,
+    attributes: HashMap<BucketThing, Attributes>,
+    counted: Reservation,
+    limit_bytes: u64,
+}
+
+/// What lies over one directory. Entries are numbered as they come, so that a
+/// listing can go on where it was while names come and go.
+#[derive(Debug, Default)]
+struct Upper {
+    entries: HashMap<String, (u64, Entry)>,
+    /// The items alone, without what is hidden.
+    order: BTreeMap<u64, String>,
+    next: u64,
+}
+
+impl Tree {
+    pub(super) fn new(budget: &Arc<Budget>, limit_bytes: u64) -> Self {
+        Tree {
+            dirs: HashMap::new(),
+            attributes: HashMap::new(),
+            counted: budget.charge(0),
+            limit_bytes,
+        }
+    }
+
+    /// What lies over a name.
+    pub fn find(&self, dir: &DirKey, name: &str) -> Option<&Entry> {
+        self.dirs.get(dir)?.entries.get(name).map(|(_, entry)| entry)
+    }
+
+    /// Up to `most` items of a directory, from number `from` on.
+    pub fn items(&self, dir: &DirKey, from: u64, most: usize) -> Vec<(u64, String, Item)> {
+        let Some(upper) = self.dirs.get(dir) else { return Vec::new() };
+        let item = |(number, name): (&u64, &String)| match upper.entries.get(name) {
+            Some((_, Entry::Item(item))) => Some((*number, name.clone(), item.clone())),
+            Some((_, Entry::Hidden)) | None => None,
+        };
+        upper.order.range(from..).filter_map(item).take(most).collect()
+    }
+
+    /// Whether anything in a directory was made or moved there.
+    pub fn has_items(&self, dir: &DirKey) -> bool {
+        self.dirs.get(dir).is_some_and(|upper| !upper.order.is_empty())
+    }
+
+    /// Lays something over a name.
+    ///
+    /// # Errors
+    /// When names take more memory than they may.
+    pub fn put(&mut self, dir: &DirKey, name: &str, entry: Entry) -> Result<(), NoRoom> {
+        if self.counted.bytes() + weight_of(name) > self.limit_bytes {
+            return Err(NoRoom);
+        }
+        self.lay(dir, name, entry);
+        Ok(())
+    }
+
+    /// Hides a name; deleting never fails for want of room.
+    pub fn hide(&mut self, dir: &DirKey, name: &str) {
+        self.lay(dir, name, Entry::Hidden);
+    }
+
+    fn lay(&mut self, dir: &DirKey, name: &str, entry: Entry) {
+        let upper = self.dirs.entry(dir.clone()).or_default();
+        let number = upper.next;
+        upper.next += 1;
+        if matches!(entry, Entry::Item(_)) {
+            upper.order.insert(number, name.to_owned());
+        }
+        match upper.entries.insert(name.to_owned(), (number, entry)) {
+            Some((before, _)) => drop(upper.order.remove(&before)),
+            None => self.counted.resize(self.counted.bytes() + weight_of(name)),
+        }
+    }
+
+    /// Takes away what lies over a name.
+    pub fn clear(&mut self, dir: &DirKey, name: &str) {
+        let Some(upper) = self.dirs.get_mut(dir) else { return };
+        let Some((number, _)) = upper.entries.remove(name) else { return };
+        upper.order.remove(&number);
+        self.counted.resize(self.counted.bytes().saturating_sub(weight_of(name)));
+    }
+
+    /// Forgets a directory that is gone, with all that lay over it.
+    pub fn remove_dir(&mut self, dir: &DirKey) {
+        let Some(upper) = self.dirs.remove(dir) else { return };
+        let weight: u64 = upper.entries.keys().map(|name| weight_of(name)).sum();
+        self.counted.resize(self.counted.bytes().saturating_sub(weight));
+    }
+
+    /// The attributes that a program gave something of the bucket.
+    pub fn attributes(&self, thing: &BucketThing) -> Option<Attributes> {
+        self.attributes.get(thing).copied()
+    }
+
+    /// Keeps attributes for something of the bucket.
+    ///
+    /// # Errors
+    /// When they take more memory than they may.
+    pub fn set_attributes(
+        &mut self,
+        thing: BucketThing,
+        attributes: Attributes,
+    ) -> Result<(), NoRoom> {
+        if !self.attributes.contains_key(&thing) {
+            if self.counted.bytes() + ATTRIBUTES_BYTES > self.limit_bytes {
+                return Err(NoRoom);
+            }
+            self.counted.resize(self.counted.bytes() + ATTRIBUTES_BYTES);
+        }
+        self.attributes.insert(thing, attributes);
+        Ok(())
+    }
+
+    /// Gives up the attributes of something of the bucket that is gone.
+    pub fn take_attributes(&mut self, thing: &BucketThing) -> Option<Attributes> {
+        let taken = self.attributes.remove(thing)?;
+        self.counted.resize(self.counted.bytes().saturating_sub(ATTRIBUTES_BYTES));
+        Some(taken)
+    }
+}
+
+fn weight_of(name: &str) -> u64 {
+    ENTRY_BYTES + name.len() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::Prefix;
+
+    fn tree(limit_bytes: u64) -> (Tree, DirKey, Arc<Budget>) {
+        let budget = Budget::new(1 << 20);
+        let dir = DirKey::Bucket(Dir::root(Prefix::root()));
+        (Tree::new(&budget, limit_bytes), dir, budget)
+    }
+
+    fn item() -> Entry {
+        Entry::Item(Item::Bucket(Node::Dir(Dir::root(Prefix::new("a/")))))
+    }
+
+    fn names(tree: &Tree, dir: &DirKey, from: u64) -> Vec<String> {
+        tree.items(dir, from, 100).into_iter().map(|(_, name, _)| name).collect()
+    }
+
+    #[test]
+    fn a_listing_goes_on_where_it_was_while_names_come_and_go() {
+        let (mut tree, dir, _) = tree(1 << 20);
+        for name in ["a", "b", "c"] {
+            tree.put(&dir, name, item()).unwrap();
+        }
+        let (second, ..) = tree.items(&dir, 0, 2)[1].clone();
+        tree.clear(&dir, "a");
+        tree.put(&dir, "b", Entry::Hidden).unwrap();
+        tree.put(&dir, "d", item()).unwrap();
+        assert_eq!(names(&tree, &dir, second + 1), ["c", "d"]);
+        assert_eq!(names(&tree, &dir, 0), ["c", "d"]);
+        assert!(matches!(tree.find(&dir, "b"), Some(Entry::Hidden)));
+    }
+
+    #[test]
+    fn names_are_counted_and_limited_and_given_back() {
+        let (mut tree, dir, budget) = tree(2 * ENTRY_BYTES + 2);
+        tree.put(&dir, "a", item()).unwrap();
+        tree.put(&dir, "a", Entry::Hidden).unwrap();
+        tree.put(&dir, "b", item()).unwrap();
+        assert_eq!(tree.put(&dir, "c", item()), Err(NoRoom));
+        tree.clear(&dir, "a");
+        tree.remove_dir(&dir);
+        assert_eq!(budget.used_bytes(), 0);
+    }
+}
