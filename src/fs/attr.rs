@@ -52,8 +52,7 @@ impl FileSystem {
             }
             // As old as the image that it is made from.
             Thing::View(view) => {
-                let written = view.object.version.last_modified;
-                (Kind::File, view.size, written, self.config.file_mode, 1)
+                (Kind::File, view.size, view.original.modified(), self.config.file_mode, 1)
             }
         };
         let (uid, gid) = (self.config.uid, self.config.gid);

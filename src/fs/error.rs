@@ -20,7 +20,7 @@ pub enum FsError {
     /// The kernel asked for an inode or a handle that it does not have.
     #[error("no such inode or handle")]
     BadHandle,
-    /// The object was overwritten since it was looked up.
+    /// The object or file was overwritten since it was looked up.
     #[error("the object was overwritten")]
     Stale,
     /// There is no such extended attribute.
@@ -71,7 +71,10 @@ impl FsError {
         if let FsError::Image(error) = self
             && error.is_first_report()
         {
-            tracing::warn!("{error}; the object itself can be read as it is");
+            match error.is_unread() {
+                true => tracing::warn!("{error}"),
+                false => tracing::warn!("{error}; the object itself can be read as it is"),
+            }
         }
         let FsError::Store(error) = self else { return };
         if !error.is_first_report() {
@@ -110,6 +113,7 @@ impl From<ViewError> for FsError {
         match error {
             ViewError::Store(error) => FsError::Store(error),
             ViewError::Image(error) => FsError::Image(error),
+            ViewError::Changed(_) => FsError::Stale,
         }
     }
 }

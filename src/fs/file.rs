@@ -79,8 +79,8 @@ impl FileSystem {
                 }
                 Content::Object(reader)
             }
-            Opening::View(Sibling { object, kind, .. }) => {
-                let opened = self.views.open(&object.version, kind).await;
+            Opening::View(Sibling { original, kind, .. }) => {
+                let opened = self.views.open(&original, kind).await;
                 if opened.as_ref().is_err_and(is_changed) {
                     self.note_changed(ino);
                 }
@@ -150,9 +150,13 @@ impl FileSystem {
         ReadAnswer::Later(Box::pin(async move {
             let outcome = answer.await;
             if let Err(error) = &outcome {
-                if let FsError::Store(cause) = error
-                    && matches!(cause.kind, StoreErrorKind::Changed | StoreErrorKind::NotFound)
-                {
+                let is_changed = match error {
+                    FsError::Store(cause) => {
+                        matches!(cause.kind, StoreErrorKind::Changed | StoreErrorKind::NotFound)
+                    }
+                    other => matches!(other, FsError::Stale),
+                };
+                if is_changed {
                     fs.note_changed(file.ino);
                 }
                 file.note_failed(offset, error.clone());

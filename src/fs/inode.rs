@@ -84,7 +84,7 @@ impl InodeTable {
         let hash = match node {
             Thing::Dir(dir) => self.hasher.hash_one(dir),
             Thing::Object(object) => self.hasher.hash_one(&object.version),
-            Thing::View(view) => self.hasher.hash_one((&view.object.version, view.kind)),
+            Thing::View(view) => self.hasher.hash_one((&view.original, view.kind)),
         };
         // 63 bits: some programs take inode numbers for signed.
         let mut ino = hash >> 1;
@@ -142,7 +142,7 @@ impl Inode {
             (Thing::Dir(held), Thing::Dir(dir)) => held == dir,
             (Thing::Object(held), Thing::Object(object)) => held.version == object.version,
             (Thing::View(held), Thing::View(view)) => {
-                held.kind == view.kind && held.object.version == view.object.version
+                held.kind == view.kind && held.original == view.original
             }
             (Thing::Dir(_) | Thing::Object(_) | Thing::View(_), _) => false,
         }
@@ -152,7 +152,7 @@ impl Inode {
         let key = match &self.node {
             Thing::Dir(dir) => dir.prefix().as_str().len(),
             Thing::Object(object) => object.version.key.as_str().len(),
-            Thing::View(view) => view.object.version.key.as_str().len(),
+            Thing::View(view) => view.original.name().len(),
         };
         INODE_BYTES + (key + self.place.name.len()) as u64
     }

@@ -2,7 +2,7 @@
 
 use crate::catalog::{Dir, Node};
 use crate::store::ListedObject;
-use crate::view::ViewKind;
+use crate::view::{Original, ViewKind};
 
 /// What an inode stands for: what is in the bucket, or a virtual sibling of it.
 #[derive(Debug, Clone)]
@@ -16,7 +16,7 @@ pub(super) enum Thing {
 #[derive(Debug, Clone)]
 pub(super) struct Sibling {
     /// The image.
-    pub(super) object: ListedObject,
+    pub(super) original: Original,
     pub(super) kind: ViewKind,
     /// Its size in bytes.
     pub(super) size: u64,

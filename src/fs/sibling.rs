@@ -12,7 +12,7 @@ use super::node::{Sibling, Thing};
 use super::{FileSystem, FsError};
 use crate::catalog::{Dir, DirEntry, Listed, Lookup, Node};
 use crate::store::{ListedObject, StoreErrorKind};
-use crate::view::{ViewError, ViewKind, has_image_name};
+use crate::view::{Original, ViewError, ViewKind, has_image_name};
 
 /// The longest name that Linux takes, in bytes.
 const MAX_NAME_BYTES: usize = 255;
@@ -34,11 +34,11 @@ impl FileSystem {
         for (image, kind) in self.views.config().kinds.sources(name) {
             let found = self.catalog.lookup_known(dir, image)?;
             ttl = ttl.min(found.ttl);
-            let Some(object) = viewable(found) else { continue };
-            match self.views.size_known(&object.version, kind)? {
+            let Some(original) = viewable(found) else { continue };
+            match self.views.size_known(&original, kind)? {
                 Ok(None) => {}
                 Ok(Some(size)) => {
-                    let sibling = Sibling { object, kind, size };
+                    let sibling = Sibling { original, kind, size };
                     return Some(Ok((Some(Thing::View(sibling)), ttl)));
                 }
                 Err(error) => return Some(Err(error.into())),
@@ -61,11 +61,11 @@ impl FileSystem {
         for (image, kind) in self.views.config().kinds.sources(name) {
             let found = self.catalog.lookup(dir, image).await?;
             ttl = ttl.min(found.ttl);
-            let Some(object) = viewable(found) else { continue };
-            match self.views.size(&object.version, kind).await {
+            let Some(original) = viewable(found) else { continue };
+            match self.views.size(&original, kind).await {
                 Ok(None) => {}
                 Ok(Some(size)) => {
-                    let sibling = Sibling { object, kind, size };
+                    let sibling = Sibling { original, kind, size };
                     return Ok((Some(Thing::View(sibling)), ttl));
                 }
                 Err(error) => {
@@ -87,9 +87,9 @@ impl FileSystem {
             return listed;
         }
         let entries = &listed.entries[..listed.entries.len().min(ENTRIES_AT_ONCE)];
-        let versions = entries.iter().filter_map(image_of).map(|object| object.version.clone());
-        stream::iter(versions.collect::<Vec<_>>())
-            .map(|version| async move { self.views.size(&version, ViewKind::Json).await })
+        let originals = entries.iter().filter_map(image_of);
+        stream::iter(originals.collect::<Vec<_>>())
+            .map(|original| async move { self.views.size(&original, ViewKind::Json).await })
             .buffer_unordered(HEADERS_AT_ONCE)
             // Who asks for a sibling by its name is told what is wrong with it.
             .for_each(|_| async {})
@@ -106,7 +106,7 @@ impl FileSystem {
         sizes: bool,
     ) -> Vec<(u64, String, Thing)> {
         let config = self.views.config();
-        let Some(object) = image_of(entry).filter(|_| config.are_listed) else {
+        let Some(original) = image_of(entry).filter(|_| config.are_listed) else {
             return Vec::new();
         };
         let mut siblings = Vec::new();
@@ -117,13 +117,13 @@ impl FileSystem {
             if is_real || name.len() > MAX_NAME_BYTES {
                 continue;
             }
-            let size = match self.views.size_known(&object.version, kind) {
+            let size = match self.views.size_known(&original, kind) {
                 Some(Ok(Some(size))) => size,
                 Some(Ok(None) | Err(_)) => continue,
                 None if sizes => continue,
                 None => 0,
             };
-            let sibling = Sibling { object: object.clone(), kind, size };
+            let sibling = Sibling { original: original.clone(), kind, size };
             siblings.push((1 + kind as u64, name, Thing::View(sibling)));
         }
         siblings
@@ -131,32 +131,33 @@ impl FileSystem {
 }
 
 /// The object that was found, if it may be an image that can be read.
-fn viewable(found: Lookup) -> Option<ListedObject> {
+fn viewable(found: Lookup) -> Option<Original> {
     match found.node? {
-        Node::Object(object) => {
-            (object.version.size > 0 && !is_archive_class(&object)).then_some(object)
-        }
+        Node::Object(object) => may_be_read(&object).then(|| Original::Object(object.version)),
         Node::Dir(_) => None,
     }
 }
 
 /// The object of an entry that is named like an image.
-fn image_of(entry: &DirEntry) -> Option<&ListedObject> {
+fn image_of(entry: &DirEntry) -> Option<Original> {
     match &entry.node {
-        Node::Object(object) => {
-            let may_be_read = object.version.size > 0 && !is_archive_class(object);
-            (may_be_read && has_image_name(&entry.name)).then_some(object)
-        }
+        Node::Object(object) => (may_be_read(object) && has_image_name(&entry.name))
+            .then(|| Original::Object(object.version.clone())),
         Node::Dir(_) => None,
     }
 }
 
-/// Whether the object was overwritten or deleted since it was listed.
+fn may_be_read(object: &ListedObject) -> bool {
+    object.version.size > 0 && !is_archive_class(object)
+}
+
+/// Whether the original was overwritten or deleted since it was listed.
 pub(super) fn is_changed(error: &ViewError) -> bool {
     match error {
         ViewError::Store(error) => {
             matches!(error.kind, StoreErrorKind::Changed | StoreErrorKind::NotFound)
         }
+        ViewError::Changed(_) => true,
         ViewError::Image(_) => false,
     }
 }

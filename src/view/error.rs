@@ -15,7 +15,16 @@ pub enum ViewError {
     /// The image can't be decoded.
     #[error("{0}")]
     Image(Arc<ImageError>),
+    /// The file that the image is in is another one by now.
+    #[error(transparent)]
+    Changed(Changed),
 }
+
+/// What the source of a file's bytes fails with when the file is not in that state
+/// any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the file changed while it was decoded")]
+pub struct Changed;
 
 /// Why an image can't be decoded.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +46,11 @@ impl ImageError {
         matches!(self.cause, RasterError::Limit { .. })
     }
 
+    /// Whether the image's bytes could not even be read.
+    pub fn is_unread(&self) -> bool {
+        matches!(self.cause, RasterError::Source(_))
+    }
+
     /// True for the first who asks: so that it is logged once.
     pub fn is_first_report(&self) -> bool {
         !self.reported.swap(true, Ordering::Relaxed)
@@ -51,10 +65,13 @@ pub(super) struct OfStore(pub(super) Arc<StoreError>);
 impl ViewError {
     /// What went wrong with the image `key`.
     pub(super) fn new(key: &str, error: RasterError, reported: &Reported) -> Self {
-        if let RasterError::Source(source) = &error
-            && let Some(OfStore(error)) = source.downcast_ref()
-        {
-            return ViewError::Store(error.clone());
+        if let RasterError::Source(source) = &error {
+            if let Some(OfStore(error)) = source.downcast_ref() {
+                return ViewError::Store(error.clone());
+            }
+            if let Some(changed) = source.downcast_ref() {
+                return ViewError::Changed(*changed);
+            }
         }
         let key = key.escape_debug().to_string();
         ViewError::Image(Arc::new(ImageError { key, cause: error, reported: reported.clone() }))

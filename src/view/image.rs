@@ -1,16 +1,15 @@
-//! One version of an image whose header was read: which siblings it has, how
+//! One state of an image whose header was read: which siblings it has, how
 //! large they are, and the checksums that were worked out so far.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use super::ViewKind;
 use super::error::{Reported, ViewError};
 use super::layout::{
     JsonLayout, Layout, NoView, NpyLayout, ObjectFacts, PngLayout, TiffLayout, UnitIndex, ViewFact,
 };
 use super::reduce::{PreviewPlan, preview_is_rgb, preview_plan};
-use crate::key::ObjectVersion;
+use super::{Original, ViewKind};
 use crate::raster::{Raster, RasterError, RasterInfo};
 
 /// A layout, or why there is none.
@@ -19,9 +18,9 @@ type Planned = Result<Arc<dyn Layout>, NoView>;
 /// An image with its siblings.
 #[derive(Debug)]
 pub(super) struct Image {
-    /// Names the version in the caches; cheaper to compare than the version itself.
+    /// Names the original in the caches; cheaper to compare than the original itself.
     pub(super) id: u64,
-    pub(super) version: ObjectVersion,
+    original: Original,
     pub(super) raster: Arc<dyn Raster>,
     pub(super) preview: PreviewPlan,
     layouts: [OnceLock<Planned>; ViewKind::ALL.len()],
@@ -33,14 +32,14 @@ pub(super) struct Image {
 impl Image {
     pub(super) fn new(
         id: u64,
-        version: ObjectVersion,
+        original: Original,
         raster: Arc<dyn Raster>,
         preview_size: u32,
     ) -> Self {
         let preview = preview_plan(raster.info(), preview_size);
         Image {
             id,
-            version,
+            original,
             raster,
             preview,
             layouts: Default::default(),
@@ -56,7 +55,7 @@ impl Image {
 
     /// What decoding it failed with.
     pub(super) fn error(&self, error: RasterError) -> ViewError {
-        ViewError::new(self.version.key.as_str(), error, &self.reported)
+        ViewError::new(self.original.name(), error, &self.reported)
     }
 
     /// The layout of a sibling, or why it does not exist.
@@ -94,8 +93,13 @@ impl Image {
             };
             ViewFact { name: kind.label(), missing }
         };
-        let etag = self.version.etag.as_ref().map_or("", |etag| etag.as_str().trim_matches('"'));
-        let object = ObjectFacts { etag, bytes: self.version.size };
+        let etag = match &self.original {
+            Original::Object(_) => {
+                Some(self.original.etag().map_or("", |etag| etag.as_str().trim_matches('"')))
+            }
+            Original::File(_) => None,
+        };
+        let object = ObjectFacts { etag, bytes: self.original.size() };
         JsonLayout::new(self.info(), object, &ViewKind::ALL.map(fact))
     }
 

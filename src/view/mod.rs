@@ -2,20 +2,23 @@
 //!
 //! Contract: a view is a raster poured through a [`layout`]: its exact size is
 //! known from the image's header, and reading it decodes only the tiles that a
-//! range covers. A view's bytes are the same every time. What an object is (an
-//! image, none, one that is too large) is found out with one small GET and
-//! remembered per version.
+//! range covers. A view's bytes are the same every time. What an [`Original`] is
+//! (an image, none, one that is too large) is found out with one small read and
+//! remembered, per version of an object and per state of a file in memory.
 
 mod error;
 mod file;
 mod image;
 mod kind;
 pub mod layout;
+mod original;
 mod packed;
 pub mod reduce;
 mod render;
 mod source;
 pub mod stretch;
+#[cfg(test)]
+mod tests;
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,16 +29,18 @@ use lru::LruCache;
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::OnceCell;
 
-pub use error::{ImageError, ViewError};
+pub use error::{Changed, ImageError, ViewError};
 pub use file::ViewFile;
 pub use kind::{UnknownView, ViewKind, ViewSet, has_image_name};
+pub use original::{FileImage, Original};
+
+pub use crate::raster::{Source, SourceError};
 
 use self::image::Image;
 use error::Reported;
 use render::{PixelsKey, UnitKey};
-use source::ObjectSource;
+use source::{FileSource, ObjectSource};
 
-use crate::key::ObjectVersion;
 use crate::mem::{Budget, Reservation, Shelf};
 use crate::raster::{self, Limits, Pixels, RasterError};
 use crate::reader::{BlockCache, ExactReader};
@@ -79,7 +84,7 @@ impl Default for ViewConfig {
     }
 }
 
-/// Versions whose header is remembered.
+/// Originals whose header is remembered.
 const VERSIONS: NonZeroUsize = NonZeroUsize::new(20_000).unwrap();
 /// About what a header takes in memory.
 const VERSION_BYTES: u64 = 1500;
@@ -89,7 +94,7 @@ const UNITS_SHARE: u64 = 8;
 /// A unit of the largest images still has its place.
 const UNITS_BYTES: u64 = 8 << 20;
 
-/// What an object turned out to be.
+/// What an original turned out to be.
 #[derive(Debug, Clone)]
 enum Opened {
     Image(Arc<Image>),
@@ -105,7 +110,7 @@ struct Header {
     _counted: Reservation,
 }
 
-/// The siblings of all objects of one bucket.
+/// The siblings of all objects of one bucket, and of files in memory.
 #[derive(Debug)]
 pub struct Views {
     config: ViewConfig,
@@ -115,7 +120,7 @@ pub struct Views {
     runtime: Runtime,
     cores: usize,
     next_id: AtomicU64,
-    headers: Mutex<LruCache<ObjectVersion, Arc<Header>>>,
+    headers: Mutex<LruCache<Original, Arc<Header>>>,
     pixels: Arc<Shelf<PixelsKey, Pixels, ViewError>>,
     units: Arc<Shelf<UnitKey, Vec<u8>, ViewError>>,
 }
@@ -152,17 +157,17 @@ impl Views {
     }
 
     /// The size of a sibling in bytes; `None` if it does not exist. Costs a small
-    /// GET the first time that a version is asked about.
+    /// GET the first time that an object's version is asked about.
     ///
     /// # Errors
-    /// What the GET failed with, or why the image can't be decoded.
+    /// What reading it failed with, or why the image can't be decoded.
     pub async fn size(
         self: &Arc<Self>,
-        version: &ObjectVersion,
+        original: &Original,
         kind: ViewKind,
     ) -> Result<Option<u64>, ViewError> {
-        let header = self.header(version);
-        let opened = header.opened.get_or_try_init(|| self.open_image(version)).await?;
+        let header = self.header(original);
+        let opened = header.opened.get_or_try_init(|| self.open_image(original)).await?;
         if let Opened::Image(image) = opened
             && self.is_packed(image, kind)
             && image.packed_size().is_none()
@@ -175,13 +180,13 @@ impl Views {
     /// As [`Views::size`], if no request is needed; `None` if one is.
     pub fn size_known(
         &self,
-        version: &ObjectVersion,
+        original: &Original,
         kind: ViewKind,
     ) -> Option<Result<Option<u64>, ViewError>> {
-        if version.size == 0 {
+        if original.size() == 0 {
             return Some(Ok(None));
         }
-        let header = self.lock().get(version).cloned()?;
+        let header = self.lock().get(original).cloned()?;
         self.size_of(header.opened.get()?, kind)
     }
 
@@ -191,11 +196,11 @@ impl Views {
     /// As [`Views::size`].
     pub async fn open(
         self: &Arc<Self>,
-        version: &ObjectVersion,
+        original: &Original,
         kind: ViewKind,
     ) -> Result<Option<ViewFile>, ViewError> {
-        let header = self.header(version);
-        let opened = header.opened.get_or_try_init(|| self.open_image(version)).await?;
+        let header = self.header(original);
+        let opened = header.opened.get_or_try_init(|| self.open_image(original)).await?;
         let image = match opened {
             Opened::Image(image) => image,
             Opened::Nothing => return Ok(None),
@@ -223,49 +228,59 @@ impl Views {
         }
     }
 
-    fn header(&self, version: &ObjectVersion) -> Arc<Header> {
+    fn header(&self, original: &Original) -> Arc<Header> {
         let mut headers = self.lock();
         let make = || {
             let counted = self.budget.charge(VERSION_BYTES);
             Arc::new(Header { opened: OnceCell::new(), _counted: counted })
         };
-        headers.get_or_insert(version.clone(), make).clone()
+        headers.get_or_insert(original.clone(), make).clone()
     }
 
-    async fn open_image(&self, version: &ObjectVersion) -> Result<Opened, ViewError> {
-        if version.size == 0 {
+    async fn open_image(&self, original: &Original) -> Result<Opened, ViewError> {
+        if original.size() == 0 {
             return Ok(Opened::Nothing);
         }
-        let bytes = ExactReader::new(version, self.store.clone(), self.budget.clone());
-        let key = version.key.as_str();
-        match raster::open(Arc::new(ObjectSource(bytes)), &self.config.limits).await {
+        let name = original.name();
+        match raster::open(self.source(original), &self.config.limits).await {
             Ok(raster) => {
                 let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-                let image = Image::new(id, version.clone(), raster, self.config.preview_size);
+                let image = Image::new(id, original.clone(), raster, self.config.preview_size);
                 for kind in self.config.kinds.kinds() {
                     if let Err(reason) = image.layout(kind) {
-                        let (key, suffix) = (key.escape_debug(), kind.suffix());
-                        tracing::info!("{key}{suffix} does not exist: {reason}");
+                        let (name, suffix) = (name.escape_debug(), kind.suffix());
+                        tracing::info!("{name}{suffix} does not exist: {reason}");
                     }
                 }
                 Ok(Opened::Image(Arc::new(image)))
             }
             Err(RasterError::NotAnImage) => Ok(Opened::Nothing),
             Err(RasterError::Unsupported(reason)) => {
-                tracing::info!("{} has no views: {reason}", key.escape_debug());
+                tracing::info!("{} has no views: {reason}", name.escape_debug());
                 Ok(Opened::Nothing)
             }
             // Another try may go better: this is not remembered.
             Err(error @ RasterError::Source(_)) => {
-                Err(ViewError::new(key, error, &Reported::default()))
+                Err(ViewError::new(name, error, &Reported::default()))
             }
             Err(error @ (RasterError::Corrupt(_) | RasterError::Limit { .. })) => {
-                Ok(Opened::Failed(ViewError::new(key, error, &Reported::default())))
+                Ok(Opened::Failed(ViewError::new(name, error, &Reported::default())))
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, LruCache<ObjectVersion, Arc<Header>>> {
+    /// The bytes of an original, which a raster may hold on to.
+    fn source(&self, original: &Original) -> Arc<dyn Source> {
+        match original {
+            Original::Object(version) => {
+                let bytes = ExactReader::new(version, self.store.clone(), self.budget.clone());
+                Arc::new(ObjectSource(bytes))
+            }
+            Original::File(file) => Arc::new(FileSource(file.clone())),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LruCache<Original, Arc<Header>>> {
         self.headers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,11 +1,13 @@
-//! An object version as the bytes of an image.
+//! What siblings are made from, as the bytes of an image.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::error::source_error;
+use super::FileImage;
+use super::error::{Changed, source_error};
 use crate::raster::{Source, SourceError};
 use crate::reader::ExactReader;
 
@@ -21,5 +23,25 @@ impl Source for ObjectSource {
 
     async fn read(&self, range: Range<u64>) -> Result<Bytes, SourceError> {
         self.0.read(range).await.map_err(source_error)
+    }
+}
+
+/// The bytes of one state of a file, which it holds only while it reads.
+#[derive(Debug)]
+pub(super) struct FileSource(pub(super) FileImage);
+
+#[async_trait]
+impl Source for FileSource {
+    fn size(&self) -> u64 {
+        self.0.size()
+    }
+
+    async fn read(&self, range: Range<u64>) -> Result<Bytes, SourceError> {
+        let changed = || -> SourceError { Arc::new(Changed) };
+        let source = self.0.source.upgrade().ok_or_else(changed)?;
+        let length = range.end - range.start;
+        let bytes = source.read(range).await?;
+        // Decoders count on all of the range: a file that was cut is another state.
+        if bytes.len() as u64 == length { Ok(bytes) } else { Err(changed()) }
     }
 }

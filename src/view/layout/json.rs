@@ -9,12 +9,13 @@ use std::ops::Range;
 use super::{Layout, UnitData, UnitIndex, UnitInput};
 use crate::raster::{Color, GeoTags, RasterInfo};
 
-/// What the object itself says.
+/// What the original itself says.
 #[derive(Debug, Clone, Copy)]
 pub struct ObjectFacts<'a> {
-    /// The version, as S3 gives it.
-    pub etag: &'a str,
-    /// The size of the object.
+    /// The version, as S3 gives it, and empty where it gives none; `None`, which is
+    /// `null` in the text, for a file that is not in S3.
+    pub etag: Option<&'a str>,
+    /// The size of the object or file.
     pub bytes: u64,
 }
 
@@ -55,7 +56,7 @@ impl JsonLayout {
             listed.field(view.name, view.missing.as_deref().map_or("true".to_owned(), string));
         }
         text.field("views", listed.close());
-        text.field("etag", string(object.etag));
+        text.field("etag", object.etag.map_or("null".to_owned(), string));
         text.field("bytes", object.bytes.to_string());
         JsonLayout { text: (text.close() + "\n").into_bytes() }
     }
@@ -249,7 +250,7 @@ mod tests {
             ViewFact { name: "png", missing: Some("PNG has no \"float32\"".to_owned()) },
             ViewFact { name: "npy", missing: None },
         ];
-        let object = ObjectFacts { etag: "\"abc\"", bytes: 77 };
+        let object = ObjectFacts { etag: Some("\"abc\""), bytes: 77 };
         let layout = JsonLayout::new(&info, object, &views);
         let text = check::whole(&layout, &info);
         let expected = r#"{
@@ -278,6 +279,14 @@ mod tests {
 }
 "#;
         assert_eq!(String::from_utf8(text).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_file_that_is_not_in_s3_has_no_etag() {
+        let info = check::info(1, 1, 1, SampleType::U8);
+        let layout = JsonLayout::new(&info, ObjectFacts { etag: None, bytes: 7 }, &[]);
+        let text = String::from_utf8(check::whole(&layout, &info)).unwrap();
+        assert!(text.ends_with("  \"etag\": null,\n  \"bytes\": 7\n}\n"), "{text}");
     }
 
     #[test]

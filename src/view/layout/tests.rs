@@ -76,7 +76,7 @@ proptest! {
         if let Ok(layout) = TiffLayout::new(&info) {
             probe(&layout, &info, &places);
         }
-        let object = ObjectFacts { etag: "", bytes: 0 };
+        let object = ObjectFacts { etag: Some(""), bytes: 0 };
         probe(&JsonLayout::new(&info, object, &[]), &info, &places);
     }
 }
