@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use s3mem::fs::{FileSystem, FsConfig};
+use s3mem::fs::{FileSystem, FsConfig, Writes};
 use s3mem::fuse::{MountConfig, Mounted, mount};
 use s3mem::key::Prefix;
 use s3mem::stats::Stats;
@@ -179,6 +179,7 @@ fn file_system() -> Result<FsConfig, String> {
         dir_mode: 0o555,
         memory_bytes: 512 << 20,
         views: ViewConfig { preview_size: PREVIEW_SIZE, ..ViewConfig::default() },
+        writes: Writes::Deny,
     })
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use s3mem::fs::{FsError, ReadAnswer};
+use s3mem::fs::{FsError, OpenHow, ReadAnswer};
 use s3mem::store::StoreErrorKind;
 use tokio::time::timeout;
 
