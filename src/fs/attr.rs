@@ -66,12 +66,8 @@ impl FileSystem {
             }
             // As old as the image that it is made from.
             Thing::View(view) => {
-<<<<<<< HEAD
                 let written = view.original.modified();
                 (Kind::File, view.size, written, self.config.file_mode, 1)
-=======
-                (Kind::File, view.size, view.original.modified(), self.config.file_mode, 1)
->>>>>>> w-view
             }
         };
         let changed = self.changed_attributes(node);

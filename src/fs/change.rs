@@ -192,7 +192,7 @@ impl FileSystem {
             (Some(_), RenameHow::Keep) => return Err(FsError::Exists),
             (None, RenameHow::Exchange) => return Err(FsError::NotFound),
             (Some(target), RenameHow::Replace) => {
-                if self.inodes().number_of(target) == self.inodes().number_of(&source) {
+                if self.is_same(target, &source) {
                     return Ok(());
                 }
                 self.replaceable(&source, target).await?;
@@ -211,14 +211,10 @@ impl FileSystem {
                 None => self.vacate(&mut tree, &from, false),
             }
         }
-        let mut inodes = self.inodes();
-        let ino = inodes.number_of(&source);
-        inodes.move_to(ino, to.place());
+        self.note_moved(&source, &to);
         if let (Some(target), RenameHow::Exchange) = (&target, how) {
-            let ino = inodes.number_of(target);
-            inodes.move_to(ino, from.place());
+            self.note_moved(target, &from);
         }
-        drop(inodes);
         if let (Some(target), RenameHow::Replace) = (&target, how) {
             self.unname(&to, target);
         }
@@ -336,6 +332,18 @@ impl FileSystem {
             }
             Thing::Object(_) | Thing::View(_) => {}
         }
+    }
+
+    fn note_moved(&self, thing: &Thing, to: &Spot) {
+        let mut inodes = self.inodes();
+        let ino = inodes.number_of(thing);
+        inodes.move_to(ino, to.place());
+    }
+
+    /// Whether two names stand for one thing.
+    fn is_same(&self, one: &Thing, other: &Thing) -> bool {
+        let inodes = self.inodes();
+        inodes.number_of(one) == inodes.number_of(other)
     }
 
     /// Whether a rename may put `source` in the place of `target`.

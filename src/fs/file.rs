@@ -88,7 +88,6 @@ impl FileSystem {
     /// into memory before it is written to.
     ///
     /// # Errors
-<<<<<<< HEAD
     /// ESTALE when the object was overwritten since the inode was looked up; EROFS
     /// where nothing may be written, ENOSPC where it does not fit into memory.
     pub async fn open_file(&self, ino: Ino, how: OpenHow) -> Result<Opened, FsError> {
@@ -103,28 +102,6 @@ impl FileSystem {
         }
         let content = self.content(ino, thing).await?;
         Ok(self.opened(ino, content))
-=======
-    /// ESTALE when the object was overwritten since the inode was looked up.
-    pub async fn open_file(&self, ino: Ino) -> Result<u64, FsError> {
-        let content = match self.opening(ino)? {
-            Opening::Object(object, reader) => {
-                if is_archive_class(&object)
-                    && let Answer::Later(answer) = reader.read(0, FIRST_READ_BYTES)
-                {
-                    answer.await?;
-                }
-                Content::Object(reader)
-            }
-            Opening::View(Sibling { original, kind, .. }) => {
-                let opened = self.views.open(&original, kind).await;
-                if opened.as_ref().is_err_and(is_changed) {
-                    self.note_changed(ino);
-                }
-                Content::View(opened?.ok_or(FsError::NotFound)?)
-            }
-        };
-        Ok(self.files.insert(OpenFile::new(ino, content)))
->>>>>>> w-view
     }
 
     /// Opens a file if that needs no request; `None` if it may.

@@ -86,10 +86,7 @@ impl InodeTable {
             Thing::Dir(dir) => self.hasher.hash_one(dir),
             Thing::Object(object) => self.hasher.hash_one(&object.version),
             Thing::View(view) => self.hasher.hash_one((&view.original, view.kind)),
-<<<<<<< HEAD
             Thing::Made(made) => return made.ino(),
-=======
->>>>>>> w-view
         };
         // 63 bits: some programs take inode numbers for signed. The upper half of
         // them is for what programs make.
@@ -186,10 +183,7 @@ impl Inode {
             Thing::Dir(dir) => dir.prefix().as_str().len(),
             Thing::Object(object) => object.version.key.as_str().len(),
             Thing::View(view) => view.original.name().len(),
-<<<<<<< HEAD
             Thing::Made(_) => 0,
-=======
->>>>>>> w-view
         };
         INODE_BYTES + (key + self.place.name.len()) as u64
     }

@@ -1,12 +1,6 @@
 //! What an inode stands for.
 
-<<<<<<< HEAD
 use std::sync::Arc;
-=======
-use crate::catalog::{Dir, Node};
-use crate::store::ListedObject;
-use crate::view::{Original, ViewKind};
->>>>>>> w-view
 
 use crate::catalog::{Dir, Node};
 use crate::overlay::{DirKey, Item, Made};

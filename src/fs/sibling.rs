@@ -34,14 +34,10 @@ impl FileSystem {
         for (image, kind) in self.views.config().kinds.sources(name) {
             let found = self.own_known(folder, image)?;
             ttl = ttl.min(found.ttl);
-<<<<<<< HEAD
             let original = match self.original_known(image, found.thing)? {
                 Some(original) => original,
                 None => continue,
             };
-=======
-            let Some(original) = viewable(found) else { continue };
->>>>>>> w-view
             match self.views.size_known(&original, kind)? {
                 Ok(None) => {}
                 Ok(Some(size)) => {
@@ -68,11 +64,7 @@ impl FileSystem {
         for (image, kind) in self.views.config().kinds.sources(name) {
             let found = self.own(folder, image).await?;
             ttl = ttl.min(found.ttl);
-<<<<<<< HEAD
             let Some(original) = self.original(image, found.thing).await? else { continue };
-=======
-            let Some(original) = viewable(found) else { continue };
->>>>>>> w-view
             match self.views.size(&original, kind).await {
                 Ok(None) => {}
                 Ok(Some(size)) => {
@@ -119,7 +111,6 @@ impl FileSystem {
         sizes: bool,
     ) -> Vec<(u64, String, Thing)> {
         let config = self.views.config();
-<<<<<<< HEAD
         match image_of(entry).filter(|_| config.are_listed) {
             Some(original) => self.kinds_of(folder, &entry.name, &original, sizes),
             None => Vec::new(),
@@ -139,9 +130,6 @@ impl FileSystem {
             return Vec::new();
         }
         let Ok(Some(original)) = self.original(name, Some(thing.clone())).await else {
-=======
-        let Some(original) = image_of(entry).filter(|_| config.are_listed) else {
->>>>>>> w-view
             return Vec::new();
         };
         if sizes {
@@ -168,11 +156,7 @@ impl FileSystem {
             if is_taken || name.len() > MAX_NAME_BYTES {
                 continue;
             }
-<<<<<<< HEAD
             let size = match self.views.size_known(original, kind) {
-=======
-            let size = match self.views.size_known(&original, kind) {
->>>>>>> w-view
                 Some(Ok(Some(size))) => size,
                 Some(Ok(None) | Err(_)) => continue,
                 None if sizes => continue,
@@ -185,17 +169,6 @@ impl FileSystem {
     }
 }
 
-<<<<<<< HEAD
-=======
-/// The object that was found, if it may be an image that can be read.
-fn viewable(found: Lookup) -> Option<Original> {
-    match found.node? {
-        Node::Object(object) => may_be_read(&object).then(|| Original::Object(object.version)),
-        Node::Dir(_) => None,
-    }
-}
-
->>>>>>> w-view
 /// The object of an entry that is named like an image.
 fn image_of(entry: &DirEntry) -> Option<Original> {
     match &entry.node {
