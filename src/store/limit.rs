@@ -4,7 +4,8 @@
 //! behind bodies that are being read. A GET holds its permit until its body is
 //! read to the end or dropped. A request that the server is silent about gives its
 //! permit back: it uses no bandwidth, and a hundred of them must not hold up the
-//! rest.
+//! rest. Writes have permits of their own, too, and keep them until the answer is
+//! here: their bytes are on the way while the server is silent.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -17,9 +18,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::{
-    GetBody, GetRequest, ListPage, ListRequest, ObjectHead, ObjectStore, StoreError, StoreErrorKind,
+    CompleteRequest, CopyRequest, GetBody, GetRequest, ListPage, ListRequest, ObjectHead,
+    ObjectStore, Part, PartRequest, PutRequest, StoreError, StoreErrorKind, Upload, Written,
 };
-use crate::key::ObjectKey;
+use crate::key::{ETag, ObjectKey};
 
 /// Enough for a 10 Gbit/s link at 80 MB/s a connection, with room for readers
 /// whose bodies have stalled.
@@ -27,6 +29,9 @@ const GETS: usize = 96;
 /// Half a MiB is on its way in each; the rest is for the blocks that it fills.
 const BYTES_PER_GET: u64 = 4 << 20;
 const LOOKUPS: usize = 32;
+/// The parts that are on their way hold up to 8 MiB each outside of what is cached.
+const WRITES: usize = 32;
+const BYTES_PER_WRITE: u64 = 32 << 20;
 /// Longer than S3 takes for the first byte of an answer.
 const SILENCE: Duration = Duration::from_secs(1);
 
@@ -36,14 +41,19 @@ pub struct Limit {
     inner: Arc<dyn ObjectStore>,
     gets: Arc<Semaphore>,
     lookups: Arc<Semaphore>,
+    writes: Arc<Semaphore>,
 }
 
 impl Limit {
     /// Bounds the requests to `inner`, for a program that may hold `memory_bytes`.
     pub fn new(inner: Arc<dyn ObjectStore>, memory_bytes: u64) -> Self {
-        let gets = usize::try_from(memory_bytes / BYTES_PER_GET).unwrap_or(GETS).clamp(16, GETS);
-        let semaphore = |permits| Arc::new(Semaphore::new(permits));
-        Limit { inner, gets: semaphore(gets), lookups: semaphore(LOOKUPS) }
+        let permits = |bytes_each: u64, least: usize, most: usize| {
+            let permits = usize::try_from(memory_bytes / bytes_each).unwrap_or(most);
+            Arc::new(Semaphore::new(permits.clamp(least, most)))
+        };
+        let gets = permits(BYTES_PER_GET, 16, GETS);
+        let writes = permits(BYTES_PER_WRITE, 8, WRITES);
+        Limit { inner, gets, lookups: Arc::new(Semaphore::new(LOOKUPS)), writes }
     }
 }
 
@@ -92,5 +102,44 @@ impl ObjectStore for Limit {
             Some((piece, (bytes, permit)))
         });
         Ok(GetBody { head: body.head, bytes: bytes.boxed() })
+    }
+
+    async fn put(&self, request: PutRequest) -> Result<Written, StoreError> {
+        let _permit = Permit::of(&self.writes).await?;
+        self.inner.put(request).await
+    }
+
+    async fn begin_upload(
+        &self,
+        key: &ObjectKey,
+        content_type: Option<Arc<str>>,
+    ) -> Result<Upload, StoreError> {
+        let _permit = Permit::of(&self.writes).await?;
+        self.inner.begin_upload(key, content_type).await
+    }
+
+    async fn put_part(&self, request: PartRequest) -> Result<Part, StoreError> {
+        let _permit = Permit::of(&self.writes).await?;
+        self.inner.put_part(request).await
+    }
+
+    async fn complete_upload(&self, request: CompleteRequest) -> Result<Written, StoreError> {
+        let _permit = Permit::of(&self.writes).await?;
+        self.inner.complete_upload(request).await
+    }
+
+    async fn abort_upload(&self, upload: &Upload) -> Result<(), StoreError> {
+        let _permit = Permit::of(&self.writes).await?;
+        self.inner.abort_upload(upload).await
+    }
+
+    async fn copy(&self, request: CopyRequest) -> Result<Written, StoreError> {
+        let _permit = Permit::of(&self.writes).await?;
+        self.inner.copy(request).await
+    }
+
+    async fn delete(&self, key: &ObjectKey, etag: Option<&ETag>) -> Result<(), StoreError> {
+        let _permit = Permit::of(&self.writes).await?;
+        self.inner.delete(key, etag).await
     }
 }

@@ -19,7 +19,8 @@ use futures_util::stream::{self, BoxStream};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{
-    GetBody, GetRequest, ListPage, ListRequest, ObjectHead, ObjectStore, StoreError, StoreErrorKind,
+    CompleteRequest, CopyRequest, GetBody, GetRequest, ListPage, ListRequest, ObjectHead,
+    ObjectStore, Part, PartRequest, PutRequest, StoreError, StoreErrorKind, Upload, Written,
 };
 use crate::key::{ETag, ObjectKey};
 use crate::stats::Stats;
@@ -145,6 +146,46 @@ impl ObjectStore for Retry {
             retry,
         };
         Ok(GetBody { head, bytes: stream::unfold(body, ResumingBody::next).boxed() })
+    }
+
+    async fn put(&self, request: PutRequest) -> Result<Written, StoreError> {
+        let name = format!("PUT {}", request.key);
+        self.until(self.deadline(), &name, || self.inner.put(request.clone())).await
+    }
+
+    async fn begin_upload(
+        &self,
+        key: &ObjectKey,
+        content_type: Option<Arc<str>>,
+    ) -> Result<Upload, StoreError> {
+        let name = format!("UPLOAD {key}");
+        self.until(self.deadline(), &name, || self.inner.begin_upload(key, content_type.clone()))
+            .await
+    }
+
+    async fn put_part(&self, request: PartRequest) -> Result<Part, StoreError> {
+        let name = format!("PUT {} part {}", request.upload.key, request.number);
+        self.until(self.deadline(), &name, || self.inner.put_part(request.clone())).await
+    }
+
+    async fn complete_upload(&self, request: CompleteRequest) -> Result<Written, StoreError> {
+        let name = format!("COMPLETE {}", request.upload.key);
+        self.until(self.deadline(), &name, || self.inner.complete_upload(request.clone())).await
+    }
+
+    async fn abort_upload(&self, upload: &Upload) -> Result<(), StoreError> {
+        let name = format!("ABORT {}", upload.key);
+        self.until(self.deadline(), &name, || self.inner.abort_upload(upload)).await
+    }
+
+    async fn copy(&self, request: CopyRequest) -> Result<Written, StoreError> {
+        let name = format!("COPY {} to {}", request.from.key, request.to);
+        self.until(self.deadline(), &name, || self.inner.copy(request.clone())).await
+    }
+
+    async fn delete(&self, key: &ObjectKey, etag: Option<&ETag>) -> Result<(), StoreError> {
+        let name = format!("DELETE {key}");
+        self.until(self.deadline(), &name, || self.inner.delete(key, etag)).await
     }
 }
 

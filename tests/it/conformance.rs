@@ -7,6 +7,7 @@ use futures_util::StreamExt;
 use s3mem::key::{ETag, ObjectKey, Prefix};
 use s3mem::store::{
     Credentials, GetRequest, ListPage, ListRequest, ObjectStore, S3, S3Config, StoreErrorKind,
+    WriteSettings,
 };
 
 use crate::support::bucket::Meta;
@@ -203,6 +204,7 @@ async fn s3(bucket: &str, url: &str, access: &str, secret: &str) -> Arc<dyn Obje
             access_key_id: access.to_owned(),
             secret_access_key: secret.to_owned(),
         }),
+        writes: WriteSettings::default(),
     };
     Arc::new(S3::connect(config).await.unwrap())
 }

@@ -54,6 +54,8 @@ pub(super) fn create(
         storage_class: input.storage_class.map(|class| class.as_str().to_owned()),
         metadata: input.metadata.unwrap_or_default().into_iter().collect(),
         last_modified: None,
+        encryption: input.server_side_encryption.map(|sse| sse.as_str().to_owned()),
+        kms_key: input.ssekms_key_id,
     };
     let (key, initiated) = (input.key.clone(), SystemTime::now());
     operations.write(&input.bucket, |hosted| {

@@ -298,6 +298,8 @@ impl S3 for Operations {
             storage_class: input.storage_class.map(|class| class.as_str().to_owned()),
             metadata: input.metadata.unwrap_or_default().into_iter().collect(),
             last_modified: None,
+            encryption: input.server_side_encryption.map(|sse| sse.as_str().to_owned()),
+            kms_key: input.ssekms_key_id,
         };
         let object = Stored::new(Content::Stored(bytes), meta);
         let e_tag = Some(ETag::Strong(object.etag.clone()));
@@ -317,16 +319,19 @@ impl S3 for Operations {
         let replaced = input.metadata_directive.as_ref().map(MetadataDirective::as_str)
             == Some(MetadataDirective::REPLACE);
         let storage_class = input.storage_class.map(|class| class.as_str().to_owned());
-        let meta = if replaced {
-            Meta {
-                content_type: input.content_type,
-                storage_class,
-                metadata: input.metadata.unwrap_or_default().into_iter().collect(),
-                last_modified: None,
-            }
+        let (content_type, metadata) = if replaced {
+            let metadata = input.metadata.unwrap_or_default();
+            (input.content_type, metadata.into_iter().collect())
         } else {
-            let (content_type, metadata) = (source.content_type.clone(), source.metadata.clone());
-            Meta { content_type, storage_class, metadata, last_modified: None }
+            (source.content_type.clone(), source.metadata.clone())
+        };
+        let meta = Meta {
+            content_type,
+            storage_class,
+            metadata,
+            last_modified: None,
+            encryption: input.server_side_encryption.map(|sse| sse.as_str().to_owned()),
+            kms_key: input.ssekms_key_id,
         };
         let copy = Stored::new(source.content.clone(), meta);
         let copy_object_result = Some(CopyObjectResult {
