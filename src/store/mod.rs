@@ -6,6 +6,7 @@
 //! `Retry(Limit(Meter(S3)))`: each attempt is limited and counted, and no permit
 //! is held while backing off. Never sees inodes, file names or directories.
 
+mod ambiguous;
 pub mod checksum;
 mod error;
 mod limit;

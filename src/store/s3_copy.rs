@@ -15,6 +15,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::runtime::Handle;
 use tokio::time::sleep;
 
+use super::ambiguous::etag_of_parts;
 use super::s3::S3;
 use super::s3_error::service_error;
 use super::s3_write::{no_etag, upload_named, write_error};
@@ -29,8 +30,8 @@ const PART_BYTES: u64 = 512 << 20;
 const MAX_PARTS: u64 = 10_000;
 /// Parts that are copied at once; no bytes of them pass through here.
 const PARTS_AT_ONCE: usize = 8;
-/// A part that fails is copied again by itself, since the whole is worth hours.
-const TRIES_OF_A_PART: u32 = 4;
+/// So often each part is tried by itself, since the whole may take hours.
+const TRIES: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 impl S3 {
@@ -84,7 +85,7 @@ impl S3 {
             async move { self.copy_part(request, upload, number, range).await }.boxed()
         });
         let outcome = match stream::iter(copies).buffered(PARTS_AT_ONCE).try_collect().await {
-            Ok(parts) => self.complete_parts(&upload, parts, condition, name).await,
+            Ok(parts) => self.complete_copy(&upload, parts, condition, from.size, name).await,
             Err(error) => Err(error),
         };
         guard.upload = None;
@@ -135,11 +136,8 @@ impl S3 {
         let (mut pause, mut tries) = (FIRST_PAUSE, 1);
         loop {
             match self.try_copy_part(request, upload, number, range).await {
-                Err(error) if error.kind.is_transient() && tries < TRIES_OF_A_PART => {
-                    if let Some(stats) = &self.stats {
-                        stats.retry_requests.add(1);
-                        stats.put_requests.add(1);
-                    }
+                Err(error) if error.kind.is_transient() && tries < TRIES => {
+                    self.count_retry();
                     sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
                     (pause, tries) = (pause * 2, tries + 1);
                 }
@@ -178,6 +176,49 @@ impl S3 {
         let etag = output.copy_part_result().and_then(|result| result.e_tag());
         let etag = etag.ok_or_else(|| no_etag(name))?;
         Ok(CompletedPart::builder().part_number(number).e_tag(etag).build())
+    }
+
+    /// Completes a copy, again where the answer was lost. The server may then find
+    /// the copy itself in the way, which is known by the ETag that its parts give.
+    async fn complete_copy(
+        &self,
+        upload: &Upload,
+        parts: Vec<CompletedPart>,
+        condition: &Condition,
+        size: u64,
+        name: String,
+    ) -> Result<Written, StoreError> {
+        let etag = etag_of_parts(parts.iter().filter_map(|part| part.e_tag()));
+        let (mut pause, mut tries) = (FIRST_PAUSE, 1);
+        loop {
+            let completed = self.complete_parts(upload, parts.clone(), condition, name.clone());
+            let error = match completed.await {
+                Err(error) => error,
+                written => return written,
+            };
+            if error.kind.is_transient() && tries < TRIES {
+                self.count_retry();
+                sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
+                (pause, tries) = (pause * 2, tries + 1);
+                continue;
+            }
+            let is_refusal =
+                matches!(error.kind, StoreErrorKind::Changed | StoreErrorKind::NotFound);
+            if tries == 1 || !is_refusal || etag.is_none() {
+                return Err(error);
+            }
+            return match self.head(&upload.key).await {
+                Ok(head) if head.etag == etag && head.size == size => Ok(Written { etag }),
+                _ => Err(error),
+            };
+        }
+    }
+
+    fn count_retry(&self) {
+        if let Some(stats) = &self.stats {
+            stats.retry_requests.add(1);
+            stats.put_requests.add(1);
+        }
     }
 
     /// The source as the header takes it: percent-encoded, which the SDK leaves to us.
