@@ -1,6 +1,8 @@
 //! What every `ObjectStore` must do, run on the store in memory, on the server in
 //! the process and on MinIO.
 
+mod writes;
+
 use std::sync::Arc;
 
 use futures_util::StreamExt;
@@ -111,6 +113,7 @@ impl Subject {
         self.listings_roll_up_and_page().await;
         self.keys_come_back_byte_for_byte().await;
         self.head_tells_type_and_metadata().await;
+        self.writes_conform().await;
     }
 
     async fn ranges_are_exact_and_pinned(&self) {
