@@ -29,11 +29,19 @@ const GETS: usize = 96;
 /// Half a MiB is on its way in each; the rest is for the blocks that it fills.
 const BYTES_PER_GET: u64 = 4 << 20;
 const LOOKUPS: usize = 32;
-/// The parts that are on their way hold up to 8 MiB each outside of what is cached.
+/// Enough for the same link, at what S3 takes in over one connection.
 const WRITES: usize = 32;
+/// A part of 8 MiB on its way in each is a quarter of the memory.
 const BYTES_PER_WRITE: u64 = 32 << 20;
 /// Longer than S3 takes for the first byte of an answer.
 const SILENCE: Duration = Duration::from_secs(1);
+
+/// How many writes are under way at once in a program that may hold `memory_bytes`.
+/// Who writes parts should have no more of them in hand: what waits for its turn
+/// waits inside its deadline.
+pub fn writes_at_once(memory_bytes: u64) -> usize {
+    usize::try_from(memory_bytes / BYTES_PER_WRITE).unwrap_or(WRITES).clamp(8, WRITES)
+}
 
 /// A store that lets a bounded number of requests through at once.
 #[derive(Debug)]
@@ -47,13 +55,11 @@ pub struct Limit {
 impl Limit {
     /// Bounds the requests to `inner`, for a program that may hold `memory_bytes`.
     pub fn new(inner: Arc<dyn ObjectStore>, memory_bytes: u64) -> Self {
-        let permits = |bytes_each: u64, least: usize, most: usize| {
-            let permits = usize::try_from(memory_bytes / bytes_each).unwrap_or(most);
-            Arc::new(Semaphore::new(permits.clamp(least, most)))
-        };
-        let gets = permits(BYTES_PER_GET, 16, GETS);
-        let writes = permits(BYTES_PER_WRITE, 8, WRITES);
-        Limit { inner, gets, lookups: Arc::new(Semaphore::new(LOOKUPS)), writes }
+        let gets = usize::try_from(memory_bytes / BYTES_PER_GET).unwrap_or(GETS).clamp(16, GETS);
+        let writes = writes_at_once(memory_bytes);
+        let semaphore = |permits| Arc::new(Semaphore::new(permits));
+        let lookups = semaphore(LOOKUPS);
+        Limit { inner, gets: semaphore(gets), lookups, writes: semaphore(writes) }
     }
 }
 

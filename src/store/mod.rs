@@ -29,7 +29,7 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
 pub use error::{StoreError, StoreErrorKind};
-pub use limit::Limit;
+pub use limit::{Limit, writes_at_once};
 pub use meter::Meter;
 pub use retry::{Retry, RetryConfig};
 pub use s3::{Credentials, S3, S3Config};
@@ -69,7 +69,8 @@ pub trait ObjectStore: Send + Sync + Debug {
 
     /// Writes a whole object. A condition that does not hold is
     /// [`StoreErrorKind::Changed`], or `NotFound` where there is no object to be
-    /// unchanged.
+    /// unchanged. After an error that is transient nobody knows whether it happened;
+    /// so it is with all that follows.
     async fn put(&self, request: PutRequest) -> Result<Written, StoreError>;
 
     /// Begins an object that is written in parts. It shows up when it is completed.

@@ -37,8 +37,6 @@ const MIN_UPLOAD_BYTES_PER_SECOND: u64 = 256 << 10;
 const MIN_COPY_BYTES_PER_SECOND: u64 = 16 << 20;
 /// What a server may take to make an object of its parts, for each.
 const COMPLETION_OF_A_PART: Duration = Duration::from_millis(20);
-/// Attempts that fit into a request's deadline.
-const ATTEMPTS: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// So often a server that has never answered is tried: a typo in its address
@@ -60,7 +58,7 @@ impl RetryConfig {
     /// Attempts and silences of a third of `request_timeout`, so that a request
     /// that was lost has two more tries inside it.
     pub fn within(request_timeout: Duration) -> Self {
-        let third = request_timeout / ATTEMPTS;
+        let third = request_timeout / 3;
         RetryConfig { request_timeout, attempt_timeout: third, stall_timeout: third }
     }
 }
@@ -91,10 +89,11 @@ impl Retry {
     where
         F: Future<Output = Result<T, StoreError>> + Send,
     {
-        self.attempts(deadline, self.config.attempt_timeout, name, attempt).await.result
+        self.attempts(deadline, Duration::ZERO, name, attempt).await.result
     }
 
-    /// As [`until`](Self::until), for a write that the server needs `work` for.
+    /// As [`until`](Self::until), for a write that may take `work` longer than
+    /// others at each attempt. What it takes of that does not count for the deadline.
     async fn written<T, F>(
         &self,
         work: Duration,
@@ -104,14 +103,13 @@ impl Retry {
     where
         F: Future<Output = Result<T, StoreError>> + Send,
     {
-        let deadline = self.deadline() + ATTEMPTS * work;
-        self.attempts(deadline, self.config.attempt_timeout + work, name, attempt).await
+        self.attempts(self.deadline(), work, name, attempt).await
     }
 
     async fn attempts<T, F>(
         &self,
-        deadline: Instant,
-        attempt_timeout: Duration,
+        mut deadline: Instant,
+        work: Duration,
         name: &str,
         attempt: impl Fn() -> F + Send,
     ) -> Outcome<T>
@@ -122,7 +120,8 @@ impl Retry {
         loop {
             tries += 1;
             let is_repeated = tries > 1;
-            let attempt_end = deadline.min(Instant::now() + attempt_timeout);
+            let start = Instant::now();
+            let attempt_end = deadline.min(start + self.config.attempt_timeout) + work;
             let error = match timeout_at(attempt_end, attempt()).await {
                 Ok(Ok(value)) => {
                     self.is_known.store(true, Ordering::Relaxed);
@@ -132,9 +131,10 @@ impl Retry {
                 Err(_) => StoreError::new(
                     StoreErrorKind::Timeout,
                     name,
-                    format!("no answer within {attempt_timeout:.0?}"),
+                    format!("no answer within {:.0?}", self.config.attempt_timeout + work),
                 ),
             };
+            deadline += start.elapsed().min(work);
             let jittered = pause.mul_f64(0.5 + fastrand::f64());
             let is_hopeless = error.kind == StoreErrorKind::Unreachable
                 && tries >= TRIES_OF_A_STRANGER

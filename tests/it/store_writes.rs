@@ -9,9 +9,9 @@ use s3mem::key::{ETag, ObjectKey, ObjectVersion};
 use s3mem::stats::Stats;
 use s3mem::store::checksum::told_of_parts;
 use s3mem::store::{
-    CompleteRequest, Condition, CopyRequest, Credentials, Encryption, ObjectStore, Part,
+    CompleteRequest, Condition, CopyRequest, Credentials, Encryption, Limit, ObjectStore, Part,
     PartRequest, PutRequest, Retry, RetryConfig, S3, S3Config, StoreError, StoreErrorKind,
-    WriteSettings, Written, production_stack,
+    WriteSettings, Written, production_stack, writes_at_once,
 };
 
 use crate::support::memory_store::{CallKind, MemoryStore};
@@ -398,9 +398,62 @@ async fn a_server_that_knows_no_conditions_is_told_from_one_that_fails() {
     let error = stack.put(b"ours", Condition::Any).await.unwrap_err();
     assert!(!error.detail.contains("conditional"), "{error}");
     stack.server.clear_faults();
-    let conflict = Effect::Refuse(Refusal::Other(409, "ConditionalRequestConflict"));
-    stack.server.fault(Fault::new(conflict).on(Op::Put).times(1));
-    stack.put(b"ours", Condition::Absent).await.unwrap();
+}
+
+#[tokio::test]
+async fn conflicts_and_bodies_damaged_on_their_way_are_sent_again() {
+    for (status, code) in [
+        (409, "ConditionalRequestConflict"),
+        (400, "BadDigest"),
+        (400, "XAmzContentChecksumMismatch"),
+    ] {
+        let stack = Stack::new().await;
+        let fault = Fault::new(Effect::Refuse(Refusal::Other(status, code))).on(Op::Put).times(1);
+        stack.server.fault(fault);
+        stack.put(b"ours", Condition::Absent).await.unwrap_or_else(|e| panic!("{code}: {e}"));
+        assert!(stack.holds(b"ours"));
+    }
+}
+
+#[tokio::test]
+async fn a_copy_in_parts_that_nobody_waits_for_any_more_is_aborted() {
+    let limited = |s3: S3| s3.with_copy_limit(PART_BYTES as u64);
+    let timeout = Duration::from_millis(400);
+    let stack = Stack::with(WriteSettings::default(), limited, timeout).await;
+    stack.server.put(BUCKET, "from", vec![1; PART_BYTES + 1]);
+    stack.server.fault(Fault::new(Effect::Hang).on(Op::UploadPart));
+    assert_eq!(kind(stack.copy(Condition::Absent).await), StoreErrorKind::Timeout);
+    for _ in 0..100 {
+        if stack.server.open_uploads(BUCKET).is_empty() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{:?}", stack.server.open_uploads(BUCKET));
+}
+
+#[tokio::test]
+async fn writes_are_bounded_and_hold_up_nothing_else() {
+    let memory = MemoryStore::new();
+    memory.put("other", "x");
+    let limit = Arc::new(Limit::new(Arc::new(memory.clone()), 64 << 20));
+    assert_eq!(writes_at_once(64 << 20), 8);
+    memory.hang_next(CallKind::Put, None, 20);
+    let writes: Vec<_> = (0..20)
+        .map(|_| {
+            let limit = limit.clone();
+            tokio::spawn(async move { limit.put(put(b"x", Condition::Any)).await })
+        })
+        .collect();
+    // Longer than other requests keep their permits without an answer.
+    tokio::time::sleep(Duration::from_millis(1300)).await;
+    assert_eq!(memory.tally().put, 8);
+    limit.head(&key("other")).await.unwrap();
+    while writes.iter().any(|write| !write.is_finished()) {
+        memory.release();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(memory.tally().put, 20);
 }
 
 /// The rules of retrying, over a store without a network.
