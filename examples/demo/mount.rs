@@ -12,7 +12,7 @@ use s3mem::fs::{FileSystem, FsConfig, Writes};
 use s3mem::fuse::{MountConfig, Mounted, mount};
 use s3mem::key::Prefix;
 use s3mem::stats::Stats;
-use s3mem::store::{Credentials, RetryConfig, S3, S3Config, production_stack};
+use s3mem::store::{Credentials, RetryConfig, S3, S3Config, WriteSettings, production_stack};
 use s3mem::view::ViewConfig;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -147,6 +147,7 @@ pub(crate) fn mount_it(server: &TestServer, mount_point: &Path) -> Result<DemoMo
                 access_key_id: ACCESS_KEY.to_owned(),
                 secret_access_key: SECRET_KEY.to_owned(),
             }),
+            writes: WriteSettings::default(),
         };
         let s3 = S3::connect(config).await.map_err(|error| refused(&error))?;
         let retry = RetryConfig::within(Duration::from_secs(60));

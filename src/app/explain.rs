@@ -108,6 +108,10 @@ pub(super) fn explain(error: &StoreError, asked: &Asked<'_>) -> String {
             asked.server(),
             asked.timeout.as_secs_f64()
         ),
+        StoreErrorKind::Full => format!(
+            "{} has no room left. Delete what is not needed, or ask its operators for more",
+            asked.server()
+        ),
         StoreErrorKind::Archived
         | StoreErrorKind::Changed
         | StoreErrorKind::RangeOutside
@@ -311,6 +315,7 @@ fn said(error: &StoreError) -> String {
         | StoreErrorKind::Archived
         | StoreErrorKind::Changed
         | StoreErrorKind::RangeOutside
+        | StoreErrorKind::Full
         | StoreErrorKind::Transient
         | StoreErrorKind::ShortBody
         | StoreErrorKind::Other => format!(" (the server says: {detail}{id})"),
@@ -435,6 +440,7 @@ mod tests {
             (Archived, "Check that the address"),
             (Changed, "Check that the address"),
             (RangeOutside, "Check that the address"),
+            (Full, "Delete what is not needed"),
             (Transient, "Try again later"),
             (ShortBody, "Try again later"),
             (Timeout, "--request-timeout"),

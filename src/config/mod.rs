@@ -23,7 +23,7 @@ use crate::cli::{LogLevel, MountArgs};
 use crate::fs::FsConfig;
 use crate::fuse::MountConfig;
 use crate::key::KeyError;
-use crate::store::{RetryConfig, S3Config};
+use crate::store::{RetryConfig, S3Config, WriteSettings};
 use crate::sys;
 use crate::view::UnknownView;
 
@@ -297,6 +297,7 @@ impl MountSettings {
             requester_pays: args.requester_pays,
             expected_bucket_owner: bucket_owner(args)?,
             credentials: None,
+            writes: WriteSettings::default(),
         };
         let shown = args.fsname.clone().unwrap_or_else(|| source.to_string());
         let mount = MountConfig {

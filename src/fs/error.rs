@@ -101,6 +101,7 @@ impl FsError {
             FsError::Store(error) => match &error.kind {
                 StoreErrorKind::NotFound => libc::ENOENT,
                 StoreErrorKind::Changed => libc::ESTALE,
+                StoreErrorKind::Full => libc::ENOSPC,
                 StoreErrorKind::AccessDenied
                 | StoreErrorKind::Archived
                 | StoreErrorKind::NoCredentials

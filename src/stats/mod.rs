@@ -46,6 +46,13 @@ counters! {
     get_requests,
     /// Object bytes that arrived.
     get_bytes,
+    /// Requests sent that write (PutObject, CopyObject, and all that belongs to an
+    /// upload in parts but giving it up), each attempt counted.
+    put_requests,
+    /// Bytes of objects and parts that the server took.
+    put_bytes,
+    /// DELETE requests sent, of objects and of unfinished uploads, each attempt counted.
+    delete_requests,
     /// Requests and bodies that were tried again.
     retry_requests,
     /// Requests that failed, each attempt counted; "no such object" is not a failure.

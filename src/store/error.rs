@@ -27,6 +27,8 @@ pub enum StoreErrorKind {
     Changed,
     /// The range lies outside the object.
     RangeOutside,
+    /// The server has no room, or takes no object that large.
+    Full,
     /// The server asks to slow down or has a passing fault.
     Transient,
     /// The body ended or broke before all its bytes were here.
@@ -54,6 +56,7 @@ impl StoreErrorKind {
             | Self::Archived
             | Self::Changed
             | Self::RangeOutside
+            | Self::Full
             | Self::Other => false,
         }
     }

@@ -4,7 +4,8 @@
 //! behind bodies that are being read. A GET holds its permit until its body is
 //! read to the end or dropped. A request that the server is silent about gives its
 //! permit back: it uses no bandwidth, and a hundred of them must not hold up the
-//! rest.
+//! rest. Writes have permits of their own, too, and keep them until the answer is
+//! here: their bytes are on the way while the server is silent.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -17,9 +18,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::{
-    GetBody, GetRequest, ListPage, ListRequest, ObjectHead, ObjectStore, StoreError, StoreErrorKind,
+    CompleteRequest, CopyRequest, GetBody, GetRequest, ListPage, ListRequest, ObjectHead,
+    ObjectStore, Part, PartRequest, PutRequest, StoreError, StoreErrorKind, Upload, Written,
 };
-use crate::key::ObjectKey;
+use crate::key::{ETag, ObjectKey};
 
 /// Enough for a 10 Gbit/s link at 80 MB/s a connection, with room for readers
 /// whose bodies have stalled.
@@ -27,8 +29,19 @@ const GETS: usize = 96;
 /// Half a MiB is on its way in each; the rest is for the blocks that it fills.
 const BYTES_PER_GET: u64 = 4 << 20;
 const LOOKUPS: usize = 32;
+/// Enough for the same link, at what S3 takes in over one connection.
+const WRITES: usize = 32;
+/// A part of 8 MiB on its way in each is a quarter of the memory.
+const BYTES_PER_WRITE: u64 = 32 << 20;
 /// Longer than S3 takes for the first byte of an answer.
 const SILENCE: Duration = Duration::from_secs(1);
+
+/// How many writes are under way at once in a program that may hold `memory_bytes`.
+/// Who writes parts should have no more of them in hand: what waits for its turn
+/// waits inside its deadline.
+pub fn writes_at_once(memory_bytes: u64) -> usize {
+    usize::try_from(memory_bytes / BYTES_PER_WRITE).unwrap_or(WRITES).clamp(8, WRITES)
+}
 
 /// A store that lets a bounded number of requests through at once.
 #[derive(Debug)]
@@ -36,14 +49,17 @@ pub struct Limit {
     inner: Arc<dyn ObjectStore>,
     gets: Arc<Semaphore>,
     lookups: Arc<Semaphore>,
+    writes: Arc<Semaphore>,
 }
 
 impl Limit {
     /// Bounds the requests to `inner`, for a program that may hold `memory_bytes`.
     pub fn new(inner: Arc<dyn ObjectStore>, memory_bytes: u64) -> Self {
         let gets = usize::try_from(memory_bytes / BYTES_PER_GET).unwrap_or(GETS).clamp(16, GETS);
+        let writes = writes_at_once(memory_bytes);
         let semaphore = |permits| Arc::new(Semaphore::new(permits));
-        Limit { inner, gets: semaphore(gets), lookups: semaphore(LOOKUPS) }
+        let lookups = semaphore(LOOKUPS);
+        Limit { inner, gets: semaphore(gets), lookups, writes: semaphore(writes) }
     }
 }
 
@@ -92,5 +108,44 @@ impl ObjectStore for Limit {
             Some((piece, (bytes, permit)))
         });
         Ok(GetBody { head: body.head, bytes: bytes.boxed() })
+    }
+
+    async fn put(&self, request: PutRequest) -> Result<Written, StoreError> {
+        let _permit = Permit::of(&self.writes).await?;
+        self.inner.put(request).await
+    }
+
+    async fn begin_upload(
+        &self,
+        key: &ObjectKey,
+        content_type: Option<Arc<str>>,
+    ) -> Result<Upload, StoreError> {
+        let _permit = Permit::of(&self.writes).await?;
+        self.inner.begin_upload(key, content_type).await
+    }
+
+    async fn put_part(&self, request: PartRequest) -> Result<Part, StoreError> {
+        let _permit = Permit::of(&self.writes).await?;
+        self.inner.put_part(request).await
+    }
+
+    async fn complete_upload(&self, request: CompleteRequest) -> Result<Written, StoreError> {
+        let _permit = Permit::of(&self.writes).await?;
+        self.inner.complete_upload(request).await
+    }
+
+    async fn abort_upload(&self, upload: &Upload) -> Result<(), StoreError> {
+        let _permit = Permit::of(&self.writes).await?;
+        self.inner.abort_upload(upload).await
+    }
+
+    async fn copy(&self, request: CopyRequest) -> Result<Written, StoreError> {
+        let _permit = Permit::of(&self.writes).await?;
+        self.inner.copy(request).await
+    }
+
+    async fn delete(&self, key: &ObjectKey, etag: Option<&ETag>) -> Result<(), StoreError> {
+        let _permit = Permit::of(&self.writes).await?;
+        self.inner.delete(key, etag).await
     }
 }

@@ -6,9 +6,10 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 
 use super::{
-    GetBody, GetRequest, ListPage, ListRequest, ObjectHead, ObjectStore, StoreError, StoreErrorKind,
+    CompleteRequest, CopyRequest, GetBody, GetRequest, ListPage, ListRequest, ObjectHead,
+    ObjectStore, Part, PartRequest, PutRequest, StoreError, StoreErrorKind, Upload, Written,
 };
-use crate::key::ObjectKey;
+use crate::key::{ETag, ObjectKey};
 use crate::stats::Stats;
 
 /// A store that counts in [`Stats`] what passes through it.
@@ -58,5 +59,66 @@ impl ObjectStore for Meter {
             Err(_) => stats.failed_requests.add(1),
         });
         Ok(GetBody { head: body.head, bytes: bytes.boxed() })
+    }
+
+    async fn put(&self, request: PutRequest) -> Result<Written, StoreError> {
+        self.stats.put_requests.add(1);
+        tracing::debug!("PUT {:?}, {} bytes", request.key.as_str(), request.body.len());
+        let bytes = request.body.len() as u64;
+        let done = self.noted(self.inner.put(request).await)?;
+        self.stats.put_bytes.add(bytes);
+        Ok(done)
+    }
+
+    async fn begin_upload(
+        &self,
+        key: &ObjectKey,
+        content_type: Option<Arc<str>>,
+    ) -> Result<Upload, StoreError> {
+        self.stats.put_requests.add(1);
+        tracing::debug!("UPLOAD {:?}", key.as_str());
+        self.noted(self.inner.begin_upload(key, content_type).await)
+    }
+
+    async fn put_part(&self, request: PartRequest) -> Result<Part, StoreError> {
+        self.stats.put_requests.add(1);
+        tracing::debug!(
+            "PUT {:?} part {}, {} bytes",
+            request.upload.key.as_str(),
+            request.number,
+            request.body.len()
+        );
+        let bytes = request.body.len() as u64;
+        let done = self.noted(self.inner.put_part(request).await)?;
+        self.stats.put_bytes.add(bytes);
+        Ok(done)
+    }
+
+    async fn complete_upload(&self, request: CompleteRequest) -> Result<Written, StoreError> {
+        self.stats.put_requests.add(1);
+        tracing::debug!(
+            "COMPLETE {:?}, {} parts",
+            request.upload.key.as_str(),
+            request.parts.len()
+        );
+        self.noted(self.inner.complete_upload(request).await)
+    }
+
+    async fn abort_upload(&self, upload: &Upload) -> Result<(), StoreError> {
+        self.stats.delete_requests.add(1);
+        tracing::debug!("ABORT {:?}", upload.key.as_str());
+        self.noted(self.inner.abort_upload(upload).await)
+    }
+
+    async fn copy(&self, request: CopyRequest) -> Result<Written, StoreError> {
+        self.stats.put_requests.add(1);
+        tracing::debug!("COPY {:?} to {:?}", request.from.key.as_str(), request.to.as_str());
+        self.noted(self.inner.copy(request).await)
+    }
+
+    async fn delete(&self, key: &ObjectKey, etag: Option<&ETag>) -> Result<(), StoreError> {
+        self.stats.delete_requests.add(1);
+        tracing::debug!("DELETE {:?}", key.as_str());
+        self.noted(self.inner.delete(key, etag).await)
     }
 }

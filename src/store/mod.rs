@@ -1,16 +1,22 @@
-//! Objects over the network: the one trait through which everything reads S3.
+//! Objects over the network: the one trait through which everything speaks to S3.
 //!
 //! Contract: an [`ObjectStore`] answers three questions (what is here, what is
-//! this, give me these bytes) for one bucket. In production the stack is
+//! this, give me these bytes) for one bucket, and writes, copies and deletes its
+//! objects, each on a condition. In production the stack is
 //! `Retry(Limit(Meter(S3)))`: each attempt is limited and counted, and no permit
 //! is held while backing off. Never sees inodes, file names or directories.
 
+mod ambiguous;
+pub mod checksum;
 mod error;
 mod limit;
 mod meter;
 mod retry;
 mod s3;
+mod s3_copy;
 mod s3_error;
+mod s3_write;
+mod write;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -23,10 +29,14 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
 pub use error::{StoreError, StoreErrorKind};
-pub use limit::Limit;
+pub use limit::{Limit, writes_at_once};
 pub use meter::Meter;
 pub use retry::{Retry, RetryConfig};
 pub use s3::{Credentials, S3, S3Config};
+pub use write::{
+    CompleteRequest, Condition, CopyRequest, Encryption, Part, PartRequest, PutRequest, Upload,
+    WriteSettings, Written,
+};
 
 use crate::key::{ETag, ObjectKey, ObjectVersion, Prefix};
 use crate::stats::Stats;
@@ -40,12 +50,12 @@ pub fn production_stack(
     memory_bytes: u64,
     stats: Arc<Stats>,
 ) -> Arc<dyn ObjectStore> {
-    let metered = Arc::new(Meter::new(Arc::new(s3), stats.clone()));
+    let metered = Arc::new(Meter::new(Arc::new(s3.with_stats(stats.clone())), stats.clone()));
     let limited = Arc::new(Limit::new(metered, memory_bytes));
     Arc::new(Retry::new(limited, retry, stats))
 }
 
-/// One bucket, read-only so far.
+/// One bucket.
 #[async_trait]
 pub trait ObjectStore: Send + Sync + Debug {
     /// One page of a listing.
@@ -56,6 +66,36 @@ pub trait ObjectStore: Send + Sync + Debug {
 
     /// A range of one version's bytes, as a stream that starts when the headers are here.
     async fn get_range(&self, request: GetRequest) -> Result<GetBody, StoreError>;
+
+    /// Writes a whole object. A condition that does not hold is
+    /// [`StoreErrorKind::Changed`], or `NotFound` where there is no object to be
+    /// unchanged. After an error that is transient nobody knows whether it happened;
+    /// so it is with all that follows.
+    async fn put(&self, request: PutRequest) -> Result<Written, StoreError>;
+
+    /// Begins an object that is written in parts. It shows up when it is completed.
+    async fn begin_upload(
+        &self,
+        key: &ObjectKey,
+        content_type: Option<Arc<str>>,
+    ) -> Result<Upload, StoreError>;
+
+    /// Writes one part of an upload.
+    async fn put_part(&self, request: PartRequest) -> Result<Part, StoreError>;
+
+    /// Makes an object of parts; where the condition fails, the upload stays.
+    async fn complete_upload(&self, request: CompleteRequest) -> Result<Written, StoreError>;
+
+    /// Throws an upload and its parts away; one that is gone already is no error.
+    async fn abort_upload(&self, upload: &Upload) -> Result<(), StoreError>;
+
+    /// Copies one version inside the bucket, with its metadata. A source that was
+    /// overwritten is [`StoreErrorKind::Changed`], as is a condition that does not hold.
+    async fn copy(&self, request: CopyRequest) -> Result<Written, StoreError>;
+
+    /// Deletes an object, if it is this version where one is given. One that is not
+    /// there is no error without a version, and [`StoreErrorKind::NotFound`] with one.
+    async fn delete(&self, key: &ObjectKey, etag: Option<&ETag>) -> Result<(), StoreError>;
 }
 
 /// Which page of which listing is asked for.
@@ -108,6 +148,9 @@ pub struct ObjectHead {
     pub storage_class: Option<String>,
     /// The object's own metadata: `x-amz-meta-NAME`, without the prefix.
     pub metadata: BTreeMap<String, String>,
+    /// The CRC32C as S3 tells it (base64; `...-N` for an upload in N parts), where a
+    /// HEAD says one.
+    pub checksum: Option<String>,
 }
 
 /// Which bytes of which version are asked for.

@@ -5,6 +5,9 @@
 //! request has a deadline, and so has every silence in a body; a retry starts
 //! only inside the deadline, after a jittered pause. A body that was cut goes on
 //! with a range from the byte that was reached, pinned to the same version.
+//!
+//! A write that was sent again and refused in the end may have happened the first
+//! time, when its answer was lost. Then a HEAD decides; see [`super::ambiguous`].
 
 use std::future::Future;
 use std::ops::Range;
@@ -18,14 +21,22 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::ambiguous::{is_of_copy, is_of_parts, is_of_put};
 use super::{
-    GetBody, GetRequest, ListPage, ListRequest, ObjectHead, ObjectStore, StoreError, StoreErrorKind,
+    CompleteRequest, CopyRequest, GetBody, GetRequest, ListPage, ListRequest, ObjectHead,
+    ObjectStore, Part, PartRequest, PutRequest, StoreError, StoreErrorKind, Upload, Written,
 };
 use crate::key::{ETag, ObjectKey};
 use crate::stats::Stats;
 
 /// The slowest body that is still waited for once the deadline has passed.
 const MIN_BODY_BYTES_PER_SECOND: u64 = 16 << 10;
+/// The slowest upload that is still waited for.
+const MIN_UPLOAD_BYTES_PER_SECOND: u64 = 256 << 10;
+/// The slowest copy inside the server that is still waited for.
+const MIN_COPY_BYTES_PER_SECOND: u64 = 16 << 20;
+/// What a server may take to make an object of its parts, for each.
+const COMPLETION_OF_A_PART: Duration = Duration::from_millis(20);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// So often a server that has never answered is tried: a typo in its address
@@ -78,29 +89,59 @@ impl Retry {
     where
         F: Future<Output = Result<T, StoreError>> + Send,
     {
+        self.attempts(deadline, Duration::ZERO, name, attempt).await.result
+    }
+
+    /// As [`until`](Self::until), for a write that may take `work` longer than
+    /// others at each attempt. What it takes of that does not count for the deadline.
+    async fn written<T, F>(
+        &self,
+        work: Duration,
+        name: &str,
+        attempt: impl Fn() -> F + Send,
+    ) -> Outcome<T>
+    where
+        F: Future<Output = Result<T, StoreError>> + Send,
+    {
+        self.attempts(self.deadline(), work, name, attempt).await
+    }
+
+    async fn attempts<T, F>(
+        &self,
+        mut deadline: Instant,
+        work: Duration,
+        name: &str,
+        attempt: impl Fn() -> F + Send,
+    ) -> Outcome<T>
+    where
+        F: Future<Output = Result<T, StoreError>> + Send,
+    {
         let (mut pause, mut tries) = (FIRST_PAUSE, 0);
         loop {
             tries += 1;
-            let attempt_end = deadline.min(Instant::now() + self.config.attempt_timeout);
+            let is_repeated = tries > 1;
+            let start = Instant::now();
+            let attempt_end = deadline.min(start + self.config.attempt_timeout) + work;
             let error = match timeout_at(attempt_end, attempt()).await {
                 Ok(Ok(value)) => {
                     self.is_known.store(true, Ordering::Relaxed);
-                    return Ok(value);
+                    return Outcome { result: Ok(value), is_repeated };
                 }
                 Ok(Err(error)) => error,
                 Err(_) => StoreError::new(
                     StoreErrorKind::Timeout,
                     name,
-                    format!("no answer within {:.0?}", self.config.attempt_timeout),
+                    format!("no answer within {:.0?}", self.config.attempt_timeout + work),
                 ),
             };
+            deadline += start.elapsed().min(work);
             let jittered = pause.mul_f64(0.5 + fastrand::f64());
             let is_hopeless = error.kind == StoreErrorKind::Unreachable
                 && tries >= TRIES_OF_A_STRANGER
                 && !self.is_known.load(Ordering::Relaxed);
             let is_late = Instant::now() + jittered >= deadline;
             if !error.kind.is_transient() || is_hopeless || is_late {
-                return Err(error);
+                return Outcome { result: Err(error), is_repeated };
             }
             self.stats.retry_requests.add(1);
             sleep(jittered).await;
@@ -108,9 +149,47 @@ impl Retry {
         }
     }
 
+    /// The outcome of a conditional write. Where an earlier attempt may have been
+    /// what the last one was refused for, the object at `key` is looked at.
+    async fn settled(
+        &self,
+        outcome: Outcome<Written>,
+        key: &ObjectKey,
+        is_ours: impl Fn(&ObjectHead) -> bool + Send,
+    ) -> Result<Written, StoreError> {
+        let error = match outcome {
+            Outcome { result: Err(error), is_repeated: true } if is_refusal(&error) => error,
+            Outcome { result, .. } => return result,
+        };
+        match self.head(key).await {
+            Ok(head) if is_ours(&head) => {
+                tracing::info!("{error}; an earlier attempt had written the object");
+                Ok(Written { etag: head.etag })
+            }
+            _ => Err(error),
+        }
+    }
+
     fn deadline(&self) -> Instant {
         Instant::now() + self.config.request_timeout
     }
+}
+
+/// How a request ended, and whether an attempt before the last one has failed in a
+/// way that leaves open what the server did.
+struct Outcome<T> {
+    result: Result<T, StoreError>,
+    is_repeated: bool,
+}
+
+/// Whether a write was refused for what is at its key, or for want of an upload.
+fn is_refusal(error: &StoreError) -> bool {
+    matches!(error.kind, StoreErrorKind::Changed | StoreErrorKind::NotFound)
+}
+
+/// What it takes to move so many bytes.
+fn time_for(bytes: u64, bytes_per_second: u64) -> Duration {
+    Duration::from_secs(bytes / bytes_per_second)
 }
 
 #[async_trait]
@@ -145,6 +224,63 @@ impl ObjectStore for Retry {
             retry,
         };
         Ok(GetBody { head, bytes: stream::unfold(body, ResumingBody::next).boxed() })
+    }
+
+    async fn put(&self, request: PutRequest) -> Result<Written, StoreError> {
+        let name = format!("PUT {}", request.key);
+        let work = time_for(request.body.len() as u64, MIN_UPLOAD_BYTES_PER_SECOND);
+        let outcome = self.written(work, &name, || self.inner.put(request.clone())).await;
+        self.settled(outcome, &request.key, |head| is_of_put(head, &request)).await
+    }
+
+    async fn begin_upload(
+        &self,
+        key: &ObjectKey,
+        content_type: Option<Arc<str>>,
+    ) -> Result<Upload, StoreError> {
+        let name = format!("UPLOAD {key}");
+        let begin = || self.inner.begin_upload(key, content_type.clone());
+        self.until(self.deadline(), &name, begin).await
+    }
+
+    async fn put_part(&self, request: PartRequest) -> Result<Part, StoreError> {
+        let name = format!("PUT {} part {}", request.upload.key, request.number);
+        let work = time_for(request.body.len() as u64, MIN_UPLOAD_BYTES_PER_SECOND);
+        self.written(work, &name, || self.inner.put_part(request.clone())).await.result
+    }
+
+    async fn complete_upload(&self, request: CompleteRequest) -> Result<Written, StoreError> {
+        let name = format!("COMPLETE {}", request.upload.key);
+        let parts = u32::try_from(request.parts.len()).unwrap_or(u32::MAX);
+        let complete = || self.inner.complete_upload(request.clone());
+        let outcome = self.written(COMPLETION_OF_A_PART * parts, &name, complete).await;
+        let key = &request.upload.key;
+        self.settled(outcome, key, |head| is_of_parts(head, &request)).await
+    }
+
+    async fn abort_upload(&self, upload: &Upload) -> Result<(), StoreError> {
+        let name = format!("ABORT {}", upload.key);
+        self.until(self.deadline(), &name, || self.inner.abort_upload(upload)).await
+    }
+
+    async fn copy(&self, request: CopyRequest) -> Result<Written, StoreError> {
+        let name = format!("COPY {} to {}", request.from.key, request.to);
+        let work = time_for(request.from.size, MIN_COPY_BYTES_PER_SECOND);
+        let outcome = self.written(work, &name, || self.inner.copy(request.clone())).await;
+        self.settled(outcome, &request.to, |head| is_of_copy(head, &request)).await
+    }
+
+    async fn delete(&self, key: &ObjectKey, etag: Option<&ETag>) -> Result<(), StoreError> {
+        let name = format!("DELETE {key}");
+        let outcome = self.written(Duration::ZERO, &name, || self.inner.delete(key, etag)).await;
+        let error = match outcome {
+            Outcome { result: Err(error), is_repeated: true } if is_refusal(&error) => error,
+            Outcome { result, .. } => return result,
+        };
+        // Servers differ in whether what is gone is not there or another version.
+        let is_gone = error.kind == StoreErrorKind::NotFound
+            || self.head(key).await.is_err_and(|error| error.kind == StoreErrorKind::NotFound);
+        if is_gone { Ok(()) } else { Err(error) }
     }
 }
 

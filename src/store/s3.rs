@@ -1,5 +1,6 @@
-//! The bucket itself, through the AWS SDK. The only file that names `aws_*`,
-//! beside the table of errors in [`super::s3_error`].
+//! The bucket itself, through the AWS SDK. The only file that names `aws_*`, beside
+//! writes in [`super::s3_write`], copies in [`super::s3_copy`] and the table of
+//! errors in [`super::s3_error`].
 //!
 //! Contract: one call is one attempt; retries, limits and counts are the
 //! decorators'. Finds out by itself in which region the bucket is.
@@ -19,16 +20,19 @@ use aws_sdk_s3::config::{
     ProvideCredentials, RequestChecksumCalculation, ResponseChecksumValidation,
 };
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
-use aws_sdk_s3::types::{EncodingType, RequestPayer};
+use aws_sdk_s3::types::{ChecksumMode, EncodingType, RequestPayer};
 use futures_util::stream::{self, StreamExt};
 use percent_encoding::percent_decode;
 
+use super::s3_copy::MAX_COPY_BYTES;
 use super::s3_error::{credentials_error, service_error};
 use super::{
-    GetBody, GetRequest, ListPage, ListRequest, ListedObject, ObjectHead, ObjectStore, StoreError,
-    StoreErrorKind,
+    CompleteRequest, CopyRequest, GetBody, GetRequest, ListPage, ListRequest, ListedObject,
+    ObjectHead, ObjectStore, Part, PartRequest, PutRequest, StoreError, StoreErrorKind, Upload,
+    WriteSettings, Written,
 };
 use crate::key::{Bucket, ETag, ObjectKey, ObjectVersion, Prefix};
+use crate::stats::Stats;
 
 /// Asked first where nothing names a region: it answers for every bucket with
 /// the region that the bucket is in.
@@ -57,6 +61,8 @@ pub struct S3Config {
     pub expected_bucket_owner: Option<String>,
     /// The credentials; looked up as the AWS tools do if `None`.
     pub credentials: Option<Credentials>,
+    /// What objects that are written get.
+    pub writes: WriteSettings,
 }
 
 /// An access key with its secret, given instead of being looked up.
@@ -75,12 +81,17 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// One bucket on a server that speaks S3.
+/// One bucket on a server that speaks S3. Clones share what was found out.
+#[derive(Clone)]
 pub struct S3 {
-    config: S3Config,
+    pub(super) config: Arc<S3Config>,
     shared: SdkConfig,
     /// Replaced once when the bucket turns out to be in another region.
-    client: RwLock<Client>,
+    client: Arc<RwLock<Client>>,
+    /// Objects of more bytes are copied in parts.
+    pub(super) copy_limit: u64,
+    /// Where the requests are counted that nobody above sees: those of copies in parts.
+    pub(super) stats: Option<Arc<Stats>>,
 }
 
 impl fmt::Debug for S3 {
@@ -125,24 +136,41 @@ impl S3 {
         if let Some(provider) = shared.credentials_provider() {
             provider.provide_credentials().await.map_err(credentials_error)?;
         }
-        let client = RwLock::new(build_client(&config, &shared, None));
-        Ok(S3 { config, shared, client })
+        let client = Arc::new(RwLock::new(build_client(&config, &shared, None)));
+        let config = Arc::new(config);
+        Ok(S3 { config, shared, client, copy_limit: MAX_COPY_BYTES, stats: None })
+    }
+
+    /// Copies what has more than so many bytes in parts of as many, as tests do it;
+    /// S3 itself needs that above 5 GiB.
+    pub fn with_copy_limit(mut self, bytes: u64) -> S3 {
+        self.copy_limit = bytes.min(MAX_COPY_BYTES);
+        self
+    }
+
+    /// Counts in `stats` the requests that a copy in parts sends beside the first.
+    pub(super) fn with_stats(mut self, stats: Arc<Stats>) -> S3 {
+        self.stats = Some(stats);
+        self
     }
 
     fn client(&self) -> Client {
         self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn payer(&self) -> Option<RequestPayer> {
+    pub(super) fn payer(&self) -> Option<RequestPayer> {
         self.config.requester_pays.then_some(RequestPayer::Requester)
     }
 
-    fn owner(&self) -> Option<String> {
+    pub(super) fn owner(&self) -> Option<String> {
         self.config.expected_bucket_owner.clone()
     }
 
     /// Runs a request; if the bucket turns out to be in another region, once more there.
-    async fn in_its_region<T, F>(&self, request: impl Fn(Client) -> F) -> Result<T, StoreError>
+    pub(super) async fn in_its_region<T, F>(
+        &self,
+        request: impl Fn(Client) -> F,
+    ) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, StoreError>>,
     {
@@ -225,6 +253,7 @@ impl ObjectStore for S3 {
                     .head_object()
                     .bucket(self.config.bucket.as_str())
                     .key(key.as_str())
+                    .checksum_mode(ChecksumMode::Enabled)
                     .set_request_payer(self.payer())
                     .set_expected_bucket_owner(self.owner());
                 async move {
@@ -239,6 +268,7 @@ impl ObjectStore for S3 {
             content_type: output.content_type().map(str::to_owned),
             storage_class: output.storage_class().map(|class| class.as_str().to_owned()),
             metadata: metadata(output.metadata()),
+            checksum: output.checksum_crc32_c().map(str::to_owned),
         })
     }
 
@@ -279,9 +309,43 @@ impl ObjectStore for S3 {
             content_type: output.content_type().map(str::to_owned),
             storage_class: output.storage_class().map(|class| class.as_str().to_owned()),
             metadata: metadata(output.metadata()),
+            // Ranges come without the checksum of the whole.
+            checksum: None,
         };
         let bytes = stream::unfold((output.body, name), next_chunk).boxed();
         Ok(GetBody { head, bytes })
+    }
+
+    async fn put(&self, request: PutRequest) -> Result<Written, StoreError> {
+        self.put_object(request).await
+    }
+
+    async fn begin_upload(
+        &self,
+        key: &ObjectKey,
+        content_type: Option<Arc<str>>,
+    ) -> Result<Upload, StoreError> {
+        self.create_multipart_upload(key, content_type).await
+    }
+
+    async fn put_part(&self, request: PartRequest) -> Result<Part, StoreError> {
+        self.upload_part(request).await
+    }
+
+    async fn complete_upload(&self, request: CompleteRequest) -> Result<Written, StoreError> {
+        self.complete_multipart_upload(request).await
+    }
+
+    async fn abort_upload(&self, upload: &Upload) -> Result<(), StoreError> {
+        self.abort_multipart_upload(upload).await
+    }
+
+    async fn copy(&self, request: CopyRequest) -> Result<Written, StoreError> {
+        self.copy_object(request).await
+    }
+
+    async fn delete(&self, key: &ObjectKey, etag: Option<&ETag>) -> Result<(), StoreError> {
+        self.delete_object(key, etag).await
     }
 }
 

@@ -60,7 +60,9 @@ fn service_kind(
     let code = error.code().unwrap_or("");
     let kind = match (code, status) {
         ("NoSuchBucket", _) => StoreErrorKind::NoSuchBucket,
-        ("NoSuchKey" | "NotFound" | "NoSuchVersion", _) => StoreErrorKind::NotFound,
+        ("NoSuchKey" | "NotFound" | "NoSuchVersion" | "NoSuchUpload", _) => {
+            StoreErrorKind::NotFound
+        }
         ("InvalidObjectState", _) => StoreErrorKind::Archived,
         ("ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired", _) => {
             StoreErrorKind::ExpiredCredentials
@@ -75,6 +77,13 @@ fn service_kind(
         ("PreconditionFailed", _) | (_, 412) => StoreErrorKind::Changed,
         ("InvalidRange", _) | (_, 416) => StoreErrorKind::RangeOutside,
         ("RequestTimeTooSkewed", _) => StoreErrorKind::BadCredentials,
+        ("EntityTooLarge" | "QuotaExceeded" | "XMinioStorageFull", _)
+        | ("XMinioAdminBucketQuotaExceeded", _)
+        | (_, 413 | 507) => StoreErrorKind::Full,
+        // Another write of the same key was under way.
+        ("ConditionalRequestConflict", _)
+        // Damaged on its way: the next attempt carries the same bytes.
+        | ("BadDigest" | "XAmzContentChecksumMismatch", _) => StoreErrorKind::Transient,
         (
             "SlowDown" | "RequestTimeout" | "InternalError" | "ServiceUnavailable" | "Throttling",
             _,
@@ -99,7 +108,11 @@ fn service_kind(
 /// ailing, otherwise somebody else is listening there.
 fn response_kind(raw: &HttpResponse) -> (StoreErrorKind, String) {
     let status = raw.status().as_u16();
-    let kind = if status >= 500 { StoreErrorKind::Transient } else { StoreErrorKind::Other };
+    let kind = match status {
+        413 | 507 => StoreErrorKind::Full,
+        500.. => StoreErrorKind::Transient,
+        _ => StoreErrorKind::Other,
+    };
     (kind, format!("the answer (status {status}) is not one that an S3 server gives"))
 }
 

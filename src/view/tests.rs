@@ -9,10 +9,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::*;
-use crate::key::ObjectKey;
+use crate::key::{ETag, ObjectKey};
 use crate::reader::CacheConfig;
 use crate::store::{
-    GetBody, GetRequest, ListPage, ListRequest, ObjectHead, StoreError, StoreErrorKind,
+    CompleteRequest, CopyRequest, GetBody, GetRequest, ListPage, ListRequest, ObjectHead, Part,
+    PartRequest, PutRequest, StoreError, StoreErrorKind, Upload, Written,
 };
 
 /// A store that must not be asked: what files are made of is in memory.
@@ -34,6 +35,34 @@ impl ObjectStore for NoStore {
     }
 
     async fn get_range(&self, _: GetRequest) -> Result<GetBody, StoreError> {
+        Err(refused())
+    }
+
+    async fn put(&self, _: PutRequest) -> Result<Written, StoreError> {
+        Err(refused())
+    }
+
+    async fn begin_upload(&self, _: &ObjectKey, _: Option<Arc<str>>) -> Result<Upload, StoreError> {
+        Err(refused())
+    }
+
+    async fn put_part(&self, _: PartRequest) -> Result<Part, StoreError> {
+        Err(refused())
+    }
+
+    async fn complete_upload(&self, _: CompleteRequest) -> Result<Written, StoreError> {
+        Err(refused())
+    }
+
+    async fn abort_upload(&self, _: &Upload) -> Result<(), StoreError> {
+        Err(refused())
+    }
+
+    async fn copy(&self, _: CopyRequest) -> Result<Written, StoreError> {
+        Err(refused())
+    }
+
+    async fn delete(&self, _: &ObjectKey, _: Option<&ETag>) -> Result<(), StoreError> {
         Err(refused())
     }
 }

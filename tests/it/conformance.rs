@@ -1,12 +1,15 @@
 //! What every `ObjectStore` must do, run on the store in memory, on the server in
 //! the process and on MinIO.
 
+mod writes;
+
 use std::sync::Arc;
 
 use futures_util::StreamExt;
 use s3mem::key::{ETag, ObjectKey, Prefix};
 use s3mem::store::{
     Credentials, GetRequest, ListPage, ListRequest, ObjectStore, S3, S3Config, StoreErrorKind,
+    WriteSettings,
 };
 
 use crate::support::bucket::Meta;
@@ -110,6 +113,7 @@ impl Subject {
         self.listings_roll_up_and_page().await;
         self.keys_come_back_byte_for_byte().await;
         self.head_tells_type_and_metadata().await;
+        self.writes_conform().await;
     }
 
     async fn ranges_are_exact_and_pinned(&self) {
@@ -203,6 +207,7 @@ async fn s3(bucket: &str, url: &str, access: &str, secret: &str) -> Arc<dyn Obje
             access_key_id: access.to_owned(),
             secret_access_key: secret.to_owned(),
         }),
+        writes: WriteSettings::default(),
     };
     Arc::new(S3::connect(config).await.unwrap())
 }

@@ -19,4 +19,5 @@ mod mounting;
 mod programs;
 mod reading;
 mod server;
+mod store_writes;
 mod views;

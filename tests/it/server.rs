@@ -9,7 +9,9 @@ use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, retry::RetryConfi
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::operation::RequestId;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, EncodingType, RequestPayer};
+use aws_sdk_s3::types::{
+    ChecksumMode, CompletedMultipartUpload, CompletedPart, EncodingType, RequestPayer,
+};
 use proptest::prelude::*;
 
 use crate::support::pattern::{pattern, pattern_bytes, pattern_mismatch};
@@ -253,6 +255,41 @@ async fn uploads_are_conditional_and_in_parts() {
     assert_eq!((object.content.size(), object.etag.ends_with("-2")), ((5 << 20) + 1000, true));
     assert!(server.open_uploads(BUCKET).is_empty());
     assert_eq!(server.counts().put, 6);
+}
+
+#[tokio::test]
+async fn checksums_are_checked_kept_and_told_to_who_asks() {
+    let server = TestServer::start();
+    server.create_bucket(BUCKET);
+    let client = client(&server);
+    let put = |told: &str| {
+        let body = ByteStream::from_static(b"123456789");
+        client.put_object().bucket(BUCKET).key("k").body(body).checksum_crc32_c(told).send()
+    };
+    assert_eq!(put("AAAAAA==").await.unwrap_err().code(), Some("BadDigest"));
+    assert!(server.keys(BUCKET).is_empty());
+    put("4waSgw==").await.unwrap();
+    let head = || client.head_object().bucket(BUCKET).key("k");
+    assert_eq!(head().send().await.unwrap().checksum_crc32_c(), None);
+    let told = head().checksum_mode(ChecksumMode::Enabled).send().await.unwrap();
+    assert_eq!(told.checksum_crc32_c(), Some("4waSgw=="));
+}
+
+#[tokio::test]
+async fn a_dropped_answer_is_one_to_a_request_that_was_done() {
+    let server = TestServer::start();
+    server.create_bucket(BUCKET);
+    let client = client(&server);
+    let put = |key: &str| {
+        client.put_object().bucket(BUCKET).key(key).body(ByteStream::from_static(b"x")).send()
+    };
+    server.fault(Fault::new(Effect::DropAnswer).key("done"));
+    server.fault(Fault::new(Effect::Drop).key("undone"));
+    for key in ["done", "undone"] {
+        let dropped = put(key).await.unwrap_err();
+        assert!(dropped.raw_response().is_none(), "{dropped:?}");
+    }
+    assert_eq!(server.keys(BUCKET), ["done"]);
 }
 
 #[tokio::test]

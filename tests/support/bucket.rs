@@ -70,6 +70,10 @@ pub struct Meta {
     pub metadata: BTreeMap<String, String>,
     /// When it was written, kept to the second as S3 does; now when absent.
     pub last_modified: Option<SystemTime>,
+    /// How it is encrypted: `AES256` or `aws:kms`.
+    pub encryption: Option<String>,
+    /// The key of the key service that it is encrypted with.
+    pub kms_key: Option<String>,
 }
 
 /// One object of one bucket. Replaced, never changed.
@@ -87,6 +91,12 @@ pub struct Object {
     pub storage_class: Option<String>,
     /// Its own metadata.
     pub metadata: BTreeMap<String, String>,
+    /// Its CRC32C as S3 tells it, where whoever wrote it sent one.
+    pub checksum: Option<String>,
+    /// How it is encrypted, where whoever wrote it said so: `AES256` or `aws:kms`.
+    pub encryption: Option<String>,
+    /// The key of the key service that it is encrypted with.
+    pub kms_key: Option<String>,
 }
 
 impl Object {
@@ -107,6 +117,9 @@ impl Object {
             content_type: meta.content_type,
             storage_class: meta.storage_class.filter(|class| class != "STANDARD"),
             metadata: meta.metadata,
+            checksum: None,
+            encryption: meta.encryption,
+            kms_key: meta.kms_key,
         }
     }
 

@@ -5,7 +5,10 @@
 //! test server; records every call; fails, cuts, blocks and waits on command.
 //! Clones share one bucket. Never retries: what a call does, it does once.
 
-use std::collections::VecDeque;
+mod call;
+mod writes;
+
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,54 +18,15 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use s3mem::key::{ETag, ObjectKey, ObjectVersion, Prefix};
 use s3mem::store::{
-    GetBody, GetRequest, ListPage, ListRequest, ListedObject, ObjectHead, ObjectStore, StoreError,
-    StoreErrorKind,
+    CompleteRequest, CopyRequest, GetBody, GetRequest, ListPage, ListRequest, ListedObject,
+    ObjectHead, ObjectStore, Part, PartRequest, PutRequest, StoreError, StoreErrorKind, Upload,
+    Written,
 };
 use tokio::sync::watch;
 
+pub use self::call::{Call, CallKind};
+use self::writes::Pending;
 use super::bucket::{After, Bucket, Content, Listing, Meta, Object};
-
-/// One call that arrived.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Call {
-    /// A page of a listing.
-    List(ListRequest),
-    /// The headers of an object.
-    Head(ObjectKey),
-    /// A range of an object.
-    Get(GetRequest),
-}
-
-/// The kinds of call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CallKind {
-    /// `list_page`.
-    List,
-    /// `head`.
-    Head,
-    /// `get_range`.
-    Get,
-}
-
-impl Call {
-    /// Which kind it is.
-    pub fn kind(&self) -> CallKind {
-        match self {
-            Self::List(_) => CallKind::List,
-            Self::Head(_) => CallKind::Head,
-            Self::Get(_) => CallKind::Get,
-        }
-    }
-
-    /// The key; of a listing, the prefix.
-    pub fn key(&self) -> &str {
-        match self {
-            Self::List(request) => request.prefix.as_str(),
-            Self::Head(key) => key.as_str(),
-            Self::Get(request) => request.key.as_str(),
-        }
-    }
-}
 
 /// How many calls of each kind arrived, and how many bytes went out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -79,6 +43,18 @@ pub struct Tally {
     pub body_bytes: u64,
     /// The most bodies that were open at once.
     pub max_open_bodies: u64,
+    /// Calls of `put`.
+    pub put: u64,
+    /// Calls of `put_part`.
+    pub part: u64,
+    /// Calls of `copy`.
+    pub copy: u64,
+    /// Calls of `delete`.
+    pub delete: u64,
+    /// Calls of `begin_upload`, `complete_upload` and `abort_upload`.
+    pub upload: u64,
+    /// Bytes of objects and parts that were taken.
+    pub written_bytes: u64,
 }
 
 /// How the store differs from S3.
@@ -90,11 +66,18 @@ pub struct StoreStyle {
     pub listing_etags: bool,
     /// Bytes in one piece of a body.
     pub chunk_bytes: u64,
+    /// What every part of an upload but the last has to have; S3 wants 5 MiB.
+    pub min_part_bytes: u64,
 }
 
 impl Default for StoreStyle {
     fn default() -> Self {
-        StoreStyle { page_entries: 1000, listing_etags: true, chunk_bytes: 16 * 1024 }
+        StoreStyle {
+            page_entries: 1000,
+            listing_etags: true,
+            chunk_bytes: 16 * 1024,
+            min_part_bytes: 5 << 20,
+        }
     }
 }
 
@@ -104,6 +87,7 @@ enum Trouble {
     Fail(StoreErrorKind),
     CutBody(u64),
     BlockBody(u64),
+    LoseAnswer(StoreErrorKind),
     Hang,
 }
 
@@ -125,6 +109,9 @@ struct State {
     rules: VecDeque<Rule>,
     style: StoreStyle,
     delay: Duration,
+    /// Uploads in parts that are under way, by id.
+    uploads: HashMap<String, Pending>,
+    next_upload: u64,
 }
 
 /// A bucket in memory, behind the store's trait.
@@ -206,6 +193,28 @@ impl MemoryStore {
         self.rule(kind, key, times, Trouble::Fail(error));
     }
 
+    /// Does what the next `times` calls of a kind that write ask for, and answers them
+    /// with an error all the same.
+    pub fn lose_answers(
+        &self,
+        kind: CallKind,
+        key: Option<&str>,
+        error: StoreErrorKind,
+        times: u64,
+    ) {
+        self.rule(kind, key, times, Trouble::LoseAnswer(error));
+    }
+
+    /// An object as it is now.
+    pub fn object(&self, key: &str) -> Option<Arc<Object>> {
+        self.lock().bucket.objects.get(key).cloned()
+    }
+
+    /// The keys of the uploads in parts that were begun and neither completed nor aborted.
+    pub fn open_uploads(&self) -> Vec<String> {
+        self.lock().uploads.values().map(|pending| pending.key.clone()).collect()
+    }
+
     /// Cuts the next `times` bodies of a key, or of any, after so many bytes.
     pub fn cut_next(&self, key: Option<&str>, after_bytes: u64, times: u64) {
         self.rule(CallKind::Get, key, times, Trouble::CutBody(after_bytes));
@@ -272,6 +281,20 @@ impl MemoryStore {
         }
     }
 
+    /// Records a call that writes, does it, and loses the answer if a rule says so.
+    async fn perform<T>(
+        &self,
+        call: Call,
+        write: impl FnOnce(&Call) -> Result<T, StoreError> + Send,
+    ) -> Result<T, StoreError> {
+        let trouble = self.arrive(call.clone()).await?;
+        let outcome = write(&call);
+        match trouble {
+            Some(Trouble::LoseAnswer(kind)) => Err(error(kind, &call, "lost on command")),
+            _ => outcome,
+        }
+    }
+
     fn find(&self, call: &Call) -> Result<Arc<Object>, StoreError> {
         let found = self.lock().bucket.objects.get(call.key()).cloned();
         found.ok_or_else(|| error(StoreErrorKind::NotFound, call, "there is no such object"))
@@ -301,6 +324,13 @@ impl State {
             Call::Get(request) => {
                 self.tally.get += 1;
                 self.tally.asked_bytes += request.range.end - request.range.start;
+            }
+            Call::Put(_) => self.tally.put += 1,
+            Call::PutPart(..) => self.tally.part += 1,
+            Call::Copy(..) => self.tally.copy += 1,
+            Call::Delete(_) => self.tally.delete += 1,
+            Call::BeginUpload(_) | Call::CompleteUpload(_) | Call::AbortUpload(_) => {
+                self.tally.upload += 1;
             }
         }
     }
@@ -365,7 +395,52 @@ impl ObjectStore for MemoryStore {
         }
         let head = head(&object);
         let body = Body::new(self, object, request.range, trouble, call);
+        // As on S3, a range comes without the checksum of the whole.
+        let head = ObjectHead { checksum: None, ..head };
         Ok(GetBody { head, bytes: stream::unfold(body, Body::next).boxed() })
+    }
+
+    async fn put(&self, request: PutRequest) -> Result<Written, StoreError> {
+        let call = Call::Put(request.key.clone());
+        self.perform(call, |call| self.do_put(request, call)).await
+    }
+
+    async fn begin_upload(
+        &self,
+        key: &ObjectKey,
+        content_type: Option<Arc<str>>,
+    ) -> Result<Upload, StoreError> {
+        let call = Call::BeginUpload(key.clone());
+        self.perform(call, |_| Ok(self.do_begin(key, content_type))).await
+    }
+
+    async fn put_part(&self, request: PartRequest) -> Result<Part, StoreError> {
+        let call = Call::PutPart(request.upload.key.clone(), request.number);
+        self.perform(call, |call| self.do_part(request, call)).await
+    }
+
+    async fn complete_upload(&self, request: CompleteRequest) -> Result<Written, StoreError> {
+        let call = Call::CompleteUpload(request.upload.key.clone());
+        self.perform(call, |call| self.do_complete(&request, call)).await
+    }
+
+    async fn abort_upload(&self, upload: &Upload) -> Result<(), StoreError> {
+        let call = Call::AbortUpload(upload.key.clone());
+        self.perform(call, |_| {
+            self.do_abort(upload);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn copy(&self, request: CopyRequest) -> Result<Written, StoreError> {
+        let call = Call::Copy(request.from.key.clone(), request.to.clone());
+        self.perform(call, |call| self.do_copy(&request, call)).await
+    }
+
+    async fn delete(&self, key: &ObjectKey, etag: Option<&ETag>) -> Result<(), StoreError> {
+        let call = Call::Delete(key.clone());
+        self.perform(call, |call| self.do_delete(key, etag, call)).await
     }
 }
 
@@ -442,6 +517,7 @@ fn head(object: &Object) -> ObjectHead {
         content_type: object.content_type.clone(),
         storage_class: object.storage_class.clone(),
         metadata: object.metadata.clone(),
+        checksum: object.checksum.clone(),
     }
 }
 
@@ -450,6 +526,12 @@ fn error(kind: StoreErrorKind, call: &Call, detail: &str) -> StoreError {
         CallKind::List => "LIST",
         CallKind::Head => "HEAD",
         CallKind::Get => "GET",
+        CallKind::Put | CallKind::PutPart => "PUT",
+        CallKind::BeginUpload => "UPLOAD",
+        CallKind::CompleteUpload => "COMPLETE",
+        CallKind::AbortUpload => "ABORT",
+        CallKind::Copy => "COPY",
+        CallKind::Delete => "DELETE",
     };
     StoreError::new(kind, format!("{verb} {}", call.key()), detail)
 }

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use hyper::header::{CONTENT_RANGE, HeaderMap, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use s3mem::store::checksum;
 use s3s::dto::*;
 use s3s::stream::{ByteStream, RemainingLength};
 use s3s::{Body, S3Error, S3ErrorCode, S3Result, s3_error};
@@ -88,6 +89,23 @@ pub(super) fn resolve(
     };
     let told = format!("bytes {}-{}/{size}", range.start, range.end.saturating_sub(1));
     Ok((range, Some(told)))
+}
+
+/// The CRC32C that a client sent with a body, if it is the body's.
+pub(super) fn checked(bytes: &[u8], told: Option<String>) -> S3Result<Option<String>> {
+    match told {
+        Some(told) if told != checksum::told(checksum::crc32c(bytes)) => {
+            Err(s3_error!(BadDigest, "The CRC32C you specified did not match what we received"))
+        }
+        told => Ok(told),
+    }
+}
+
+/// A condition on the key that is written, which `s3s` does not know of every request.
+pub(super) fn condition(headers: &HeaderMap, name: &str) -> S3Result<Option<ETagCondition>> {
+    let Some(header) = headers.get(name) else { return Ok(None) };
+    let parsed = ETagCondition::parse_http_header(header.as_bytes());
+    parsed.map(Some).map_err(|_| s3_error!(InvalidArgument, "No entity tag"))
 }
 
 pub(super) fn content_type(object: &Stored) -> ContentType {

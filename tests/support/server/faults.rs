@@ -22,8 +22,10 @@ pub enum Effect {
     Refuse(Refusal),
     /// No answer before [`TestServer::release`](super::TestServer::release); then the usual one.
     Hang,
-    /// The connection is closed before the headers.
+    /// The connection is closed before the headers, and nothing is done.
     Drop,
+    /// What was asked for is done, and then the connection is closed before the headers.
+    DropAnswer,
     /// So many bytes of the body, then the connection is closed in good order;
     /// Content-Length promised more.
     TruncateAfter(u64),
@@ -105,6 +107,7 @@ pub struct Fault {
     effect: Effect,
     op: Option<Op>,
     key_part: String,
+    part: Option<u64>,
     skip: u64,
     times: u64,
 }
@@ -112,7 +115,7 @@ pub struct Fault {
 impl Fault {
     /// Strikes every request, until it is cleared.
     pub fn new(effect: Effect) -> Self {
-        Fault { effect, op: None, key_part: String::new(), skip: 0, times: u64::MAX }
+        Fault { effect, op: None, key_part: String::new(), part: None, skip: 0, times: u64::MAX }
     }
 
     /// Only requests of this kind.
@@ -124,6 +127,12 @@ impl Fault {
     /// Only where the key (of a listing: the prefix) contains this.
     pub fn key(mut self, part: &str) -> Self {
         part.clone_into(&mut self.key_part);
+        self
+    }
+
+    /// Only the part of an upload with this number.
+    pub fn part(mut self, number: u64) -> Self {
+        self.part = Some(number);
         self
     }
 
@@ -140,7 +149,9 @@ impl Fault {
     }
 
     fn matches(&self, asked: &Asked) -> bool {
-        self.op.is_none_or(|op| op == asked.op) && asked.key.contains(&self.key_part)
+        self.op.is_none_or(|op| op == asked.op)
+            && self.part.is_none_or(|part| asked.part == Some(part))
+            && asked.key.contains(&self.key_part)
     }
 }
 
@@ -162,6 +173,7 @@ pub(super) struct Plan {
     pub(super) delay: Duration,
     pub(super) hang: bool,
     pub(super) drop: bool,
+    pub(super) drop_answer: bool,
     pub(super) refusal: Option<Refusal>,
     pub(super) cut: Option<Cut>,
     pub(super) drip: Option<(u64, Duration)>,
@@ -254,6 +266,7 @@ impl Plan {
             }
             Effect::Hang => self.hang = true,
             Effect::Drop => self.drop = true,
+            Effect::DropAnswer => self.drop_answer = true,
             Effect::TruncateAfter(bytes) => {
                 self.cut.get_or_insert(Cut::Truncate(*bytes));
             }

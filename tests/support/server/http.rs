@@ -56,6 +56,8 @@ pub(super) struct Asked {
     pub(super) bucket: String,
     /// The key; of a listing, the prefix.
     pub(super) key: String,
+    /// The number of the part that is written.
+    pub(super) part: Option<u64>,
 }
 
 impl Asked {
@@ -86,7 +88,9 @@ impl Asked {
             _ => key,
         };
         let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-        Asked { op, bucket: decode(bucket), key: decode(key) }
+        let part = parameters(query).find(|(name, _)| *name == "partNumber");
+        let part = part.and_then(|(_, number)| number.parse().ok());
+        Asked { op, bucket: decode(bucket), key: decode(key), part }
     }
 }
 
@@ -195,6 +199,9 @@ async fn handle(
             .await
             .map_err(|error| format!("{error:?}"))?,
     };
+    if plan.drop_answer {
+        return Err("dropped on command".into());
+    }
 
     let (mut head, mut body) = response.into_parts();
     in_flight.answered(head.status);

@@ -1,8 +1,8 @@
 //! Uploads in parts.
 //!
 //! Contract: as S3 does it: parts in any order, a part may be sent again, the
-//! ETag is the MD5 of the parts' MD5s with their number behind it, and all parts
-//! but the last have 5 MiB. Listings of parts and uploads are in one page.
+//! ETag is the MD5 of the parts' MD5s with their number behind it, the checksum is
+//! one of checksums likewise, and all parts but the last have 5 MiB. Listings of parts and uploads are in one page.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,11 +10,13 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use md5::{Digest, Md5};
+use s3mem::store::checksum::{crc32c, told_of_parts};
 use s3s::dto::*;
 use s3s::{S3ErrorCode, S3Result, s3_error};
 
 use super::super::bucket::{Content, Meta, Object as Stored, hex, unhex};
 use super::Hosted;
+use super::answers::checked;
 use super::service::{Operations, collect};
 
 /// What every part but the last has to have, in bytes.
@@ -33,6 +35,8 @@ pub(super) struct Upload {
 struct UploadedPart {
     bytes: Bytes,
     etag: String,
+    /// The CRC32C that came with it.
+    checksum: Option<String>,
     modified: SystemTime,
 }
 
@@ -54,6 +58,8 @@ pub(super) fn create(
         storage_class: input.storage_class.map(|class| class.as_str().to_owned()),
         metadata: input.metadata.unwrap_or_default().into_iter().collect(),
         last_modified: None,
+        encryption: input.server_side_encryption.map(|sse| sse.as_str().to_owned()),
+        kms_key: input.ssekms_key_id,
     };
     let (key, initiated) = (input.key.clone(), SystemTime::now());
     operations.write(&input.bucket, |hosted| {
@@ -73,9 +79,11 @@ pub(super) async fn upload(
     input: UploadPartInput,
 ) -> S3Result<UploadPartOutput> {
     let bytes = collect(input.body, input.content_length).await?;
-    let part =
-        add(operations, &input.bucket, &input.key, &input.upload_id, input.part_number, bytes)?;
-    Ok(UploadPartOutput { e_tag: Some(ETag::Strong(part.0)), ..Default::default() })
+    let checksum_crc32c = checked(&bytes, input.checksum_crc32c)?;
+    let to = (input.upload_id.as_str(), input.part_number);
+    let (etag, _) = add(operations, &input.bucket, &input.key, to, bytes, checksum_crc32c.clone())?;
+    let e_tag = Some(ETag::Strong(etag));
+    Ok(UploadPartOutput { e_tag, checksum_crc32c, ..Default::default() })
 }
 
 pub(super) fn upload_copy(
@@ -92,8 +100,8 @@ pub(super) fn upload_copy(
         None => 0..size,
     };
     let bytes = source.content.slice(range);
-    let (etag, modified) =
-        add(operations, &input.bucket, &input.key, &input.upload_id, input.part_number, bytes)?;
+    let to = (input.upload_id.as_str(), input.part_number);
+    let (etag, modified) = add(operations, &input.bucket, &input.key, to, bytes, None)?;
     let copy_part_result = Some(CopyPartResult {
         e_tag: Some(ETag::Strong(etag)),
         last_modified: Some(modified.into()),
@@ -106,16 +114,16 @@ fn add(
     operations: &Operations,
     bucket: &str,
     key: &str,
-    id: &str,
-    number: PartNumber,
+    (id, number): (&str, PartNumber),
     bytes: Bytes,
+    checksum: Option<String>,
 ) -> S3Result<(String, SystemTime)> {
     if !(1..=10_000).contains(&number) {
         return Err(s3_error!(InvalidArgument, "Part number must be between 1 and 10000"));
     }
     let (etag, modified) = (hex(&Md5::digest(&bytes)), SystemTime::now());
     operations.write(bucket, |hosted| {
-        let part = UploadedPart { bytes, etag: etag.clone(), modified };
+        let part = UploadedPart { bytes, etag: etag.clone(), checksum, modified };
         hosted.upload(id, key)?.parts.insert(number, part);
         Ok(())
     })?;
@@ -129,8 +137,10 @@ pub(super) fn complete(
     let wanted = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
     let etag = operations.write(&input.bucket, |hosted| {
         let upload = hosted.upload(&input.upload_id, &input.key)?;
-        let (bytes, etag) = join(upload, &wanted)?;
-        let object = Stored::with_etag(Content::Stored(bytes), etag.clone(), upload.meta.clone());
+        let (bytes, etag, checksum) = join(upload, &wanted)?;
+        let content = Content::Stored(bytes);
+        let mut object = Stored::with_etag(content, etag.clone(), upload.meta.clone());
+        object.checksum = checksum;
         let (if_match, if_none_match) = (input.if_match.as_ref(), input.if_none_match.as_ref());
         hosted.insert_if(input.key.clone(), object, if_match, if_none_match)?;
         hosted.uploads.remove(&input.upload_id);
@@ -144,16 +154,21 @@ pub(super) fn complete(
     })
 }
 
-/// The parts that the client names, one behind the other, and their common ETag.
-fn join(upload: &Upload, wanted: &[CompletedPart]) -> S3Result<(Bytes, String)> {
+/// The parts that the client names, one behind the other, their common ETag, and
+/// their common checksum where all came with one.
+fn join(upload: &Upload, wanted: &[CompletedPart]) -> S3Result<(Bytes, String, Option<String>)> {
     if wanted.is_empty() {
         return Err(s3_error!(MalformedXML, "You must specify at least one part"));
     }
     let (mut bytes, mut digests, mut last) = (Vec::new(), Vec::new(), 0);
+    let mut checksums = Some(Vec::new());
     for (index, part) in wanted.iter().enumerate() {
         let number = part.part_number.unwrap_or_default();
         let found = upload.parts.get(&number).ok_or(S3ErrorCode::InvalidPart)?;
         if part.e_tag.as_ref().is_some_and(|tag| tag.value() != found.etag) {
+            return Err(S3ErrorCode::InvalidPart.into());
+        }
+        if part.checksum_crc32c.is_some() && part.checksum_crc32c != found.checksum {
             return Err(S3ErrorCode::InvalidPart.into());
         }
         if number <= last {
@@ -163,10 +178,15 @@ fn join(upload: &Upload, wanted: &[CompletedPart]) -> S3Result<(Bytes, String)> 
             return Err(S3ErrorCode::EntityTooSmall.into());
         }
         last = number;
+        match (&mut checksums, &found.checksum) {
+            (Some(all), Some(_)) => all.push(crc32c(&found.bytes)),
+            _ => checksums = None,
+        }
         bytes.extend_from_slice(&found.bytes);
         digests.extend(unhex(&found.etag).unwrap_or_default());
     }
-    Ok((bytes.into(), format!("{}-{}", hex(&Md5::digest(&digests)), wanted.len())))
+    let etag = format!("{}-{}", hex(&Md5::digest(&digests)), wanted.len());
+    Ok((bytes.into(), etag, checksums.as_deref().map(told_of_parts)))
 }
 
 pub(super) fn abort(

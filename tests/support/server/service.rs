@@ -18,8 +18,8 @@ use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
 use super::super::bucket::{After, Content, Listing, Meta, Object as Stored, Page};
 use super::answers::{
-    Conditions, Render, archived, body, content_type, matches, metadata, precondition_failed,
-    resolve,
+    Conditions, Render, archived, body, checked, condition, content_type, matches, metadata,
+    precondition_failed, resolve,
 };
 use super::{ACCESS_KEY, Hosted, REGION, SECRET_KEY, Shared, multipart};
 
@@ -252,6 +252,7 @@ impl S3 for Operations {
             last_modified: Some(object.last_modified.into()),
             metadata: metadata(&object),
             storage_class: object.storage_class.clone().map(StorageClass::from),
+            checksum_crc32c: input.checksum_mode.and_then(|_| object.checksum.clone()),
             ..Default::default()
         }))
     }
@@ -298,43 +299,60 @@ impl S3 for Operations {
             storage_class: input.storage_class.map(|class| class.as_str().to_owned()),
             metadata: input.metadata.unwrap_or_default().into_iter().collect(),
             last_modified: None,
+            encryption: input.server_side_encryption.map(|sse| sse.as_str().to_owned()),
+            kms_key: input.ssekms_key_id,
         };
-        let object = Stored::new(Content::Stored(bytes), meta);
+        let checksum = checked(&bytes, input.checksum_crc32c)?;
+        let mut object = Stored::new(Content::Stored(bytes), meta);
+        object.checksum.clone_from(&checksum);
         let e_tag = Some(ETag::Strong(object.etag.clone()));
         self.write(&input.bucket, |hosted| {
             let (if_match, if_none_match) = (input.if_match.as_ref(), input.if_none_match.as_ref());
             hosted.insert_if(input.key, object, if_match, if_none_match)
         })?;
-        Ok(S3Response::new(PutObjectOutput { e_tag, ..Default::default() }))
+        Ok(S3Response::new(PutObjectOutput {
+            e_tag,
+            checksum_crc32c: checksum,
+            ..Default::default()
+        }))
     }
 
     async fn copy_object(
         &self,
         request: S3Request<CopyObjectInput>,
     ) -> S3Result<S3Response<CopyObjectOutput>> {
+        let if_match = condition(&request.headers, "if-match")?;
+        let if_none_match = condition(&request.headers, "if-none-match")?;
         let input = request.input;
         let source = self.source(&input.copy_source, input.copy_source_if_match.as_ref())?;
         let replaced = input.metadata_directive.as_ref().map(MetadataDirective::as_str)
             == Some(MetadataDirective::REPLACE);
         let storage_class = input.storage_class.map(|class| class.as_str().to_owned());
-        let meta = if replaced {
-            Meta {
-                content_type: input.content_type,
-                storage_class,
-                metadata: input.metadata.unwrap_or_default().into_iter().collect(),
-                last_modified: None,
-            }
+        let (content_type, metadata) = if replaced {
+            let metadata = input.metadata.unwrap_or_default();
+            (input.content_type, metadata.into_iter().collect())
         } else {
-            let (content_type, metadata) = (source.content_type.clone(), source.metadata.clone());
-            Meta { content_type, storage_class, metadata, last_modified: None }
+            (source.content_type.clone(), source.metadata.clone())
         };
-        let copy = Stored::new(source.content.clone(), meta);
+        let meta = Meta {
+            content_type,
+            storage_class,
+            metadata,
+            last_modified: None,
+            encryption: input.server_side_encryption.map(|sse| sse.as_str().to_owned()),
+            kms_key: input.ssekms_key_id,
+        };
+        let mut copy = Stored::new(source.content.clone(), meta);
+        // That of an upload in parts is one of its parts, and the copy has none.
+        copy.checksum = source.checksum.clone().filter(|told| !told.contains('-'));
         let copy_object_result = Some(CopyObjectResult {
             e_tag: Some(ETag::Strong(copy.etag.clone())),
             last_modified: Some(copy.last_modified.into()),
             ..Default::default()
         });
-        self.write(&input.bucket, |hosted| hosted.insert_if(input.key, copy, None, None))?;
+        self.write(&input.bucket, |hosted| {
+            hosted.insert_if(input.key, copy, if_match.as_ref(), if_none_match.as_ref())
+        })?;
         Ok(S3Response::new(CopyObjectOutput { copy_object_result, ..Default::default() }))
     }
 
@@ -344,11 +362,13 @@ impl S3 for Operations {
     ) -> S3Result<S3Response<DeleteObjectOutput>> {
         let input = request.input;
         self.write(&input.bucket, |hosted| {
-            let found = hosted.bucket.objects.get(&input.key);
-            if input.if_match.is_some()
-                && !found.is_some_and(|o| matches(input.if_match.as_ref(), o))
-            {
-                return Err(precondition_failed());
+            let condition = input.if_match.as_ref();
+            match hosted.bucket.objects.get(&input.key) {
+                None if condition.is_some() => return Err(S3ErrorCode::NoSuchKey.into()),
+                Some(found) if condition.is_some() && !matches(condition, found) => {
+                    return Err(precondition_failed());
+                }
+                _ => {}
             }
             // S3 says 204 whether there was an object or not.
             hosted.bucket.objects.remove(&input.key);

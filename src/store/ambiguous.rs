@@ -1,0 +1,156 @@
+//! Whether an object is the one that a write of ours made.
+//!
+//! A conditional write whose answer was lost may have happened; when it is sent
+//! again, the server finds our own object in the way and refuses. What a HEAD says
+//! of that object decides. It is ours only if its bytes are, as far as a checksum or
+//! an ETag can tell: a foreign object is never taken for ours because of its size.
+
+use md5::{Digest, Md5};
+
+use super::checksum::{crc32c, told, told_of_parts};
+use super::{CompleteRequest, CopyRequest, ObjectHead, PutRequest};
+use crate::key::ETag;
+
+/// Whether the object is what this PUT writes.
+pub(super) fn is_of_put(head: &ObjectHead, request: &PutRequest) -> bool {
+    let has_our_bytes = match &head.checksum {
+        Some(checksum) => *checksum == told(crc32c(&request.body)),
+        None => head.etag == Some(etag_of(&Md5::digest(&request.body))),
+    };
+    head.size == request.body.len() as u64 && has_our_bytes
+}
+
+/// Whether the object is what these parts make.
+pub(super) fn is_of_parts(head: &ObjectHead, request: &CompleteRequest) -> bool {
+    match &head.checksum {
+        Some(checksum) => {
+            let parts: Vec<u32> = request.parts.iter().map(|part| part.checksum).collect();
+            *checksum == told_of_parts(&parts)
+        }
+        None => {
+            let etags = request.parts.iter().map(|part| part.etag.as_str());
+            head.etag.is_some() && head.etag == etag_of_parts(etags)
+        }
+    }
+}
+
+/// Whether the object is this copy. Only one that keeps the source's ETag is known
+/// to be, which S3 does not promise for every copy.
+pub(super) fn is_of_copy(head: &ObjectHead, request: &CopyRequest) -> bool {
+    head.size == request.from.size && head.etag.is_some() && head.etag == request.from.etag
+}
+
+fn etag_of(digest: &[u8]) -> ETag {
+    ETag::new(&hex(digest))
+}
+
+/// The MD5 of the parts' MD5s with their number behind it; `None` where the parts'
+/// ETags are no MD5s, as with keys of a key service.
+pub(super) fn etag_of_parts<'p>(etags: impl Iterator<Item = &'p str>) -> Option<ETag> {
+    let (mut digests, mut count) = (Vec::new(), 0);
+    for etag in etags {
+        count += 1;
+        let digits = etag.trim_matches('"');
+        if digits.len() != 32 || !digits.is_ascii() {
+            return None;
+        }
+        for at in (0..32).step_by(2) {
+            digests.push(u8::from_str_radix(&digits[at..at + 2], 16).ok()?);
+        }
+    }
+    let digest = hex(&Md5::digest(&digests));
+    Some(ETag::new(&format!("{digest}-{count}")))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::SystemTime;
+
+    use bytes::Bytes;
+
+    use super::super::{Condition, Part, Upload};
+    use super::*;
+    use crate::key::{ObjectKey, ObjectVersion};
+
+    fn head(size: u64, etag: &str, checksum: Option<&str>) -> ObjectHead {
+        ObjectHead {
+            size,
+            etag: Some(ETag::new(etag)),
+            last_modified: None,
+            content_type: None,
+            storage_class: None,
+            metadata: BTreeMap::new(),
+            checksum: checksum.map(str::to_owned),
+        }
+    }
+
+    fn put(body: &'static [u8]) -> PutRequest {
+        let (key, body) = (ObjectKey::new("k"), Bytes::from_static(body));
+        PutRequest { key, body, content_type: None, condition: Condition::Absent }
+    }
+
+    #[test]
+    fn a_put_is_known_by_size_and_checksum() {
+        let ours = put(b"123456789");
+        assert!(is_of_put(&head(9, "not an md5", Some("4waSgw==")), &ours));
+        assert!(!is_of_put(&head(8, "x", Some("4waSgw==")), &ours));
+        assert!(!is_of_put(&head(9, "x", Some("AAAAAA==")), &ours));
+    }
+
+    #[test]
+    fn a_put_without_a_checksum_is_known_by_its_md5() {
+        let ours = put(b"123456789");
+        assert!(is_of_put(&head(9, "25f9e794323b453885f5181f1b624d0b", None), &ours));
+        assert!(!is_of_put(&head(9, "25f9e794323b453885f5181f1b624d0c", None), &ours));
+        // The checksum is believed before the ETag.
+        let other = head(9, "25f9e794323b453885f5181f1b624d0b", Some("AAAAAA=="));
+        assert!(!is_of_put(&other, &ours));
+    }
+
+    #[test]
+    fn parts_are_known_by_their_common_checksum_or_etag() {
+        let part = |number, etag: &str, bytes: &[u8]| Part {
+            number,
+            etag: ETag::new(etag),
+            checksum: crc32c(bytes),
+        };
+        let upload = Upload { key: ObjectKey::new("k"), id: "u".into() };
+        let md5 = "25f9e794323b453885f5181f1b624d0b";
+        let parts = vec![part(1, md5, b"1234"), part(2, md5, b"56789")];
+        let mut ours = CompleteRequest { upload, parts, condition: Condition::Absent };
+        let checksum = told_of_parts(&[crc32c(b"1234"), crc32c(b"56789")]);
+        assert!(is_of_parts(&head(9, "x", Some(&checksum)), &ours));
+        assert!(!is_of_parts(&head(9, "x", Some("4waSgw==")), &ours));
+        let bytes = [0x25, 0xf9, 0xe7, 0x94, 0x32, 0x3b, 0x45, 0x38]
+            .into_iter()
+            .chain([0x85, 0xf5, 0x18, 0x1f, 0x1b, 0x62, 0x4d, 0x0b]);
+        let twice: Vec<u8> = bytes.clone().chain(bytes).collect();
+        let etag = format!("{}-2", hex(&Md5::digest(&twice)));
+        assert!(is_of_parts(&head(9, &etag, None), &ours));
+        assert!(!is_of_parts(&head(9, "x-2", None), &ours));
+        ours.parts[0].etag = ETag::new("no md5");
+        assert!(!is_of_parts(&head(9, &etag, None), &ours));
+    }
+
+    #[test]
+    fn a_copy_is_known_by_the_sources_etag_and_size() {
+        let from = ObjectVersion {
+            key: ObjectKey::new("a"),
+            size: 9,
+            etag: Some(ETag::new("tag")),
+            last_modified: SystemTime::UNIX_EPOCH,
+        };
+        let (to, condition) = (ObjectKey::new("b"), Condition::Absent);
+        let mut ours = CopyRequest { from, to, condition, content_type: None };
+        assert!(is_of_copy(&head(9, "tag", None), &ours));
+        assert!(!is_of_copy(&head(8, "tag", None), &ours));
+        assert!(!is_of_copy(&head(9, "other", None), &ours));
+        ours.from.etag = None;
+        assert!(!is_of_copy(&head(9, "tag", None), &ours));
+    }
+}

@@ -1,0 +1,191 @@
+//! What the store in memory does when it is written to.
+//!
+//! Contract: as S3 does it: a condition is judged when the object appears, parts
+//! may come in any order and again, an upload stays until it is completed or aborted.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use md5::{Digest, Md5};
+use s3mem::key::{ETag, ObjectKey};
+use s3mem::store::checksum::{crc32c, told, told_of_parts};
+use s3mem::store::{
+    CompleteRequest, Condition, CopyRequest, Part, PartRequest, PutRequest, StoreError,
+    StoreErrorKind, Upload, Written,
+};
+
+use super::super::bucket::{Content, Meta, Object, hex, unhex};
+use super::{Call, MemoryStore, State, error};
+
+/// An upload in parts that is under way.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) key: String,
+    content_type: Option<String>,
+    parts: BTreeMap<u32, (Bytes, Part)>,
+}
+
+impl MemoryStore {
+    pub(super) fn do_put(&self, request: PutRequest, call: &Call) -> Result<Written, StoreError> {
+        let mut state = self.lock();
+        state.tally.written_bytes += request.body.len() as u64;
+        let checksum = told(crc32c(&request.body));
+        let meta = Meta { content_type: text(request.content_type), ..Meta::default() };
+        let mut object = Object::new(Content::Stored(request.body), meta);
+        object.checksum = Some(checksum);
+        state.insert_if(&request.key, object, &request.condition, call)
+    }
+
+    pub(super) fn do_begin(&self, key: &ObjectKey, content_type: Option<Arc<str>>) -> Upload {
+        let mut state = self.lock();
+        state.next_upload += 1;
+        let id = format!("upload-{}", state.next_upload);
+        let (content_type, parts) = (text(content_type), BTreeMap::new());
+        let pending = Pending { key: key.to_string(), content_type, parts };
+        state.uploads.insert(id.clone(), pending);
+        Upload { key: key.clone(), id: id.into() }
+    }
+
+    pub(super) fn do_part(&self, request: PartRequest, call: &Call) -> Result<Part, StoreError> {
+        let PartRequest { upload, number, body } = request;
+        if !(1..=10_000).contains(&number) {
+            return Err(error(StoreErrorKind::Other, call, "no such part number"));
+        }
+        let etag = ETag::new(&hex(&Md5::digest(&body)));
+        let part = Part { number, etag, checksum: crc32c(&body) };
+        let mut state = self.lock();
+        state.tally.written_bytes += body.len() as u64;
+        state.pending(&upload, call)?.parts.insert(number, (body, part.clone()));
+        Ok(part)
+    }
+
+    pub(super) fn do_complete(
+        &self,
+        request: &CompleteRequest,
+        call: &Call,
+    ) -> Result<Written, StoreError> {
+        let mut state = self.lock();
+        let least = state.style.min_part_bytes;
+        let object = state.pending(&request.upload, call)?.joined(&request.parts, least, call)?;
+        let written = state.insert_if(&request.upload.key, object, &request.condition, call)?;
+        state.uploads.remove(&*request.upload.id);
+        Ok(written)
+    }
+
+    pub(super) fn do_abort(&self, upload: &Upload) {
+        self.lock().uploads.remove(&*upload.id);
+    }
+
+    pub(super) fn do_copy(
+        &self,
+        request: &CopyRequest,
+        call: &Call,
+    ) -> Result<Written, StoreError> {
+        let mut state = self.lock();
+        let found = state.bucket.objects.get(request.from.key.as_str()).cloned();
+        let source = found
+            .ok_or_else(|| error(StoreErrorKind::NotFound, call, "there is no such source"))?;
+        if request.from.etag.as_ref().is_some_and(|etag| *etag != ETag::new(&source.etag)) {
+            return Err(error(StoreErrorKind::Changed, call, "the source is another version"));
+        }
+        if source.is_archived() {
+            return Err(error(StoreErrorKind::Archived, call, "the source is archived"));
+        }
+        let (content_type, metadata) = (source.content_type.clone(), source.metadata.clone());
+        let meta = Meta { content_type, metadata, ..Meta::default() };
+        let mut copy = Object::new(source.content.clone(), meta);
+        // Of an upload in parts S3 would make a new one; nobody above relies on it.
+        copy.checksum = source.checksum.clone().filter(|told| !told.contains('-'));
+        state.insert_if(&request.to, copy, &request.condition, call)
+    }
+
+    pub(super) fn do_delete(
+        &self,
+        key: &ObjectKey,
+        etag: Option<&ETag>,
+        call: &Call,
+    ) -> Result<(), StoreError> {
+        let mut state = self.lock();
+        let found = state.bucket.objects.get(key.as_str()).map(|object| ETag::new(&object.etag));
+        match (etag, found) {
+            (Some(_), None) => {
+                return Err(error(StoreErrorKind::NotFound, call, "there is no such object"));
+            }
+            (Some(etag), Some(found)) if *etag != found => {
+                return Err(error(StoreErrorKind::Changed, call, "the object is another version"));
+            }
+            _ => {}
+        }
+        state.bucket.objects.remove(key.as_str());
+        Ok(())
+    }
+}
+
+impl State {
+    fn pending(&mut self, upload: &Upload, call: &Call) -> Result<&mut Pending, StoreError> {
+        let found = self.uploads.get_mut(&*upload.id);
+        let found = found.filter(|pending| pending.key == upload.key.as_str());
+        found.ok_or_else(|| error(StoreErrorKind::NotFound, call, "there is no such upload"))
+    }
+
+    /// Puts an object unless a condition on the one it replaces fails.
+    fn insert_if(
+        &mut self,
+        key: &ObjectKey,
+        object: Object,
+        condition: &Condition,
+        call: &Call,
+    ) -> Result<Written, StoreError> {
+        let present = self.bucket.objects.get(key.as_str());
+        match (condition, present) {
+            (Condition::Absent, Some(_)) => {
+                return Err(error(StoreErrorKind::Changed, call, "there is an object"));
+            }
+            (Condition::Unchanged(_), None) => {
+                return Err(error(StoreErrorKind::NotFound, call, "there is no such object"));
+            }
+            (Condition::Unchanged(etag), Some(present)) if *etag != ETag::new(&present.etag) => {
+                return Err(error(StoreErrorKind::Changed, call, "the object is another version"));
+            }
+            _ => {}
+        }
+        let etag = Some(ETag::new(&object.etag));
+        self.bucket.objects.insert(key.to_string(), Arc::new(object));
+        Ok(Written { etag })
+    }
+}
+
+impl Pending {
+    /// The parts that the caller names, one behind the other.
+    fn joined(&self, wanted: &[Part], least: u64, call: &Call) -> Result<Object, StoreError> {
+        let refuse = |detail: &str| error(StoreErrorKind::Other, call, detail);
+        let ascending = wanted.windows(2).all(|pair| pair[0].number < pair[1].number);
+        if wanted.is_empty() || !ascending {
+            return Err(refuse("the parts are none or out of order"));
+        }
+        let (mut bytes, mut digests) = (Vec::new(), Vec::new());
+        for (index, part) in wanted.iter().enumerate() {
+            let (body, _) = self
+                .parts
+                .get(&part.number)
+                .filter(|(_, kept)| kept == part)
+                .ok_or_else(|| refuse("there is no such part"))?;
+            if index + 1 < wanted.len() && (body.len() as u64) < least {
+                return Err(refuse("a part is too small"));
+            }
+            bytes.extend_from_slice(body);
+            digests.extend(unhex(part.etag.as_str().trim_matches('"')).unwrap_or_default());
+        }
+        let etag = format!("{}-{}", hex(&Md5::digest(&digests)), wanted.len());
+        let meta = Meta { content_type: self.content_type.clone(), ..Meta::default() };
+        let mut object = Object::with_etag(Content::Stored(bytes.into()), etag, meta);
+        let checksums: Vec<u32> = wanted.iter().map(|part| part.checksum).collect();
+        object.checksum = Some(told_of_parts(&checksums));
+        Ok(object)
+    }
+}
+
+fn text(text: Option<Arc<str>>) -> Option<String> {
+    text.map(|text| text.to_string())
+}
