@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::names::{Decoded, Encoded, decode, encode, shadowed};
 use super::page::PageEntry;
-use crate::key::Prefix;
+use crate::key::{ObjectKey, Prefix};
 use crate::store::ListedObject;
 
 /// A directory: all keys that start with its prefix. An ordinary one's prefix ends
@@ -46,6 +46,23 @@ impl Dir {
     /// The prefix that all its keys start with.
     pub fn prefix(&self) -> &Prefix {
         &self.prefix
+    }
+
+    /// The key of an object that is called `name` here; `None` if no key ever has
+    /// that name, or if the object would lie behind a directory.
+    pub fn key_of(&self, name: &str) -> Option<ObjectKey> {
+        match self.wanted(name)? {
+            Wanted::Either(rest) if !rest.is_empty() => Some(self.prefix.key(&rest)),
+            Wanted::Either(_) | Wanted::Hidden(_) | Wanted::LongPart(_) => None,
+        }
+    }
+
+    /// The directory that is called `name` here; `None` if none ever has that name.
+    pub fn dir_of(&self, name: &str) -> Option<Dir> {
+        match self.wanted(name)? {
+            Wanted::Either(rest) if !rest.is_empty() => Some(self.child(&rest)),
+            Wanted::Either(_) | Wanted::Hidden(_) | Wanted::LongPart(_) => None,
+        }
     }
 
     /// What `name` asks for in this directory; `None` if no key ever has that name here.

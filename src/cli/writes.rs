@@ -5,13 +5,14 @@ use super::HEADING_WRITES;
 /// What programs may write, and where it goes.
 #[derive(clap::Args, Debug, Clone, Default)]
 pub struct WriteArgs {
-    /// What programs may write: deny or memory [default: deny]
+    /// What programs may write: deny, memory or upload [default: deny]
     #[arg(
         long, value_name = "WHERE", help_heading = HEADING_WRITES, conflicts_with = "read_only",
         long_help = "What programs may write. With 'deny', the default, nothing: they are told that \
             the file system is read-only. With 'memory' they can create, overwrite, rename and delete \
             anything; it stays in memory for as long as the mount lasts, and nothing in the bucket \
-            changes."
+            changes. With 'upload' what they write is put into the bucket when they close it; \
+            existing objects change only with --allow-overwrite and --allow-delete."
     )]
     pub writes: Option<String>,
 
@@ -19,8 +20,51 @@ pub struct WriteArgs {
     #[arg(
         long, value_name = "SIZE", help_heading = HEADING_WRITES,
         long_help = "How much memory all files that programs write may take together, such as 512M or \
-            4G. It is taken off --memory. When it is full, programs are told that no space is left. \
+            4G. It is taken off --memory. When it is full, programs are told that no space is left; \
+            with --writes upload, files that are written in order may be larger than that. \
             The default is half of --memory."
     )]
     pub write_memory: Option<String>,
+
+    /// Let programs overwrite objects that exist (with --writes upload)
+    #[arg(long, help_heading = HEADING_WRITES)]
+    pub allow_overwrite: bool,
+
+    /// Let programs delete and rename objects (with --writes upload)
+    #[arg(long, help_heading = HEADING_WRITES)]
+    pub allow_delete: bool,
+
+    /// Names that stay in memory, such as '*.aux.xml' (with --writes upload)
+    #[arg(
+        long, value_name = "PATTERN", num_args = 1.., help_heading = HEADING_WRITES,
+        long_help = "Names of files and folders that stay in memory and are never put into the bucket, \
+            as patterns with * and ?, such as '*.aux.xml' '.~lock*'. Give several, and the flag as \
+            often as you like, behind the mount point. For --writes upload."
+    )]
+    pub memory_only: Vec<String>,
+
+    /// Rename folders of up to so many objects [default: none] (with --writes upload)
+    #[arg(
+        long, value_name = "NUMBER", help_heading = HEADING_WRITES,
+        long_help = "Let programs rename a folder that has up to so many objects: each is copied inside \
+            the bucket, and then the old ones are deleted, which needs --allow-delete. Without it, \
+            and for larger folders, programs are told to copy by themselves. For --writes upload."
+    )]
+    pub rename_directories: Option<u64>,
+
+    /// The media type of new objects [default: by the name's ending]
+    #[arg(long, value_name = "TYPE", help_heading = HEADING_WRITES)]
+    pub content_type: Option<String>,
+
+    /// The storage class of new objects, such as STANDARD_IA [default: the bucket's]
+    #[arg(long, value_name = "CLASS", help_heading = HEADING_WRITES)]
+    pub storage_class: Option<String>,
+
+    /// Server-side encryption of new objects: AES256 or aws:kms [default: the bucket's]
+    #[arg(long, value_name = "HOW", help_heading = HEADING_WRITES)]
+    pub sse: Option<String>,
+
+    /// The KMS key that new objects are encrypted with
+    #[arg(long, value_name = "KEY", help_heading = HEADING_WRITES)]
+    pub sse_kms_key_id: Option<String>,
 }

@@ -23,7 +23,7 @@ use crate::cli::{LogLevel, MountArgs};
 use crate::fs::FsConfig;
 use crate::fuse::MountConfig;
 use crate::key::KeyError;
-use crate::store::{RetryConfig, S3Config, WriteSettings};
+use crate::store::{RetryConfig, S3Config};
 use crate::sys;
 use crate::view::UnknownView;
 
@@ -106,16 +106,31 @@ pub enum ConfigError {
         text: String,
     },
     /// `--writes` is none that there is.
-    #[error("--writes \"{0}\" is unknown: give 'deny' or 'memory'")]
+    #[error("--writes \"{0}\" is unknown: give 'deny', 'memory' or 'upload'")]
     Writes(String),
-    /// `--write-memory` is no size.
+    /// `--write-memory` is no size, or too little.
     #[error(
-        "--write-memory \"{0}\" is no size of 1M or more: write a number and a unit, such as 512M or 2G"
+        "--write-memory \"{text}\" is no size of {least} or more: write a number and a unit, such as \
+         512M or 2G"
     )]
-    WriteMemory(String),
-    /// `--write-memory` where nothing may be written.
-    #[error("--write-memory is for --writes memory; without it nothing may be written")]
-    WriteMemoryAlone,
+    WriteMemory {
+        /// What it says.
+        text: String,
+        /// The least that will do.
+        least: String,
+    },
+    /// A flag of writing where nothing of that kind is written.
+    #[error("{0} means nothing without --writes {1}")]
+    WritesAlone(&'static str, &'static str),
+    /// `--memory-only` is no pattern.
+    #[error("--memory-only \"{0}\" is no pattern: write a name with * and ?, such as '*.aux.xml'")]
+    MemoryOnly(String),
+    /// `--sse` is none that there is.
+    #[error("--sse \"{0}\" is unknown: give 'AES256' or 'aws:kms'")]
+    Sse(String),
+    /// A KMS key for an encryption that has none.
+    #[error("--sse-kms-key-id is for --sse aws:kms, not for AES256")]
+    SseKey,
     /// Too little is left to read with.
     #[error(
         "--write-memory {write_memory} leaves too little of --memory {memory}: 64M are needed to read \
@@ -191,6 +206,8 @@ pub struct Environment {
     pub endpoint_url: Option<String>,
     /// The bytes of memory that the machine or the control group allows.
     pub memory_limit_bytes: Option<u64>,
+    /// Where an ordinary user's programs keep what is gone with the session.
+    pub runtime_folder: Option<PathBuf>,
 }
 
 impl Environment {
@@ -203,6 +220,7 @@ impl Environment {
             profile: text("AWS_PROFILE"),
             endpoint_url: text("AWS_ENDPOINT_URL_S3").or_else(|| text("AWS_ENDPOINT_URL")),
             memory_limit_bytes: machine::memory_limit(Path::new("/")),
+            runtime_folder: env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from),
         }
     }
 
@@ -274,8 +292,14 @@ impl MountSettings {
         let endpoint_url = endpoint_url(args, environment)?;
         let mut notes = Vec::new();
         let memory_bytes = memory_bytes(args, environment, &mut notes)?;
-        let (memory_bytes, writes) =
-            writes::write_config(&args.writes, memory_bytes, MIN_MEMORY_BYTES)?;
+        let place = format!("{}/{}", endpoint_url.as_deref().unwrap_or("aws"), source.bucket);
+        let writes::Shared { memory_bytes, writes } = writes::write_config(
+            &args.writes,
+            environment,
+            &place,
+            memory_bytes,
+            MIN_MEMORY_BYTES,
+        )?;
         let fs = FsConfig {
             prefix: source.prefix.clone(),
             metadata_ttl: metadata_ttl(args)?,
@@ -297,7 +321,7 @@ impl MountSettings {
             requester_pays: args.requester_pays,
             expected_bucket_owner: bucket_owner(args)?,
             credentials: None,
-            writes: WriteSettings::default(),
+            writes: writes::write_settings(&args.writes)?,
         };
         let shown = args.fsname.clone().unwrap_or_else(|| source.to_string());
         let mount = MountConfig {

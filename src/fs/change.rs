@@ -13,7 +13,8 @@ use super::inode::Place;
 use super::node::{Folder, Thing};
 use super::{Attr, FileSystem, FsError, Ino, OpenHow, Opened, Outdated};
 use crate::catalog::Walk;
-use crate::overlay::{Attributes, Body, Entry, Item, Made, Tree};
+use crate::key::ObjectKey;
+use crate::overlay::{Attributes, Body, Entry, Item, Made, Remote, Tree};
 use crate::view::has_image_name;
 
 /// The longest name that Linux takes, in bytes.
@@ -59,10 +60,10 @@ pub enum RenameHow {
 }
 
 /// A name in a directory.
-struct Spot {
-    parent: Ino,
-    folder: Folder,
-    name: String,
+pub(super) struct Spot {
+    pub(super) parent: Ino,
+    pub(super) folder: Folder,
+    pub(super) name: String,
 }
 
 impl Spot {
@@ -83,8 +84,27 @@ impl FileSystem {
         node: NewNode,
         maker: Maker,
     ) -> Result<(Attr, Duration), FsError> {
-        let (_, attr) = self.make_node(parent, name, node, maker).await?;
-        Ok(attr)
+        let spot = self.free_spot(parent, name).await?;
+        let thing = match (&node, self.key_for(&spot.folder, &spot.name)?) {
+            (NewNode::Dir, Some(_)) => Thing::Dir(self.make_marker(&spot).await?),
+            (NewNode::Symlink(_) | NewNode::Fifo | NewNode::Socket, Some(_)) => {
+                // A bucket has nothing like that.
+                return Err(FsError::NotPermitted);
+            }
+            (_, key) => Thing::Made(self.make_node(&spot, node, maker, key)?),
+        };
+        let made = match &thing {
+            Thing::Made(made) => Some(made.clone()),
+            Thing::Dir(_) | Thing::Object(_) | Thing::View(_) => None,
+        };
+        self.touch(&spot);
+        let found = (Some(thing), self.made_ttl());
+        let (attr, ttl) = self.enter(parent, &spot.folder, &spot.name, found);
+        // mknod(2) makes files that nobody closes.
+        if let Some(made) = made {
+            self.send(&made).await?;
+        }
+        Ok((attr.ok_or(FsError::NotFound)?, ttl))
     }
 
     /// Makes a file and opens it. Counts a look-up of it.
@@ -97,27 +117,40 @@ impl FileSystem {
         name: &OsStr,
         maker: Maker,
     ) -> Result<(Attr, Duration, Opened), FsError> {
-        let (made, (attr, ttl)) = self.make_node(parent, name, NewNode::File, maker).await?;
-        let opened = self.open_made(made, OpenHow { writes: true, truncates: false })?;
-        Ok((attr, ttl, opened))
+        let spot = self.free_spot(parent, name).await?;
+        let key = self.key_for(&spot.folder, &spot.name)?;
+        let made = self.make_node(&spot, NewNode::File, maker, key)?;
+        self.touch(&spot);
+        let opened = self.open_made(made.clone(), OpenHow { writes: true, truncates: false })?;
+        let found = (Some(Thing::Made(made)), self.made_ttl());
+        let (attr, ttl) = self.enter(parent, &spot.folder, &spot.name, found);
+        Ok((attr.ok_or(FsError::NotFound)?, ttl, opened))
     }
 
-    async fn make_node(
+    /// A name that is not taken.
+    async fn free_spot(&self, parent: Ino, name: &OsStr) -> Result<Spot, FsError> {
+        self.overlay()?;
+        let spot = self.spot(parent, name)?;
+        match self.own(&spot.folder, &spot.name).await?.thing {
+            Some(_) => Err(FsError::Exists),
+            None => Ok(spot),
+        }
+    }
+
+    /// Makes something in memory; with `key`, a file that becomes an object.
+    fn make_node(
         &self,
-        parent: Ino,
-        name: &OsStr,
+        spot: &Spot,
         node: NewNode,
         maker: Maker,
-    ) -> Result<(Arc<Made>, (Attr, Duration)), FsError> {
+        key: Option<ObjectKey>,
+    ) -> Result<Arc<Made>, FsError> {
         let overlay = self.overlay()?;
-        let spot = self.spot(parent, name)?;
-        if self.own(&spot.folder, &spot.name).await?.thing.is_some() {
-            return Err(FsError::Exists);
-        }
-        let of = self.attributes_of(&spot);
+        let of = self.attributes_of(spot);
         let is_dir = node == NewNode::Dir;
+        let remote = key.map(|key| Remote::new(key, None, false));
         let body = match node {
-            NewNode::File => Body::File(overlay.new_file()?),
+            NewNode::File => Body::File(overlay.new_file(remote)?),
             NewNode::Dir => Body::Dir,
             NewNode::Symlink(target) => Body::Symlink(target),
             NewNode::Fifo => Body::Fifo,
@@ -131,10 +164,9 @@ impl FileSystem {
         let made = Made::new(overlay.new_ino(), body, Attributes::new(mode, maker.uid, gid));
         let item = Entry::Item(Item::Made(made.clone()));
         overlay.tree().put(&spot.folder.key(), &spot.name, item)?;
-        self.touch(&spot);
-        let found = (Some(Thing::Made(made.clone())), LONGEST_TTL);
-        let (attr, ttl) = self.enter(parent, &spot.folder, &spot.name, found);
-        Ok((made, (attr.ok_or(FsError::NotFound)?, ttl)))
+        made.set_home(spot.folder.key(), &spot.name);
+        self.note_written(&made);
+        Ok(made)
     }
 
     /// Deletes the name of something that is no directory.
@@ -148,8 +180,13 @@ impl FileSystem {
         if thing.folder().is_some() {
             return Err(FsError::IsADirectory);
         }
-        self.vacate(&mut overlay.tree(), &spot, matches!(thing, Thing::View(_)));
-        self.unname(&spot, &thing);
+        if self.is_in_bucket(&spot, &thing)? {
+            self.delete_file(&spot, &thing).await?;
+            self.forget_siblings(spot.parent, &spot.name);
+        } else {
+            self.vacate(&mut overlay.tree(), &spot, matches!(thing, Thing::View(_)));
+            self.unname(&spot, &thing);
+        }
         self.touch(&spot);
         Ok(())
     }
@@ -166,7 +203,11 @@ impl FileSystem {
         if !self.is_empty(&folder).await? {
             return Err(FsError::NotEmpty);
         }
-        self.vacate(&mut overlay.tree(), &spot, false);
+        if let (Thing::Dir(dir), true) = (&thing, self.is_in_bucket(&spot, &thing)?) {
+            self.delete_marker(&spot, dir).await?;
+        } else {
+            self.vacate(&mut overlay.tree(), &spot, false);
+        }
         self.unname(&spot, &thing);
         self.touch(&spot);
         Ok(())
@@ -188,6 +229,9 @@ impl FileSystem {
         let source = self.any(&from).await?.ok_or(FsError::NotFound)?;
         let source_item = source.item().ok_or(FsError::CrossDevice)?;
         let target = self.any(&to).await?;
+        if self.uploads().is_some() && how == RenameHow::Exchange {
+            return Err(FsError::Invalid);
+        }
         match (&target, how) {
             (Some(_), RenameHow::Keep) => return Err(FsError::Exists),
             (None, RenameHow::Exchange) => return Err(FsError::NotFound),
@@ -198,6 +242,16 @@ impl FileSystem {
                 self.replaceable(&source, target).await?;
             }
             (None, _) | (Some(_), RenameHow::Exchange) => {}
+        }
+        let stays_in_memory =
+            !self.is_in_bucket(&from, &source)? && self.key_for(&to.folder, &to.name)?.is_none();
+        if !stays_in_memory {
+            match &source {
+                Thing::Dir(dir) => self.rename_bucket_dir(&from, dir, &to).await?,
+                _ => self.rename_file(&from, &source, &to, target.as_ref()).await?,
+            }
+            self.renamed(&source, &from, &to);
+            return Ok(());
         }
         let displaced = match (&target, how) {
             (Some(target), RenameHow::Exchange) => Some(target.item().ok_or(FsError::CrossDevice)?),
@@ -211,23 +265,44 @@ impl FileSystem {
                 None => self.vacate(&mut tree, &from, false),
             }
         }
-        self.note_moved(&source, &to);
         if let (Some(target), RenameHow::Exchange) = (&target, how) {
             self.note_moved(target, &from);
         }
         if let (Some(target), RenameHow::Replace) = (&target, how) {
             self.unname(&to, target);
         }
-        if let Thing::Made(made) = &source {
+        self.renamed(&source, &from, &to);
+        Ok(())
+    }
+
+    /// What follows when something has another name.
+    fn renamed(&self, source: &Thing, from: &Spot, to: &Spot) {
+        self.note_moved(source, to);
+        if let Thing::Made(made) = source {
+            made.set_home(to.folder.key(), &to.name);
             made.touch(false);
         }
-        for spot in [&from, &to] {
+        for spot in [from, to] {
             self.touch(spot);
             if has_image_name(&spot.name) {
                 self.forget_siblings(spot.parent, &spot.name);
             }
         }
-        Ok(())
+    }
+
+    /// Whether a change of this name is one of the bucket.
+    fn is_in_bucket(&self, spot: &Spot, thing: &Thing) -> Result<bool, FsError> {
+        if self.uploads().is_none() {
+            return Ok(false);
+        }
+        match thing {
+            Thing::Made(made) => Ok(made.file().is_some_and(|file| file.remote().is_some())),
+            // A sibling is made of an image; only with that it goes.
+            Thing::View(_) => Err(FsError::NotPermitted),
+            Thing::Dir(_) | Thing::Object(_) => {
+                Ok(self.key_for(&spot.folder, &spot.name)?.is_some())
+            }
+        }
     }
 
     /// Gives a file a second name. An object of the bucket is copied into memory first.
@@ -244,6 +319,10 @@ impl FileSystem {
         let spot = self.spot(parent, name)?;
         if self.own(&spot.folder, &spot.name).await?.thing.is_some() {
             return Err(FsError::Exists);
+        }
+        if self.key_for(&spot.folder, &spot.name)?.is_some() {
+            // An object has one key.
+            return Err(FsError::NotPermitted);
         }
         let node = self.inodes().node(ino).ok_or(FsError::BadHandle)?.clone();
         let made = match node {
@@ -353,13 +432,23 @@ impl FileSystem {
             (None, Some(_)) => Err(FsError::IsADirectory),
             (Some(_), None) => Err(FsError::NotADirectory),
             (Some(_), Some(folder)) if self.is_empty(&folder).await? => Ok(()),
+            (Some(Folder::Bucket(old)), Some(Folder::Bucket(new)))
+                if self.uploads().is_some() && self.is_half_renamed(&old, &new).await? =>
+            {
+                Ok(())
+            }
             (Some(_), Some(_)) => Err(FsError::NotEmpty),
         }
     }
 
     /// Whether a directory shows nothing.
     async fn is_empty(&self, folder: &Folder) -> Result<bool, FsError> {
-        if self.overlay()?.tree().has_items(&folder.key()) {
+        let made = self.overlay()?.tree().items(&folder.key(), 0, usize::MAX);
+        let is_there = |item: &Item| match item {
+            Item::Made(made) => !self.is_faded(made),
+            Item::Bucket(_) => true,
+        };
+        if made.iter().any(|(_, _, item)| is_there(item)) {
             return Ok(false);
         }
         let Some(dir) = folder.bucket() else { return Ok(true) };

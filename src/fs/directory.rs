@@ -255,11 +255,17 @@ impl FileSystem {
             let behind = Position { number: last + 1, slot: 0 };
             for (number, name, item) in items {
                 let thing = Thing::from(item);
+                if let Thing::Made(made) = &thing
+                    && self.is_faded(made)
+                {
+                    // The bucket's listing shows it.
+                    continue;
+                }
                 let siblings = self.siblings_of(&open.folder, &name, &thing, plus).await;
                 let own = (0, name, thing);
                 for (slot, name, thing) in [own].into_iter().chain(siblings) {
                     let here = Position { number, slot };
-                    let ttl = LONGEST_TTL.min(attr_ttl(&thing));
+                    let ttl = self.made_ttl().min(attr_ttl(&thing));
                     let next = (MADE + number * SLOTS + slot + 1, ttl);
                     if here >= from && !self.show(open, &name, &thing, next, plus, sink) {
                         return;

@@ -31,6 +31,8 @@ const FAILED_READS: usize = 64;
 pub(super) struct OpenFile {
     pub(super) ino: Ino,
     content: Content,
+    /// Whether it was opened to be written to.
+    writes: bool,
     /// What somebody has made of it since it was opened, by writing to it.
     pub(super) replaced: OnceLock<Arc<Made>>,
     failed: Mutex<Vec<FailedRead>>,
@@ -72,6 +74,8 @@ pub struct Opened {
     /// Where its bytes are, if they are all in memory and stay there: the kernel may
     /// read and write them by itself.
     pub backing: Option<Arc<MemFile>>,
+    /// Whether closing it has to be told, and may fail.
+    pub flushes: bool,
 }
 
 /// The answer to a read.
@@ -123,15 +127,29 @@ impl FileSystem {
 
     pub(super) fn open_made(&self, made: Arc<Made>, how: OpenHow) -> Result<Opened, FsError> {
         let file = made.file().ok_or(FsError::NotPermitted)?;
-        if how.truncates {
-            file.bytes().set_len(0)?;
+        let writes = how.writes || how.truncates;
+        if writes && let (Some(uploads), Some(remote)) = (self.uploads(), file.remote()) {
+            // By now it is an object like any other.
+            if remote.settled().is_some() && !uploads.config().allow_overwrite {
+                return Err(FsError::NotPermitted);
+            }
         }
-        let backing = Some(file.bytes().clone());
-        Ok(Opened { backing, ..self.opened(made.ino(), Content::Made(made)) })
+        if how.truncates {
+            file.resize(0)?;
+            self.note_written(&made);
+        }
+        // What is sent has to be seen to be written.
+        let backing = self.uploads().is_none().then(|| file.bytes().clone());
+        let flushes = writes && file.remote().is_some();
+        let handle = self
+            .files
+            .insert(OpenFile { writes, ..OpenFile::new(made.ino(), Content::Made(made)) });
+        Ok(Opened { handle, backing, flushes })
     }
 
     fn opened(&self, ino: Ino, content: Content) -> Opened {
-        Opened { handle: self.files.insert(OpenFile::new(ino, content)), backing: None }
+        let handle = self.files.insert(OpenFile::new(ino, content));
+        Opened { handle, backing: None, flushes: false }
     }
 
     /// Reads from an open file: `length` bytes, fewer only at its end.
@@ -148,8 +166,8 @@ impl FileSystem {
             return Err(error);
         }
         if let Some(made) = file.made() {
-            let bytes = made.file().ok_or(FsError::BadHandle)?.bytes();
-            return Ok(ReadAnswer::Ready(bytes.read(offset, length)?.into()));
+            let file = made.file().ok_or(FsError::BadHandle)?;
+            return Ok(ReadAnswer::Ready(file.read(offset, length)?.into()));
         }
         match &file.content {
             Content::Made(_) => Err(FsError::BadHandle),
@@ -205,8 +223,12 @@ impl FileSystem {
     }
 
     /// Closes a file.
-    pub fn release_file(&self, handle: u64) {
-        self.files.remove(handle);
+    pub fn release_file(self: &Arc<Self>, handle: u64) {
+        let closed = self.files.remove(handle);
+        if let Some(made) = closed.as_ref().and_then(|file| file.made()).cloned() {
+            drop(closed);
+            self.after_release(made);
+        }
     }
 
     /// The open file that can be written to behind a handle.
@@ -267,8 +289,8 @@ impl Content {
             },
             Content::View(view) => Ok(view.read(offset, length).await?.into()),
             Content::Made(made) => {
-                let bytes = made.file().ok_or(FsError::BadHandle)?.bytes();
-                Ok(bytes.read(offset, length)?.into())
+                let file = made.file().ok_or(FsError::BadHandle)?;
+                Ok(file.read(offset, length)?.into())
             }
         }
     }
@@ -276,7 +298,13 @@ impl Content {
 
 impl OpenFile {
     fn new(ino: Ino, content: Content) -> Self {
-        OpenFile { ino, content, replaced: OnceLock::new(), failed: Mutex::default() }
+        let (replaced, failed) = (OnceLock::new(), Mutex::default());
+        OpenFile { ino, content, writes: false, replaced, failed }
+    }
+
+    /// The file, if it was opened to be written to.
+    pub(super) fn written(&self) -> Option<Arc<Made>> {
+        self.made().filter(|_| self.writes).cloned()
     }
 
     /// What a program wrote, if that is what the file is by now.

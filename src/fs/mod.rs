@@ -7,15 +7,19 @@
 //! kernel library.
 
 mod attr;
+mod bucket_dir;
 mod change;
 mod directory;
 mod error;
 mod file;
 mod handles;
 mod inode;
+mod last_close;
 mod node;
+mod publish;
 mod resolve;
 mod sibling;
+mod upload;
 mod write;
 mod written;
 mod xattr;
@@ -34,7 +38,7 @@ pub use file::{OpenHow, Opened, ReadAnswer};
 pub use inode::{Ino, ROOT};
 
 pub use crate::mem::{MemFile, Seek};
-pub use crate::overlay::AttrChange;
+pub use crate::overlay::{AttrChange, Pending, UploadConfig};
 
 use handles::Handles;
 use inode::InodeTable;
@@ -45,7 +49,7 @@ use written::FileStates;
 use crate::catalog::{Catalog, CatalogConfig, Dir};
 use crate::key::Prefix;
 use crate::mem::Budget;
-use crate::overlay::Overlay;
+use crate::overlay::{Overlay, Uploads};
 use crate::reader::{BlockCache, CacheConfig};
 use crate::store::{ObjectStore, StoreError};
 use crate::view::{ViewConfig, Views};
@@ -74,7 +78,7 @@ pub struct FsConfig {
 }
 
 /// What programs may write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Writes {
     /// Nothing.
     #[default]
@@ -84,6 +88,13 @@ pub enum Writes {
         /// How much all files together may take, in bytes. It is not part of
         /// [`FsConfig::memory_bytes`].
         limit_bytes: u64,
+    },
+    /// Anything that can be in a bucket; what is closed is put there.
+    Upload {
+        /// As for [`Writes::Memory`].
+        limit_bytes: u64,
+        /// What may be changed in the bucket, and how.
+        uploads: UploadConfig,
     },
 }
 
@@ -107,6 +118,7 @@ pub struct FileSystem {
     overlay: Option<Overlay>,
     copying: Copying,
     file_states: FileStates,
+    kept: upload::Kept,
     inodes: Mutex<InodeTable>,
     files: Handles<file::OpenFile>,
     dirs: Handles<directory::OpenDir>,
@@ -149,14 +161,20 @@ impl FileSystem {
             budget.clone(),
             runtime.clone(),
         );
-        let overlay = match config.writes {
+        let overlay = match &config.writes {
             Writes::Deny => None,
-            Writes::Memory { limit_bytes } => Some(Overlay::new(limit_bytes, &budget)),
+            Writes::Memory { limit_bytes } => Some(Overlay::new(*limit_bytes, &budget, None)),
+            Writes::Upload { limit_bytes, uploads } => {
+                let uploads =
+                    Uploads::new(uploads.clone(), store.clone(), budget.clone(), runtime.clone());
+                Some(Overlay::new(*limit_bytes, &budget, Some(Arc::new(uploads))))
+            }
         };
         let fs = FileSystem {
             overlay,
             copying: Copying::default(),
             file_states: FileStates::default(),
+            kept: upload::Kept::default(),
             catalog,
             store,
             cache,
@@ -170,7 +188,9 @@ impl FileSystem {
             outdated_names: Mutex::new(Some(names)),
             config,
         };
-        Ok(Arc::new(fs))
+        let fs = Arc::new(fs);
+        fs.tend();
+        Ok(fs)
     }
 
     /// Where it is said which names the kernel should forget; for the first who asks.

@@ -6,7 +6,7 @@ use super::directory::LONGEST_TTL;
 use super::node::{Folder, Thing};
 use super::{FileSystem, FsError, Ino};
 use crate::catalog::Lookup;
-use crate::overlay::{Entry, Overlay};
+use crate::overlay::{Entry, Item, Overlay};
 
 /// The answer to a question for a name.
 #[derive(Debug, Clone)]
@@ -48,19 +48,22 @@ impl FileSystem {
     }
 
     /// What programs made of a name.
-    fn overlaid(&self, folder: &Folder, name: &str) -> Option<Found> {
-        let tree = self.overlay.as_ref()?.tree();
-        let (thing, is_hidden) = match tree.find(&folder.key(), name)? {
+    pub(super) fn overlaid(&self, folder: &Folder, name: &str) -> Option<Found> {
+        let overlay = self.overlay.as_ref()?;
+        let entry = overlay.tree().find(&folder.key(), name)?.clone();
+        let (thing, is_hidden) = match entry {
             Entry::Hidden => (None, true),
-            Entry::Item(item) => (Some(Thing::from(item.clone())), false),
+            Entry::Item(Item::Made(made)) if self.is_faded(&made) && self.settle(&made) => {
+                return None;
+            }
+            Entry::Item(item) => (Some(Thing::from(item)), false),
         };
-        Some(Found { thing, ttl: LONGEST_TTL, is_hidden })
+        Some(Found { thing, ttl: self.made_ttl(), is_hidden })
     }
 
     /// Whether programs made something of a name.
     pub(super) fn is_overlaid(&self, folder: &Folder, name: &str) -> bool {
-        let found = |overlay: &Overlay| overlay.tree().find(&folder.key(), name).is_some();
-        self.overlay.as_ref().is_some_and(found)
+        self.overlaid(folder, name).is_some()
     }
 
     /// What programs write into, where they may.

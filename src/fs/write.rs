@@ -1,14 +1,16 @@
 //! Writing into files, and changing what `stat` shows.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::attr::{bucket_thing, kept};
+use super::inode::Place;
 use super::node::Thing;
 use super::{Attr, FileSystem, FsError, Ino};
 use crate::mem::Seek;
-use crate::overlay::{AttrChange, Body, Entry, Item, Made};
+use crate::overlay::{AttrChange, Body, Entry, Item, Made, MadeFile, Remote};
 use crate::view::has_image_name;
 
 /// What is in the bucket is copied into memory in such pieces.
@@ -46,7 +48,25 @@ impl FileSystem {
     pub fn write(&self, handle: u64, offset: u64, bytes: &[u8]) -> Result<(), FsError> {
         let made = self.writable(handle)?;
         let file = made.file().ok_or(FsError::BadHandle)?;
-        Ok(file.bytes().write_at(bytes, offset)?)
+        let outcome = file.write(bytes, offset);
+        if file.remote().is_some() {
+            self.note_written(&made);
+        }
+        let ahead = outcome?;
+        if !ahead.is_empty() {
+            self.send_ahead(&made, ahead);
+        }
+        Ok(())
+    }
+
+    /// Notes that a file has to be sent, if it belongs into the bucket.
+    pub(super) fn note_written(&self, made: &Arc<Made>) {
+        if let Some(uploads) = self.uploads()
+            && made.links() > 0
+            && made.file().is_some_and(|file| file.remote().is_some())
+        {
+            uploads.note_dirty(made);
+        }
     }
 
     /// As fallocate(2).
@@ -62,7 +82,9 @@ impl FileSystem {
     ) -> Result<(), FsError> {
         let made = self.writable(handle)?;
         let file = made.file().ok_or(FsError::BadHandle)?;
-        Ok(file.bytes().allocate(mode, offset, length)?)
+        let outcome = file.allocate(mode, offset, length);
+        self.note_written(&made);
+        Ok(outcome?)
     }
 
     /// Where the next data or hole of an open file is. What is in the bucket has no
@@ -97,7 +119,19 @@ impl FileSystem {
         let overlay = self.overlay()?;
         if let Some(size) = change.size {
             let made = self.own_copy(ino, size).await?;
-            made.file().ok_or(FsError::Invalid)?.bytes().set_len(size)?;
+            let file = made.file().ok_or(FsError::Invalid)?;
+            if let (Some(uploads), Some(remote)) = (self.uploads(), file.remote())
+                && remote.settled().is_some()
+                && !uploads.config().allow_overwrite
+            {
+                return Err(FsError::NotPermitted);
+            }
+            file.resize(size)?;
+            self.note_written(&made);
+            // Where nobody has it open, nobody will close it.
+            if !self.is_written(ino) {
+                self.send(&made).await?;
+            }
         }
         let node = self.inodes().node(ino).ok_or(FsError::BadHandle)?.clone();
         if change != (AttrChange { size: change.size, ..AttrChange::default() }) {
@@ -138,8 +172,9 @@ impl FileSystem {
             Thing::Dir(_) | Thing::Made(_) => return Err(FsError::IsADirectory),
             Thing::Object(_) | Thing::View(_) => {}
         }
+        let remote = self.remote_of(&thing, &place, keep)?;
         let attr = self.attr_of(ino, &thing);
-        let file = overlay.new_file()?;
+        let file = overlay.new_file(remote)?;
         let content = self.content(ino, thing.clone()).await?;
         let size = attr.size.min(keep);
         let mut offset = 0;
@@ -148,8 +183,11 @@ impl FileSystem {
             if piece.is_empty() {
                 return Err(FsError::Stale);
             }
-            file.bytes().write_at(&piece, offset)?;
+            self.write_copy(&file, &piece, offset).await?;
             offset += piece.len() as u64;
+        }
+        if size < attr.size {
+            file.resize(size)?;
         }
         if size > 0 {
             file.bytes().set_times(Some(attr.atime), Some(attr.mtime))?;
@@ -173,8 +211,12 @@ impl FileSystem {
             }
             is_there
         };
-        if !has_name {
-            made.remove_link();
+        match has_name {
+            true => made.set_home(place.folder.key(), &place.name),
+            false => made.remove_link(),
+        }
+        if made.file().and_then(|file| file.remote()).is_some_and(Remote::is_dirty) {
+            self.note_written(&made);
         }
         self.inodes().replace(ino, Thing::Made(made.clone()));
         self.files.each(|open| {
@@ -186,5 +228,46 @@ impl FileSystem {
             self.forget_siblings(place.parent, &place.name);
         }
         Ok(made)
+    }
+
+    /// What a copy is in the bucket, if it belongs there.
+    fn remote_of(
+        &self,
+        thing: &Thing,
+        place: &Place,
+        keep: u64,
+    ) -> Result<Option<Remote>, FsError> {
+        let Some(uploads) = self.uploads() else { return Ok(None) };
+        let Some(key) = self.key_for(&place.folder, &place.name)? else { return Ok(None) };
+        match thing {
+            Thing::Object(_) if !uploads.config().allow_overwrite => Err(FsError::NotPermitted),
+            Thing::Object(object) => {
+                let version = object.version.clone();
+                let is_copy = keep >= version.size;
+                Ok(Some(Remote::new(version.key.clone(), Some(version), is_copy)))
+            }
+            Thing::View(_) | Thing::Dir(_) | Thing::Made(_) => {
+                Ok(Some(Remote::new(key, None, false)))
+            }
+        }
+    }
+
+    /// Writes a piece of what is copied, which is not a change.
+    async fn write_copy(&self, file: &MadeFile, piece: &[u8], offset: u64) -> Result<(), FsError> {
+        loop {
+            match file.bytes().write_at(piece, offset) {
+                Err(error) if error.kind() == ErrorKind::StorageFull => {
+                    if !self.make_room(None).await {
+                        return Err(FsError::NoSpace);
+                    }
+                }
+                outcome => return Ok(outcome?),
+            }
+        }
+    }
+
+    /// Whether anybody has an inode open to write to it.
+    fn is_written(&self, ino: Ino) -> bool {
+        self.files.any(|file| file.ino == ino && file.written().is_some())
     }
 }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use fuser::{
     Errno, FileHandle, FopenFlags, Generation, RenameFlags, ReplyAttr, ReplyCreate, ReplyEmpty,
-    ReplyEntry, ReplyLseek, ReplyOpen, Request, TimeOrNow,
+    ReplyEntry, ReplyLseek, ReplyOpen, ReplyWrite, Request, TimeOrNow,
 };
 
 use super::adapter::Adapter;
@@ -35,19 +35,48 @@ impl Adapter {
     }
 
     fn opened(&self, ino: Ino, reply: ReplyOpen, outcome: Result<Opened, FsError>) {
-        let Opened { handle, backing } = match outcome {
+        let Opened { handle, backing, flushes } = match outcome {
             Ok(opened) => opened,
             Err(error) => return reply.error(errno(&error)),
         };
         let handle = FileHandle(handle);
         if !self.fs.is_writable() {
-            return reply.opened(handle, FLAGS);
+            return reply.opened(handle, flags(false));
         }
         let register = |file: &crate::fs::MemFile| reply.open_backing(file);
         match self.ways.open(ino, backing.as_deref(), register) {
             Some(backing) => reply.opened_passthrough(handle, FopenFlags::FOPEN_NOFLUSH, &backing),
-            None => reply.opened(handle, FLAGS),
+            None => reply.opened(handle, flags(flushes)),
         }
+    }
+
+    /// Writes, at once if there is room.
+    pub(super) fn write_to(&self, handle: u64, offset: u64, bytes: &[u8], reply: ReplyWrite) {
+        let written = bytes.len() as u32;
+        match self.fs.write(handle, offset, bytes) {
+            Ok(()) => return reply.written(written),
+            Err(error) if !self.fs.can_make_room(&error) => return reply.error(errno(&error)),
+            Err(_) => {}
+        }
+        let (fs, bytes) = (self.fs.clone(), bytes.to_vec());
+        self.fs.runtime().spawn(async move {
+            match fs.write_with_room(handle, offset, &bytes).await {
+                Ok(()) => reply.written(written),
+                Err(error) => reply.error(errno(&error)),
+            }
+        });
+    }
+
+    /// Sends what was written through a handle that is closed by the process `pid`.
+    pub(super) fn flush_for(&self, handle: u64, pid: u32, reply: ReplyEmpty) {
+        let fs = self.fs.clone();
+        self.fs.runtime().spawn(async move { done(reply, fs.flush(handle, pid).await) });
+    }
+
+    /// Sends what was written.
+    pub(super) fn synchronise(&self, handle: u64, reply: ReplyEmpty) {
+        let fs = self.fs.clone();
+        self.fs.runtime().spawn(async move { done(reply, fs.fsync(handle).await) });
     }
 
     /// Creates a file and opens it.
@@ -60,6 +89,7 @@ impl Adapter {
             };
             let handle = FileHandle(opened.handle);
             let register = |file: &crate::fs::MemFile| reply.open_backing(file);
+            let flags = flags(opened.flushes);
             let way = adapter.ways.open(attr.ino, opened.backing.as_deref(), register);
             let (attr, generation) = (reply::file_attr(&attr), Generation(0));
             match way {
@@ -67,7 +97,7 @@ impl Adapter {
                     let flags = FopenFlags::FOPEN_NOFLUSH;
                     reply.created_passthrough(&ttl, &attr, generation, handle, flags, &backing);
                 }
-                None => reply.created(&ttl, &attr, generation, handle, FLAGS),
+                None => reply.created(&ttl, &attr, generation, handle, flags),
             }
         });
     }
@@ -170,8 +200,13 @@ impl Adapter {
 }
 
 /// An inode's page cache is right for ever: in the bucket it is one version, and
-/// what is written is written through it. A close has nothing to flush.
-const FLAGS: FopenFlags = FopenFlags::FOPEN_KEEP_CACHE.union(FopenFlags::FOPEN_NOFLUSH);
+/// what is written is written through it. Most closes have nothing to flush.
+fn flags(flushes: bool) -> FopenFlags {
+    match flushes {
+        true => FopenFlags::FOPEN_KEEP_CACHE,
+        false => FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_NOFLUSH,
+    }
+}
 
 pub(super) fn done(reply: ReplyEmpty, outcome: Result<(), FsError>) {
     match outcome {

@@ -1,11 +1,13 @@
 //! The bytes of a file that a program writes, and which of its states they are.
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLockReadGuard};
 use std::time::{Duration, Instant, SystemTime};
 
 use crc_fast::{CrcAlgorithm, Digest};
 
+use super::Remote;
 use crate::mem::MemFile;
 
 /// What is written through a mapping shows nowhere but in the bytes. So they are
@@ -17,6 +19,7 @@ const PIECE_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub struct MadeFile {
     bytes: Arc<MemFile>,
+    remote: OnceLock<Remote>,
     state: Mutex<State>,
 }
 
@@ -34,8 +37,8 @@ pub struct State {
 }
 
 impl MadeFile {
-    /// A file of these bytes.
-    pub fn new(bytes: MemFile) -> Arc<Self> {
+    /// A file of these bytes, and what it is in the bucket, if it belongs there.
+    pub fn new(bytes: MemFile, remote: Option<Remote>) -> Arc<Self> {
         let state = State {
             generation: 0,
             size: 0,
@@ -43,7 +46,70 @@ impl MadeFile {
             checksum: 0,
             looked: None,
         };
-        Arc::new(MadeFile { bytes: Arc::new(bytes), state: Mutex::new(state) })
+        let remote = remote.map_or_else(OnceLock::new, OnceLock::from);
+        Arc::new(MadeFile { bytes: Arc::new(bytes), remote, state: Mutex::new(state) })
+    }
+
+    /// What it is in the bucket; `None` for a file that stays in memory.
+    pub fn remote(&self) -> Option<&Remote> {
+        self.remote.get()
+    }
+
+    /// Has a file that stayed in memory become an object from now on.
+    pub fn publish(&self, remote: Remote) {
+        // One that becomes an object already goes on as it was.
+        let _ = self.remote.set(remote);
+    }
+
+    /// The bytes of a range; fewer only where the file ends.
+    ///
+    /// # Errors
+    /// [`SentAway`](super::SentAway) where the bucket alone has them.
+    pub fn read(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        let _here = self.hold(offset..offset.saturating_add(length as u64))?;
+        self.bytes.read(offset, length)
+    }
+
+    /// Writes all of `bytes` at `offset`; the parts that can be sent ahead now.
+    ///
+    /// # Errors
+    /// No room; and as [`MadeFile::read`].
+    pub fn write(&self, bytes: &[u8], offset: u64) -> io::Result<Range<u32>> {
+        let range = offset..offset.saturating_add(bytes.len() as u64);
+        let _here = self.hold(range.clone())?;
+        let outcome = self.bytes.write_at(bytes, offset);
+        // If it failed, some of it may have been written.
+        let ahead = self.remote().map_or(0..0, |remote| remote.note_written(range));
+        outcome.map(|()| ahead)
+    }
+
+    /// Makes it `size` bytes long.
+    ///
+    /// # Errors
+    /// As [`MadeFile::write`].
+    pub fn resize(&self, size: u64) -> io::Result<()> {
+        if let Some(remote) = self.remote() {
+            remote.note_resized(size).map_err(io::Error::other)?;
+        }
+        self.bytes.set_len(size)
+    }
+
+    /// As fallocate(2).
+    ///
+    /// # Errors
+    /// As [`MadeFile::write`].
+    pub fn allocate(&self, mode: u32, offset: u64, length: u64) -> io::Result<()> {
+        let range = offset..offset.saturating_add(length);
+        let _here = self.hold(range.clone())?;
+        let outcome = self.bytes.allocate(mode, offset, length);
+        if let Some(remote) = self.remote() {
+            remote.note_written(range);
+        }
+        outcome
+    }
+
+    fn hold(&self, range: Range<u64>) -> io::Result<Option<RwLockReadGuard<'_, ()>>> {
+        self.remote().map(|remote| remote.hold(range)).transpose().map_err(io::Error::other)
     }
 
     /// The bytes.
@@ -103,7 +169,7 @@ mod tests {
 
     #[test]
     fn other_bytes_are_another_state_and_the_same_are_not() {
-        let file = MadeFile::new(Arena::new(1 << 20).file().unwrap());
+        let file = MadeFile::new(Arena::new(1 << 20).file().unwrap(), None);
         file.bytes().write_at(b"first", 0).unwrap();
         let first = file.state().unwrap();
         assert_eq!(file.state().unwrap(), first);
@@ -116,7 +182,7 @@ mod tests {
 
     #[test]
     fn bytes_that_change_without_a_new_time_are_seen_when_looked_at_again() {
-        let file = MadeFile::new(Arena::new(1 << 20).file().unwrap());
+        let file = MadeFile::new(Arena::new(1 << 20).file().unwrap(), None);
         file.bytes().write_at(b"first", 0).unwrap();
         let first = file.state().unwrap();
         file.bytes().write_at(b"other", 0).unwrap();

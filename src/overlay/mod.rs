@@ -1,12 +1,14 @@
 //! What programs write: names and bytes that lie over the bucket, in memory.
 //!
-//! Contract: what was acknowledged stays until it is deleted or the mount ends;
-//! nothing here is ever dropped to make room. Names are in the [`Tree`], bytes in
-//! files of one [`Arena`] with a limit of its own. Never asks what the bucket has.
+//! Contract: what was acknowledged stays until it is deleted, until the bucket has
+//! it, or until the mount ends. Names are in the [`Tree`], bytes in files of one
+//! [`Arena`] with a limit of its own, and [`Uploads`] makes objects of them where
+//! that is asked for. Never asks what the bucket has.
 
 mod file;
 mod node;
 mod tree;
+mod upload;
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub use file::{MadeFile, State};
 pub use node::{AttrChange, Attributes, Body, Made};
 pub use tree::{BucketThing, DirKey, Entry, Item, NoRoom, Tree};
+pub use upload::{Pending, Remote, SentAway, UploadConfig, Uploads};
 
 use crate::mem::{Arena, Budget};
 
@@ -22,22 +25,27 @@ use crate::mem::{Arena, Budget};
 const NAMES_SHARE: u64 = 4;
 /// Numbers from here on are of things that were made; what the bucket has is below.
 const FIRST_INO: u64 = 1 << 62;
+/// The first number of a mount is one of so many, so that two mounts have others.
+const FIRST_INOS: u64 = 1 << 60;
 
 /// All that programs wrote into one mount.
 #[derive(Debug)]
 pub struct Overlay {
     tree: Mutex<Tree>,
     arena: Arc<Arena>,
+    uploads: Option<Arc<Uploads>>,
     next_ino: AtomicU64,
 }
 
 impl Overlay {
     /// Nothing yet, with room for files of `limit_bytes`. Names are counted in `budget`.
-    pub fn new(limit_bytes: u64, budget: &Arc<Budget>) -> Self {
+    /// With `uploads`, files become objects.
+    pub fn new(limit_bytes: u64, budget: &Arc<Budget>, uploads: Option<Arc<Uploads>>) -> Self {
         Overlay {
             tree: Mutex::new(Tree::new(budget, limit_bytes / NAMES_SHARE)),
             arena: Arena::new(limit_bytes),
-            next_ino: AtomicU64::new(FIRST_INO),
+            uploads,
+            next_ino: AtomicU64::new(FIRST_INO + fastrand::u64(..FIRST_INOS)),
         }
     }
 
@@ -51,16 +59,21 @@ impl Overlay {
         &self.arena
     }
 
+    /// What makes objects of files, if anything does.
+    pub fn uploads(&self) -> Option<&Arc<Uploads>> {
+        self.uploads.as_ref()
+    }
+
     /// An inode number that nothing else has or had.
     pub fn new_ino(&self) -> u64 {
         self.next_ino.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// An empty file without a name.
+    /// An empty file without a name; with `remote`, one that becomes an object.
     ///
     /// # Errors
     /// Too many open files, or no memory.
-    pub fn new_file(&self) -> io::Result<Arc<MadeFile>> {
-        Ok(MadeFile::new(self.arena.file()?))
+    pub fn new_file(&self, remote: Option<Remote>) -> io::Result<Arc<MadeFile>> {
+        Ok(MadeFile::new(self.arena.file()?, remote))
     }
 }

@@ -1,10 +1,12 @@
 //! What programs make: files, directories, symbolic links, pipes and sockets.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use super::file::MadeFile;
+use super::tree::DirKey;
 
 /// Something that a program made. It lives as long as a name, the kernel or an open
 /// handle holds it.
@@ -14,6 +16,8 @@ pub struct Made {
     body: Body,
     attributes: Mutex<Attributes>,
     links: Mutex<u32>,
+    home: Mutex<Option<(DirKey, String)>>,
+    was_changed: AtomicBool,
 }
 
 /// What it is: a closed set.
@@ -93,7 +97,23 @@ impl Made {
     /// Something with one name. `ino` is its inode number for life.
     pub fn new(ino: u64, body: Body, attributes: Attributes) -> Arc<Self> {
         let (attributes, links) = (Mutex::new(attributes), Mutex::new(1));
-        Arc::new(Made { ino, body, attributes, links })
+        let (home, was_changed) = (Mutex::default(), AtomicBool::new(false));
+        Arc::new(Made { ino, body, attributes, links, home, was_changed })
+    }
+
+    /// The name that it was given last.
+    pub fn home(&self) -> Option<(DirKey, String)> {
+        self.home.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes the name that it has now.
+    pub fn set_home(&self, dir: DirKey, name: &str) {
+        *self.home.lock().unwrap_or_else(PoisonError::into_inner) = Some((dir, name.to_owned()));
+    }
+
+    /// Whether a program gave it attributes of its own.
+    pub fn was_changed(&self) -> bool {
+        self.was_changed.load(Ordering::Relaxed)
     }
 
     /// Its inode number.
@@ -143,6 +163,7 @@ impl Made {
             file.bytes().set_times(change.accessed, change.modified)?;
         }
         self.lock().change(change);
+        self.was_changed.store(true, Ordering::Relaxed);
         Ok(())
     }
 

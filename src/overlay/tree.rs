@@ -6,10 +6,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::node::{Attributes, Made};
 use crate::catalog::{Dir, Node};
-use crate::key::ObjectVersion;
+use crate::key::{ObjectVersion, Prefix};
 use crate::mem::{Budget, Reservation};
 
 /// About what an entry takes in memory beside its name, and what it stands for.
@@ -69,10 +70,24 @@ pub struct Tree {
 /// listing can go on where it was while names come and go.
 #[derive(Debug, Default)]
 struct Upper {
-    entries: HashMap<String, (u64, Entry)>,
+    entries: HashMap<String, Laid>,
     /// The items alone, without what is hidden.
     order: BTreeMap<u64, String>,
     next: u64,
+}
+
+/// An entry, its number, and until when it holds.
+#[derive(Debug)]
+struct Laid {
+    number: u64,
+    entry: Entry,
+    until: Option<Instant>,
+}
+
+impl Laid {
+    fn holds(&self) -> bool {
+        self.until.is_none_or(|until| Instant::now() < until)
+    }
 }
 
 impl Tree {
@@ -87,22 +102,21 @@ impl Tree {
 
     /// What lies over a name.
     pub fn find(&self, dir: &DirKey, name: &str) -> Option<&Entry> {
-        self.dirs.get(dir)?.entries.get(name).map(|(_, entry)| entry)
+        let laid = self.dirs.get(dir)?.entries.get(name)?;
+        laid.holds().then_some(&laid.entry)
     }
 
     /// Up to `most` items of a directory, from number `from` on.
     pub fn items(&self, dir: &DirKey, from: u64, most: usize) -> Vec<(u64, String, Item)> {
         let Some(upper) = self.dirs.get(dir) else { return Vec::new() };
         let item = |(number, name): (&u64, &String)| match upper.entries.get(name) {
-            Some((_, Entry::Item(item))) => Some((*number, name.clone(), item.clone())),
-            Some((_, Entry::Hidden)) | None => None,
+            Some(laid) if !laid.holds() => None,
+            Some(Laid { entry: Entry::Item(item), .. }) => {
+                Some((*number, name.clone(), item.clone()))
+            }
+            Some(Laid { entry: Entry::Hidden, .. }) | None => None,
         };
         upper.order.range(from..).filter_map(item).take(most).collect()
-    }
-
-    /// Whether anything in a directory was made or moved there.
-    pub fn has_items(&self, dir: &DirKey) -> bool {
-        self.dirs.get(dir).is_some_and(|upper| !upper.order.is_empty())
     }
 
     /// Lays something over a name.
@@ -113,24 +127,30 @@ impl Tree {
         if self.counted.bytes() + weight_of(name) > self.limit_bytes {
             return Err(NoRoom);
         }
-        self.lay(dir, name, entry);
+        self.lay(dir, name, entry, None);
         Ok(())
     }
 
     /// Hides a name; deleting never fails for want of room.
     pub fn hide(&mut self, dir: &DirKey, name: &str) {
-        self.lay(dir, name, Entry::Hidden);
+        self.lay(dir, name, Entry::Hidden, None);
     }
 
-    fn lay(&mut self, dir: &DirKey, name: &str, entry: Entry) {
+    /// Lays something over a name that the bucket has too, until the bucket is
+    /// looked at again; `None` for ever.
+    pub fn put_until(&mut self, dir: &DirKey, name: &str, entry: Entry, until: Option<Instant>) {
+        self.lay(dir, name, entry, until);
+    }
+
+    fn lay(&mut self, dir: &DirKey, name: &str, entry: Entry, until: Option<Instant>) {
         let upper = self.dirs.entry(dir.clone()).or_default();
         let number = upper.next;
         upper.next += 1;
         if matches!(entry, Entry::Item(_)) {
             upper.order.insert(number, name.to_owned());
         }
-        match upper.entries.insert(name.to_owned(), (number, entry)) {
-            Some((before, _)) => drop(upper.order.remove(&before)),
+        match upper.entries.insert(name.to_owned(), Laid { number, entry, until }) {
+            Some(before) => drop(upper.order.remove(&before.number)),
             None => self.counted.resize(self.counted.bytes() + weight_of(name)),
         }
     }
@@ -138,9 +158,26 @@ impl Tree {
     /// Takes away what lies over a name.
     pub fn clear(&mut self, dir: &DirKey, name: &str) {
         let Some(upper) = self.dirs.get_mut(dir) else { return };
-        let Some((number, _)) = upper.entries.remove(name) else { return };
-        upper.order.remove(&number);
+        let Some(laid) = upper.entries.remove(name) else { return };
+        upper.order.remove(&laid.number);
         self.counted.resize(self.counted.bytes().saturating_sub(weight_of(name)));
+    }
+
+    /// Forgets what does not hold any more.
+    pub fn sweep(&mut self) {
+        let mut freed = 0;
+        for upper in self.dirs.values_mut() {
+            let order = &mut upper.order;
+            upper.entries.retain(|name, laid| {
+                let holds = laid.holds();
+                if !holds {
+                    order.remove(&laid.number);
+                    freed += weight_of(name);
+                }
+                holds
+            });
+        }
+        self.counted.resize(self.counted.bytes().saturating_sub(freed));
     }
 
     /// Forgets a directory that is gone, with all that lay over it.
@@ -148,6 +185,24 @@ impl Tree {
         let Some(upper) = self.dirs.remove(dir) else { return };
         let weight: u64 = upper.entries.keys().map(|name| weight_of(name)).sum();
         self.counted.resize(self.counted.bytes().saturating_sub(weight));
+    }
+
+    /// Forgets what lies over the bucket's directories that begin like `prefix`.
+    pub fn remove_below(&mut self, prefix: &Prefix) {
+        let is_below = |key: &DirKey| matches!(key, DirKey::Bucket(dir) if dir.prefix().as_str().starts_with(prefix.as_str()));
+        let below: Vec<DirKey> = self.dirs.keys().filter(|key| is_below(key)).cloned().collect();
+        below.iter().for_each(|dir| self.remove_dir(dir));
+    }
+
+    /// Whether in any directory that is such there is something that the bucket has
+    /// not got and will not get.
+    pub fn any_made_alone(&self, is_such: impl Fn(&DirKey) -> bool) -> bool {
+        let alone = |laid: &Laid| match &laid.entry {
+            Entry::Item(Item::Made(made)) => made.file().is_none_or(|file| file.remote().is_none()),
+            Entry::Item(Item::Bucket(_)) | Entry::Hidden => false,
+        };
+        let mut dirs = self.dirs.iter().filter(|(key, _)| is_such(key));
+        dirs.any(|(_, upper)| upper.entries.values().any(alone))
     }
 
     /// The attributes that a program gave something of the bucket.
@@ -189,7 +244,6 @@ fn weight_of(name: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::Prefix;
 
     fn tree(limit_bytes: u64) -> (Tree, DirKey, Arc<Budget>) {
         let budget = Budget::new(1 << 20);

@@ -12,7 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("app", &["cli", "config", "fs", "fuse", "stats", "store", "sys"]),
     ("fuse", &["fs"]),
     ("fs", &["catalog", "key", "mem", "overlay", "reader", "store", "view"]),
-    ("overlay", &["catalog", "key", "mem"]),
+    ("overlay", &["catalog", "key", "mem", "store"]),
     ("view", &["key", "mem", "raster", "reader", "store"]),
     ("raster", &["mem"]),
     ("catalog", &["key", "mem", "store"]),

@@ -1,0 +1,284 @@
+//! Changes of names that the bucket gets to see: deleted and renamed objects, markers
+//! of directories.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use bytes::Bytes;
+
+use super::change::Spot;
+use super::node::Thing;
+use super::{FileSystem, FsError, Outdated};
+use crate::catalog::{Dir, Node};
+use crate::key::{ObjectKey, ObjectVersion};
+use crate::overlay::{Entry, Item, Made, Remote, UploadConfig};
+use crate::store::{
+    Condition, CopyRequest, ListRequest, ListedObject, PutRequest, StoreError, StoreErrorKind,
+};
+
+/// What the markers of directories say that they are, as AWS's console has it.
+const MARKER_TYPE: &str = "application/x-directory";
+
+impl FileSystem {
+    /// What may be changed in the bucket.
+    ///
+    /// # Errors
+    /// EROFS where nothing may.
+    pub(super) fn upload_config(&self) -> Result<&UploadConfig, FsError> {
+        Ok(self.uploads().ok_or(FsError::ReadOnly)?.config())
+    }
+
+    /// Makes a directory by its marker.
+    ///
+    /// # Errors
+    /// EEXIST; what the request failed with.
+    pub(super) async fn make_marker(&self, spot: &Spot) -> Result<Dir, FsError> {
+        let dir = spot.folder.bucket().and_then(|dir| dir.dir_of(&spot.name));
+        let dir = dir.ok_or(FsError::Invalid)?;
+        let request = PutRequest {
+            key: ObjectKey::new(dir.prefix().as_str()),
+            body: Bytes::new(),
+            content_type: Some(Arc::from(MARKER_TYPE)),
+            condition: Condition::Absent,
+        };
+        match self.store.put(request).await {
+            Ok(_) => {}
+            Err(error) if error.kind == StoreErrorKind::Changed => return Err(FsError::Exists),
+            Err(error) => return Err(Arc::new(error).into()),
+        }
+        self.catalog.invalidate(&dir);
+        self.show_in_bucket(spot, Some(Node::Dir(dir.clone())));
+        Ok(dir)
+    }
+
+    /// Deletes the marker of a directory that has nothing else in it.
+    ///
+    /// # Errors
+    /// ENOTEMPTY, EPERM where nothing may be deleted; what the requests failed with.
+    pub(super) async fn delete_marker(&self, spot: &Spot, dir: &Dir) -> Result<(), FsError> {
+        let request = ListRequest {
+            prefix: dir.prefix().clone(),
+            delimited: false,
+            token: None,
+            max_keys: 2,
+        };
+        let page = self.store.list_page(request).await.map_err(Arc::new)?;
+        let is_marker =
+            |object: &ListedObject| object.version.key.as_str() == dir.prefix().as_str();
+        if page.objects.iter().any(|object| !is_marker(object)) {
+            self.catalog.invalidate(dir);
+            return Err(FsError::NotEmpty);
+        }
+        if let Some(marker) = page.objects.first() {
+            self.delete_version(&marker.version).await?;
+        }
+        self.show_in_bucket(spot, None);
+        Ok(())
+    }
+
+    /// Deletes a file: what the bucket has of it, or what it was to become.
+    ///
+    /// # Errors
+    /// EPERM where nothing may be deleted; ESTALE when somebody else changed the object.
+    pub(super) async fn delete_file(&self, spot: &Spot, thing: &Thing) -> Result<(), FsError> {
+        let uploads = self.uploads().ok_or(FsError::ReadOnly)?;
+        let remote = of_made(thing);
+        // While a file is sent it can't be said which version there is.
+        let _still = match remote {
+            Some(remote) => Some(remote.still().await),
+            None => None,
+        };
+        if let Some(version) = Self::seen(thing)
+            && !remote.is_some_and(Remote::is_conflict)
+        {
+            self.delete_version(&version).await?;
+            self.show_in_bucket(spot, None);
+        } else {
+            // The bucket has nothing of it, or somebody else's: that shows again.
+            self.overlay()?.tree().clear(&spot.folder.key(), &spot.name);
+            if let Some(dir) = spot.folder.bucket() {
+                self.catalog.invalidate(dir);
+            }
+        }
+        if let (Thing::Made(made), Some(remote)) = (thing, remote) {
+            uploads.abandon_parts(remote);
+            made.remove_link();
+            uploads.note_clean(made);
+            self.file_states.forget(made.ino());
+        }
+        Ok(())
+    }
+
+    /// Renames a file that belongs into the bucket, on the server.
+    ///
+    /// # Errors
+    /// EPERM where nothing may be overwritten or deleted; EXDEV where only a copy will
+    /// do; ESTALE when somebody else changed either object.
+    pub(super) async fn rename_file(
+        &self,
+        from: &Spot,
+        source: &Thing,
+        to: &Spot,
+        target: Option<&Thing>,
+    ) -> Result<(), FsError> {
+        let config = self.upload_config()?;
+        let key = self.key_for(&to.folder, &to.name)?.ok_or(FsError::CrossDevice)?;
+        let target_seen = target.and_then(Self::seen);
+        if target_seen.is_some() && !config.allow_overwrite {
+            return Err(FsError::NotPermitted);
+        }
+        let source_seen = Self::seen(source);
+        if source_seen.is_some() && !config.allow_delete {
+            return Err(FsError::NotPermitted);
+        }
+        match source {
+            Thing::Made(made) => self.rename_made(made, to, key, target_seen).await?,
+            Thing::Object(object) => {
+                let version = self.copy(&object.version, key, target_seen).await?;
+                let copied = ListedObject { version, storage_class: object.storage_class.clone() };
+                let ino = self.inodes().number_of(source);
+                self.inodes().replace(ino, Thing::Object(copied.clone()));
+                self.show_in_bucket(to, Some(Node::Object(copied)));
+            }
+            Thing::Dir(_) | Thing::View(_) => return Err(FsError::CrossDevice),
+        }
+        if let Some(Thing::Made(replaced)) = target {
+            self.drop_made(replaced);
+        }
+        if let Some(version) = source_seen {
+            self.delete_version(&version).await?;
+            self.show_in_bucket(from, None);
+        } else {
+            self.overlay()?.tree().clear(&from.folder.key(), &from.name);
+        }
+        Ok(())
+    }
+
+    /// Has a file in memory become another object: the server copies what it has; what
+    /// it has not got is sent under the new name.
+    async fn rename_made(
+        &self,
+        made: &Arc<Made>,
+        to: &Spot,
+        key: ObjectKey,
+        target_seen: Option<ObjectVersion>,
+    ) -> Result<(), FsError> {
+        let uploads = self.uploads().ok_or(FsError::ReadOnly)?;
+        let file = made.file().ok_or(FsError::CrossDevice)?;
+        let Some(remote) = file.remote() else {
+            // It stayed in memory so far.
+            if self.is_open(made.ino()) {
+                return Err(FsError::CrossDevice);
+            }
+            file.publish(Remote::new(key, target_seen, false));
+            uploads.note_dirty(made);
+            self.put_made(made, to)?;
+            return self.send(made).await;
+        };
+        let copied = {
+            let _still = remote.still().await;
+            match remote.settled() {
+                Some((version, _)) => {
+                    let copied = self.copy(&version, key, target_seen).await?;
+                    remote.note_copied(copied);
+                    true
+                }
+                None => {
+                    uploads.abandon_parts(remote);
+                    remote.move_to(key, target_seen);
+                    false
+                }
+            }
+        };
+        self.put_made(made, to)?;
+        if copied || self.is_open(made.ino()) { Ok(()) } else { self.send(made).await }
+    }
+
+    fn put_made(&self, made: &Arc<Made>, to: &Spot) -> Result<(), FsError> {
+        let item = Entry::Item(Item::Made(made.clone()));
+        self.overlay()?.tree().put(&to.folder.key(), &to.name, item)?;
+        made.set_home(to.folder.key(), &to.name);
+        Ok(())
+    }
+
+    /// Copies a version, in place of another one or of none.
+    pub(super) async fn copy(
+        &self,
+        from: &ObjectVersion,
+        to: ObjectKey,
+        replaced: Option<ObjectVersion>,
+    ) -> Result<ObjectVersion, FsError> {
+        let condition = match replaced {
+            None => Condition::Absent,
+            Some(ObjectVersion { etag: Some(etag), .. }) => Condition::Unchanged(etag),
+            Some(_) => return Err(FsError::CrossDevice),
+        };
+        let (from, key) = (from.clone(), to.clone());
+        let size = from.size;
+        let request = CopyRequest { from, to, condition, content_type: None };
+        let written = self.store.copy(request).await.map_err(stale)?;
+        let etag = match written.etag {
+            Some(etag) => Some(etag),
+            None => self.store.head(&key).await.map_err(stale)?.etag,
+        };
+        Ok(ObjectVersion { key, size, etag, last_modified: SystemTime::now() })
+    }
+
+    /// Deletes an object, if it is this version still.
+    ///
+    /// # Errors
+    /// EPERM where nothing may be deleted; ESTALE when it is another one by now.
+    pub(super) async fn delete_version(&self, version: &ObjectVersion) -> Result<(), FsError> {
+        if !self.upload_config()?.allow_delete {
+            return Err(FsError::NotPermitted);
+        }
+        match self.store.delete(&version.key, version.etag.as_ref()).await {
+            Ok(()) => Ok(()),
+            // Somebody else was quicker.
+            Err(error) if error.kind == StoreErrorKind::NotFound => Ok(()),
+            Err(error) => Err(Arc::new(error).into()),
+        }
+    }
+
+    /// Notes what a name stands for in the bucket since just now, which listings that
+    /// are in memory do not know.
+    pub(super) fn show_in_bucket(&self, spot: &Spot, node: Option<Node>) {
+        let Some(overlay) = &self.overlay else { return };
+        let entry = node.map_or(Entry::Hidden, |node| Entry::Item(Item::Bucket(node)));
+        let until = self.known_until(Instant::now());
+        overlay.tree().put_until(&spot.folder.key(), &spot.name, entry, until);
+    }
+
+    /// Lets go of a file whose name was taken by another one.
+    pub(super) fn drop_made(&self, made: &Arc<Made>) {
+        made.remove_link();
+        self.file_states.forget(made.ino());
+        if let (Some(uploads), Some(remote)) =
+            (self.uploads(), made.file().and_then(|file| file.remote()))
+        {
+            uploads.abandon_parts(remote);
+            uploads.note_clean(made);
+        }
+    }
+
+    /// Has the kernel look a name up anew.
+    pub(super) fn forget_name(&self, spot: &Spot) {
+        // Only fails when nobody listens, as in tests without a kernel.
+        let _ = self.outdated.send(Outdated { parent: spot.parent, name: spot.name.clone() });
+    }
+}
+
+fn of_made(thing: &Thing) -> Option<&Remote> {
+    match thing {
+        Thing::Made(made) => made.file()?.remote(),
+        Thing::Dir(_) | Thing::Object(_) | Thing::View(_) => None,
+    }
+}
+
+/// An object that is not there any more was changed by somebody else.
+fn stale(error: StoreError) -> FsError {
+    match error.kind {
+        StoreErrorKind::NotFound => FsError::Stale,
+        _ => Arc::new(error).into(),
+    }
+}

@@ -1,0 +1,362 @@
+//! What the bucket has of a file, and what of it is still to be sent.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Instant;
+
+use tokio::sync::OnceCell;
+
+use super::parts;
+use crate::key::{ObjectKey, ObjectVersion};
+use crate::store::{Part, StoreError, StoreErrorKind, Upload};
+
+/// A file is sent while it is written once it has so many parts.
+const PARTS_AHEAD: u32 = 2;
+
+/// Where a file belongs in the bucket.
+#[derive(Debug)]
+pub struct Remote {
+    state: Mutex<RemoteState>,
+    /// Held to write into the file, and alone to give memory of it back.
+    here: RwLock<()>,
+    /// Held by each part that is sent ahead, and alone to send the rest.
+    pub(super) sending: Arc<tokio::sync::RwLock<()>>,
+}
+
+/// All that changes about it.
+#[derive(Debug)]
+pub(super) struct RemoteState {
+    /// The object that it becomes.
+    pub(super) key: ObjectKey,
+    /// The version that the bucket has, as far as is known; `None` for no object.
+    pub(super) seen: Option<ObjectVersion>,
+    /// How many times it was written to.
+    pub(super) writes: u64,
+    /// How many of those are in the bucket; `None` for a file that was never sent.
+    pub(super) sent: Option<u64>,
+    /// When it was sent.
+    pub(super) sent_at: Option<Instant>,
+    /// Why it could not be sent the last time.
+    pub(super) problem: Option<Arc<StoreError>>,
+    /// The upload in parts that was begun.
+    pub(super) session: Arc<Session>,
+    /// By which write each part was last changed.
+    touched: BTreeMap<u32, u64>,
+    /// Parts that were sent, as of which write.
+    parts: BTreeMap<u32, (Part, u64)>,
+    /// Parts whose memory was given back: the upload alone has them.
+    gone: BTreeSet<u32>,
+    /// Its size in bytes.
+    size: u64,
+    /// Where the next write begins if the file is written in order.
+    end: u64,
+    is_in_order: bool,
+    /// The next part to be sent ahead.
+    ahead: u32,
+}
+
+/// One upload in parts, which is begun when the first part is sent.
+#[derive(Debug, Default)]
+pub(super) struct Session {
+    pub(super) upload: OnceCell<Upload>,
+}
+
+/// Some of a file is in the bucket's hands alone until it is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the beginning of the file was sent away for want of memory")]
+pub struct SentAway;
+
+impl Remote {
+    /// A file that becomes the object `key`, in place of `seen`. `is_copy` says that
+    /// it has the bytes of that version; else it is empty.
+    pub fn new(key: ObjectKey, seen: Option<ObjectVersion>, is_copy: bool) -> Self {
+        let size = seen.as_ref().filter(|_| is_copy).map_or(0, |version| version.size);
+        Remote {
+            state: Mutex::new(RemoteState {
+                key,
+                seen,
+                writes: 0,
+                sent: is_copy.then_some(0),
+                sent_at: is_copy.then(Instant::now),
+                problem: None,
+                session: Arc::default(),
+                touched: BTreeMap::new(),
+                parts: BTreeMap::new(),
+                gone: BTreeSet::new(),
+                size,
+                end: 0,
+                is_in_order: !is_copy,
+                ahead: 1,
+            }),
+            here: RwLock::default(),
+            sending: Arc::default(),
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, RemoteState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The object that it becomes.
+    pub fn key(&self) -> ObjectKey {
+        self.lock().key.clone()
+    }
+
+    /// The version that the bucket has, as far as is known.
+    pub fn seen(&self) -> Option<ObjectVersion> {
+        self.lock().seen.clone()
+    }
+
+    /// Whether the bucket has not got all of it.
+    pub fn is_dirty(&self) -> bool {
+        let state = self.lock();
+        state.sent != Some(state.writes)
+    }
+
+    /// Whether somebody else has changed the object, so that sending it fails for ever.
+    pub fn is_conflict(&self) -> bool {
+        let problem = self.lock().problem.clone();
+        problem.is_some_and(|error| error.kind == StoreErrorKind::Changed)
+    }
+
+    /// Why it could not be sent the last time.
+    pub fn problem(&self) -> Option<Arc<StoreError>> {
+        self.lock().problem.clone()
+    }
+
+    /// The version in the bucket and since when it is there, if that has all of it.
+    pub fn settled(&self) -> Option<(ObjectVersion, Option<Instant>)> {
+        let state = self.lock();
+        let version = state.seen.clone()?;
+        (state.sent == Some(state.writes)).then_some((version, state.sent_at))
+    }
+
+    /// Waits until nothing of it is being sent, and keeps it so.
+    pub async fn still(&self) -> tokio::sync::OwnedRwLockWriteGuard<()> {
+        self.sending.clone().write_owned().await
+    }
+
+    /// Has it become another object from now on, in place of `seen`; all of it has to
+    /// be sent anew.
+    pub fn move_to(&self, key: ObjectKey, seen: Option<ObjectVersion>) {
+        let mut state = self.lock();
+        state.key = key;
+        state.seen = seen;
+        state.sent = None;
+        state.problem = None;
+        state.restart();
+    }
+
+    /// The server has copied it: it is this version of another object now.
+    pub fn note_copied(&self, version: ObjectVersion) {
+        let mut state = self.lock();
+        state.key = version.key.clone();
+        state.seen = Some(version);
+        state.sent_at = Some(Instant::now());
+        state.problem = None;
+    }
+
+    /// The right to read or write a range, which is in memory meanwhile.
+    pub fn hold(&self, range: Range<u64>) -> Result<RwLockReadGuard<'_, ()>, SentAway> {
+        let guard = self.here.read().unwrap_or_else(PoisonError::into_inner);
+        let state = self.lock();
+        let is_gone = !state.gone.is_empty()
+            && range.start < range.end
+            && state.gone.range(parts::at(range.start)..=parts::at(range.end - 1)).next().is_some();
+        if is_gone { Err(SentAway) } else { Ok(guard) }
+    }
+
+    /// Whether all of it is in memory.
+    pub fn is_whole(&self) -> bool {
+        self.lock().gone.is_empty()
+    }
+
+    /// Notes a write, which has happened; the parts that can be sent ahead now.
+    pub(crate) fn note_written(&self, range: Range<u64>) -> Range<u32> {
+        let mut state = self.lock();
+        state.writes += 1;
+        let write = state.writes;
+        // A part that ended where the file did grows too.
+        let from = range.start.min(state.size.saturating_sub(1));
+        for number in parts::at(from)..=parts::at(range.end.saturating_sub(1)) {
+            state.touched.insert(number, write);
+        }
+        state.size = state.size.max(range.end);
+        state.is_in_order &= range.start == state.end;
+        state.end = state.end.max(range.end);
+        let complete = parts::at(state.end);
+        if !state.is_in_order || complete <= PARTS_AHEAD || complete <= state.ahead {
+            return 0..0;
+        }
+        let from = std::mem::replace(&mut state.ahead, complete);
+        from..complete
+    }
+
+    /// Notes another size, which it has.
+    ///
+    /// # Errors
+    /// When that cuts away what only the upload has.
+    pub fn note_resized(&self, size: u64) -> Result<(), SentAway> {
+        let mut state = self.lock();
+        if !state.gone.is_empty() && size < state.end {
+            if size > 0 {
+                return Err(SentAway);
+            }
+            state.restart();
+        }
+        state.writes += 1;
+        let write = state.writes;
+        let first = parts::at(size.min(state.size).saturating_sub(1));
+        let changed: Vec<u32> = state.parts.range(first..).map(|(number, _)| *number).collect();
+        for number in changed {
+            state.touched.insert(number, write);
+        }
+        state.touched.insert(first, write);
+        state.size = size;
+        if size == 0 {
+            (state.end, state.is_in_order, state.ahead) = (0, true, 1);
+        } else {
+            state.is_in_order = false;
+        }
+        Ok(())
+    }
+
+    /// The parts of a file written in order that nothing will change any more, as far
+    /// as one can tell, and that were not sent.
+    pub(super) fn complete_parts(&self) -> Vec<u32> {
+        let state = self.lock();
+        match state.is_in_order {
+            true => (1..parts::at(state.end)).filter(|n| state.valid_part(*n).is_none()).collect(),
+            false => Vec::new(),
+        }
+    }
+
+    /// Gives the memory of parts back that the upload has; `punch` does it. How many
+    /// bytes that were.
+    pub(super) fn send_away(&self, mut punch: impl FnMut(Range<u64>) -> bool) -> u64 {
+        let _alone = self.here.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
+        if !state.is_in_order {
+            return 0;
+        }
+        let mut bytes = 0;
+        let sent: Vec<u32> = state.parts.keys().copied().collect();
+        for number in sent {
+            let range = parts::range(number);
+            if state.valid_part(number).is_some()
+                && range.end <= state.end
+                && !state.gone.contains(&number)
+                && punch(range.clone())
+            {
+                state.gone.insert(number);
+                bytes += range.end - range.start;
+            }
+        }
+        bytes
+    }
+}
+
+impl RemoteState {
+    /// A part that was sent as it is now.
+    pub(super) fn valid_part(&self, number: u32) -> Option<&Part> {
+        let (part, as_of) = self.parts.get(&number)?;
+        (self.touched.get(&number).is_none_or(|write| write <= as_of)).then_some(part)
+    }
+
+    pub(super) fn add_part(&mut self, part: Part, as_of: u64) {
+        self.parts.insert(part.number, (part, as_of));
+    }
+
+    /// The parts are an object now.
+    pub(super) fn complete(&mut self) {
+        let gone = std::mem::take(&mut self.gone);
+        self.restart();
+        // They are in the bucket alone until the file is opened anew.
+        self.gone = gone;
+    }
+
+    /// Forgets the upload in parts; what it was is returned.
+    pub(super) fn restart(&mut self) -> Arc<Session> {
+        self.parts.clear();
+        self.gone.clear();
+        self.ahead = u32::MAX;
+        std::mem::take(&mut self.session)
+    }
+
+    pub(super) fn is_whole(&self) -> bool {
+        self.gone.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::ETag;
+
+    const PART: u64 = 8 << 20;
+
+    fn remote() -> Remote {
+        Remote::new(ObjectKey::new("a"), None, false)
+    }
+
+    fn send(remote: &Remote, number: u32) {
+        let mut state = remote.lock();
+        let as_of = state.writes;
+        state.add_part(Part { number, etag: ETag::new("e"), checksum: 0 }, as_of);
+    }
+
+    #[test]
+    fn parts_are_sent_ahead_while_a_file_is_written_in_order() {
+        let remote = remote();
+        assert_eq!(remote.note_written(0..PART), 0..0);
+        assert_eq!(remote.note_written(PART..2 * PART + 1), 1..3);
+        assert_eq!(remote.note_written(2 * PART + 1..3 * PART), 0..0);
+        assert_eq!(remote.note_written(3 * PART..3 * PART + 1), 3..4);
+        assert_eq!(remote.note_written(0..1), 0..0);
+        assert_eq!(remote.note_written(3 * PART + 1..9 * PART), 0..0);
+    }
+
+    #[test]
+    fn a_part_that_was_written_to_again_is_sent_again() {
+        let remote = remote();
+        remote.note_written(0..3 * PART);
+        send(&remote, 1);
+        send(&remote, 2);
+        assert!(remote.lock().valid_part(1).is_some());
+        remote.note_written(5..6);
+        assert!(remote.lock().valid_part(1).is_none());
+        assert!(remote.lock().valid_part(2).is_some());
+        remote.note_resized(PART + 1).unwrap();
+        assert!(remote.lock().valid_part(2).is_none());
+    }
+
+    #[test]
+    fn a_part_at_the_end_of_the_file_is_sent_again_when_the_file_grows() {
+        for grow in [
+            |remote: &Remote| drop(remote.note_written(9 * PART..9 * PART + 1)),
+            |remote: &Remote| remote.note_resized(9 * PART).unwrap(),
+        ] {
+            let remote = remote();
+            remote.note_written(0..PART + 5);
+            send(&remote, 1);
+            send(&remote, 2);
+            grow(&remote);
+            assert!(remote.lock().valid_part(1).is_some());
+            assert!(remote.lock().valid_part(2).is_none());
+        }
+    }
+
+    #[test]
+    fn what_only_the_upload_has_can_be_neither_read_nor_written() {
+        let remote = remote();
+        remote.note_written(0..3 * PART);
+        send(&remote, 1);
+        assert_eq!(remote.send_away(|_| true), PART);
+        assert_eq!(remote.hold(0..1).err(), Some(SentAway));
+        assert!(remote.hold(PART..PART + 1).is_ok());
+        assert_eq!(remote.note_resized(5), Err(SentAway));
+        remote.note_resized(0).unwrap();
+        assert!(remote.hold(0..1).is_ok());
+    }
+}

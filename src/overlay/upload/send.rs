@@ -1,0 +1,262 @@
+//! Putting a file into the bucket: in one request, or in parts.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+
+use super::remote::{Remote, Session};
+use super::{PARTS_AT_ONCE, Uploads, parts};
+use crate::key::{ETag, ObjectKey, ObjectVersion};
+use crate::overlay::MadeFile;
+use crate::store::{
+    CompleteRequest, Condition, Part, PartRequest, PutRequest, StoreError, StoreErrorKind, Upload,
+};
+
+/// Files up to this size are one request.
+const ONE_REQUEST_BYTES: u64 = 16 << 20;
+/// A file that is written all the time while it is sent is sent again so often.
+const ATTEMPTS: u32 = 3;
+
+type Outcome<T> = Result<T, Arc<StoreError>>;
+
+impl Uploads {
+    /// Puts a file into the bucket, if the bucket has not got all of it. The error is
+    /// remembered too, and the file stays as it is.
+    ///
+    /// # Errors
+    /// What the upload failed with: `Changed` when somebody else has changed the object.
+    pub async fn send(&self, file: &MadeFile, remote: &Remote) -> Outcome<()> {
+        let _alone = remote.sending.write().await;
+        if !remote.is_dirty() {
+            return Ok(());
+        }
+        let outcome = self.send_all(file, remote).await;
+        if let Err(error) = &outcome {
+            remote.lock().problem = Some(error.clone());
+        }
+        outcome
+    }
+
+    async fn send_all(&self, file: &MadeFile, remote: &Remote) -> Outcome<()> {
+        let mut attempt = 1;
+        loop {
+            let (key, seen, writes, is_whole) = {
+                let state = remote.lock();
+                (state.key.clone(), state.seen.clone(), state.writes, state.is_whole())
+            };
+            let size = file.bytes().stat().map_err(|error| local(&key, &error))?.size;
+            let condition = self.condition(&key, seen).await?;
+            let sent = match size <= ONE_REQUEST_BYTES && is_whole {
+                true => self.send_whole(file, remote, &key, size, condition).await,
+                false => self.send_parts(file, remote, &key, size, condition).await,
+            };
+            match sent {
+                Ok(Some(etag)) => {
+                    let last_modified = SystemTime::now();
+                    let version = ObjectVersion { key, size, etag: Some(etag), last_modified };
+                    let mut state = remote.lock();
+                    state.seen = Some(version);
+                    state.sent = Some(writes);
+                    state.sent_at = Some(Instant::now());
+                    state.problem = None;
+                    return Ok(());
+                }
+                // It was written to while it was sent, and what was sent is no state of it.
+                Ok(None) if attempt < ATTEMPTS => attempt += 1,
+                Ok(None) => {
+                    let detail = "the file is written all the time while it is sent";
+                    return Err(Arc::new(StoreError::new(
+                        StoreErrorKind::Other,
+                        format!("PUT {key}"),
+                        detail,
+                    )));
+                }
+                Err(error) => return Err(gone_is_changed(error)),
+            }
+        }
+    }
+
+    async fn send_whole(
+        &self,
+        file: &MadeFile,
+        remote: &Remote,
+        key: &ObjectKey,
+        size: u64,
+        condition: Condition,
+    ) -> Outcome<Option<ETag>> {
+        let _room = self.room(key, size).await?;
+        let _counted = self.budget.charge(size);
+        let body = read(file, 0..size).map_err(|error| local(key, &error))?;
+        let request =
+            PutRequest { key: key.clone(), body, content_type: self.content_type(key), condition };
+        let written = self.store.put(request).await.map_err(Arc::new)?;
+        // Parts that were sent ahead, before it was cut, are of no use any more.
+        let session = remote.lock().restart();
+        self.abandon(session);
+        self.etag_of(key, written.etag).await.map(Some)
+    }
+
+    async fn send_parts(
+        &self,
+        file: &MadeFile,
+        remote: &Remote,
+        key: &ObjectKey,
+        size: u64,
+        condition: Condition,
+    ) -> Outcome<Option<ETag>> {
+        if size > parts::MAX_BYTES {
+            let detail = "files of more than 640 GiB can't be sent";
+            let request = format!("PUT {key}");
+            return Err(Arc::new(StoreError::new(StoreErrorKind::Full, request, detail)));
+        }
+        let before = remote.lock().writes;
+        let session = remote.lock().session.clone();
+        let upload = self.upload(&session, key).await?;
+        let missing: Vec<_> = {
+            let state = remote.lock();
+            parts::of(size).filter(|(number, _)| state.valid_part(*number).is_none()).collect()
+        };
+        stream::iter(missing)
+            .map(|(number, range)| self.send_part(file, remote, &upload, number, range))
+            .buffer_unordered(PARTS_AT_ONCE)
+            .try_collect::<Vec<()>>()
+            .await
+            .map_err(|error| self.restarted_if_lost(remote, error))?;
+        let all: Option<Vec<Part>> = {
+            let state = remote.lock();
+            parts::of(size).map(|(number, _)| state.valid_part(number).cloned()).collect()
+        };
+        let Some(all) = all.filter(|_| remote.lock().writes == before || !remote.is_whole()) else {
+            return Ok(None);
+        };
+        let request = CompleteRequest { upload, parts: all, condition };
+        let written = self
+            .store
+            .complete_upload(request)
+            .await
+            .map_err(|error| self.restarted_if_lost(remote, Arc::new(error)))?;
+        // Completed: there is nothing to abandon.
+        if let Some(upload) = session.upload.get() {
+            self.record.remove(upload);
+        }
+        remote.lock().complete();
+        self.etag_of(key, written.etag).await.map(Some)
+    }
+
+    async fn send_part(
+        &self,
+        file: &MadeFile,
+        remote: &Remote,
+        upload: &Upload,
+        number: u32,
+        range: Range<u64>,
+    ) -> Outcome<()> {
+        let bytes = range.end - range.start;
+        let _room = self.room(&upload.key, bytes).await?;
+        let _counted = self.budget.charge(bytes);
+        let as_of = remote.lock().writes;
+        let body = read(file, range).map_err(|error| local(&upload.key, &error))?;
+        let request = PartRequest { upload: upload.clone(), number, body };
+        let part = self.store.put_part(request).await.map_err(Arc::new)?;
+        remote.lock().add_part(part, as_of);
+        Ok(())
+    }
+
+    /// Sends a part of a file that is still being written. What goes wrong is left
+    /// to whoever closes the file.
+    pub async fn send_ahead(&self, file: &MadeFile, remote: &Remote, number: u32) {
+        let _ahead = remote.sending.read().await;
+        let (key, session) = {
+            let state = remote.lock();
+            if state.valid_part(number).is_some() || state.problem.is_some() {
+                return;
+            }
+            (state.key.clone(), state.session.clone())
+        };
+        let sent = async {
+            let upload = self.upload(&session, &key).await?;
+            self.send_part(file, remote, &upload, number, parts::range(number)).await
+        };
+        if let Err(error) = sent.await {
+            tracing::debug!("part {number} was not sent ahead: {error}");
+        }
+    }
+
+    /// The upload of a session, begun by the first who wants it.
+    async fn upload(&self, session: &Session, key: &ObjectKey) -> Outcome<Upload> {
+        let begin = || async {
+            let upload =
+                self.store.begin_upload(key, self.content_type(key)).await.map_err(Arc::new)?;
+            self.record.add(&upload);
+            Ok(upload)
+        };
+        session.upload.get_or_try_init(begin).await.cloned()
+    }
+
+    /// What has to hold for the object to be written.
+    async fn condition(&self, key: &ObjectKey, seen: Option<ObjectVersion>) -> Outcome<Condition> {
+        let Some(version) = seen else { return Ok(Condition::Absent) };
+        if let Some(etag) = version.etag {
+            return Ok(Condition::Unchanged(etag));
+        }
+        // A server whose listings have no ETags: the HEAD has one.
+        let head = self.store.head(key).await.map_err(Arc::new).map_err(gone_is_changed)?;
+        match head.etag {
+            Some(etag) if head.size == version.size => Ok(Condition::Unchanged(etag)),
+            _ => {
+                let detail = "the object was overwritten since it was opened";
+                let request = format!("PUT {key}");
+                Err(Arc::new(StoreError::new(StoreErrorKind::Changed, request, detail)))
+            }
+        }
+    }
+
+    /// The ETag of what was written, asked for where the answer had none.
+    async fn etag_of(&self, key: &ObjectKey, etag: Option<ETag>) -> Outcome<ETag> {
+        if let Some(etag) = etag {
+            return Ok(etag);
+        }
+        let head = self.store.head(key).await.map_err(Arc::new)?;
+        head.etag.ok_or_else(|| {
+            let detail = "the server tells no ETag, so nothing would be safe to overwrite";
+            Arc::new(StoreError::new(StoreErrorKind::Other, format!("HEAD {key}"), detail))
+        })
+    }
+
+    /// When the server has lost the upload, the next attempt begins a new one, if all
+    /// of the file is still here.
+    fn restarted_if_lost(&self, remote: &Remote, error: Arc<StoreError>) -> Arc<StoreError> {
+        let mut state = remote.lock();
+        if error.kind == StoreErrorKind::NotFound && state.is_whole() {
+            drop(state.restart());
+        }
+        error
+    }
+}
+
+/// The bytes of a range, in a buffer of their own, so that they stay as they are
+/// while they are sent.
+fn read(file: &MadeFile, range: Range<u64>) -> std::io::Result<Bytes> {
+    let length = (range.end - range.start) as usize;
+    let mut bytes = file.bytes().read(range.start, length)?;
+    // Cut since: it is written all the time, and is sent again.
+    bytes.resize(length, 0);
+    Ok(bytes.into())
+}
+
+fn local(key: &ObjectKey, error: &std::io::Error) -> Arc<StoreError> {
+    let detail = format!("the file in memory can't be read: {error}");
+    Arc::new(StoreError::new(StoreErrorKind::Other, format!("PUT {key}"), detail))
+}
+
+/// An object that was there and is deleted has been changed.
+fn gone_is_changed(error: Arc<StoreError>) -> Arc<StoreError> {
+    if error.kind != StoreErrorKind::NotFound {
+        return error;
+    }
+    let (request, detail) = (error.request.clone(), error.detail.clone());
+    Arc::new(StoreError::new(StoreErrorKind::Changed, request, detail))
+}
