@@ -48,7 +48,7 @@ impl FileSystem {
     }
 
     /// What programs made of a name.
-    fn overlaid(&self, folder: &Folder, name: &str) -> Option<Found> {
+    pub(super) fn overlaid(&self, folder: &Folder, name: &str) -> Option<Found> {
         let tree = self.overlay.as_ref()?.tree();
         let (thing, is_hidden) = match tree.find(&folder.key(), name)? {
             Entry::Hidden => (None, true),

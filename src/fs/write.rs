@@ -155,10 +155,16 @@ impl FileSystem {
             file.bytes().set_times(Some(attr.atime), Some(attr.mtime))?;
         }
         let made = Made::new(ino, Body::File(file), kept(&attr));
-        let has_name = {
+        let place = {
             let mut tree = overlay.tree();
+            // It may have been renamed or deleted while it was copied.
+            let (place, is_unnamed) = {
+                let inodes = self.inodes();
+                (inodes.place(ino).unwrap_or(place), inodes.is_unnamed(ino))
+            };
             let key = place.folder.key();
             let is_there = match tree.find(&key, &place.name) {
+                _ if is_unnamed => false,
                 None => true,
                 Some(Entry::Item(item @ Item::Bucket(_))) => {
                     self.inodes().number_of(&item.clone().into()) == ino
@@ -171,12 +177,12 @@ impl FileSystem {
             if let Some(thing) = bucket_thing(&thing) {
                 tree.take_attributes(&thing);
             }
-            is_there
+            if !is_there {
+                made.remove_link();
+            }
+            self.inodes().replace(ino, Thing::Made(made.clone()));
+            place
         };
-        if !has_name {
-            made.remove_link();
-        }
-        self.inodes().replace(ino, Thing::Made(made.clone()));
         self.files.each(|open| {
             if open.ino == ino {
                 let _ = open.replaced.set(made.clone());
