@@ -40,7 +40,7 @@ pub struct Attr {
     pub ctime: SystemTime,
     /// Permission bits.
     pub mode: u16,
-    /// Number of links: 1, or 2 for a directory.
+    /// Number of links: 1, or 2 for a directory; 0 for what was deleted.
     pub nlink: u32,
     /// Owner.
     pub uid: u32,
@@ -70,6 +70,8 @@ impl FileSystem {
                 (Kind::File, view.size, written, self.config.file_mode, 1)
             }
         };
+        let is_deleted = self.overlay.is_some() && self.inodes().is_unnamed(ino);
+        let nlink = if is_deleted { 0 } else { nlink };
         let changed = self.changed_attributes(node);
         let own = Attributes {
             mode,

@@ -184,8 +184,14 @@ impl FileSystem {
             self.delete_file(&spot, &thing).await?;
             self.forget_siblings(spot.parent, &spot.name);
         } else {
-            self.vacate(&mut overlay.tree(), &spot, matches!(thing, Thing::View(_)));
-            self.unname(&spot, &thing);
+            let thing = {
+                let mut tree = overlay.tree();
+                let thing = current(&tree, &spot, thing);
+                self.vacate(&mut tree, &spot, matches!(thing, Thing::View(_)));
+                self.unname(&mut tree, &thing);
+                thing
+            };
+            self.unnamed(&spot, &thing);
         }
         self.touch(&spot);
         Ok(())
@@ -205,10 +211,12 @@ impl FileSystem {
         }
         if let (Thing::Dir(dir), true) = (&thing, self.is_in_bucket(&spot, &thing)?) {
             self.delete_marker(&spot, dir).await?;
+            self.unname(&mut overlay.tree(), &thing);
         } else {
-            self.vacate(&mut overlay.tree(), &spot, false);
+            let mut tree = overlay.tree();
+            self.vacate(&mut tree, &spot, false);
+            self.unname(&mut tree, &thing);
         }
-        self.unname(&spot, &thing);
         self.touch(&spot);
         Ok(())
     }
@@ -227,7 +235,9 @@ impl FileSystem {
         let overlay = self.overlay()?;
         let (from, to) = (self.spot(from.0, from.1)?, self.spot(to.0, to.1)?);
         let source = self.any(&from).await?.ok_or(FsError::NotFound)?;
-        let source_item = source.item().ok_or(FsError::CrossDevice)?;
+        if source.item().is_none() {
+            return Err(FsError::CrossDevice);
+        }
         let target = self.any(&to).await?;
         if self.uploads().is_some() && how == RenameHow::Exchange {
             return Err(FsError::Invalid);
@@ -250,26 +260,38 @@ impl FileSystem {
                 Thing::Dir(dir) => self.rename_bucket_dir(&from, dir, &to).await?,
                 _ => self.rename_file(&from, &source, &to, target.as_ref()).await?,
             }
+            self.note_moved(&source, &to);
             self.renamed(&source, &from, &to);
             return Ok(());
         }
-        let displaced = match (&target, how) {
-            (Some(target), RenameHow::Exchange) => Some(target.item().ok_or(FsError::CrossDevice)?),
-            _ => None,
-        };
-        {
+        let (source, target) = {
+            // Held until all is noted: what is being copied for somebody who writes
+            // finds out under the same lock where its name is.
             let mut tree = overlay.tree();
+            let source = current(&tree, &from, source);
+            let target = target.map(|target| current(&tree, &to, target));
+            let source_item = source.item().ok_or(FsError::CrossDevice)?;
+            let displaced = match (&target, how) {
+                (Some(target), RenameHow::Exchange) => {
+                    Some(target.item().ok_or(FsError::CrossDevice)?)
+                }
+                _ => None,
+            };
             tree.put(&to.folder.key(), &to.name, Entry::Item(source_item))?;
             match displaced {
                 Some(item) => tree.put(&from.folder.key(), &from.name, Entry::Item(item))?,
                 None => self.vacate(&mut tree, &from, false),
             }
-        }
-        if let (Some(target), RenameHow::Exchange) = (&target, how) {
-            self.note_moved(target, &from);
-        }
+            self.note_moved(&source, &to);
+            match (&target, how) {
+                (Some(target), RenameHow::Exchange) => self.note_moved(target, &from),
+                (Some(target), RenameHow::Replace) => self.unname(&mut tree, target),
+                (None, _) | (_, RenameHow::Keep) => {}
+            }
+            (source, target)
+        };
         if let (Some(target), RenameHow::Replace) = (&target, how) {
-            self.unname(&to, target);
+            self.unnamed(&to, target);
         }
         self.renamed(&source, &from, &to);
         Ok(())
@@ -277,7 +299,6 @@ impl FileSystem {
 
     /// What follows when something has another name.
     fn renamed(&self, source: &Thing, from: &Spot, to: &Spot) {
-        self.note_moved(source, to);
         if let Thing::Made(made) = source {
             made.set_home(to.folder.key(), &to.name);
             made.touch(false);
@@ -392,24 +413,30 @@ impl FileSystem {
         }
     }
 
-    /// What follows when something has lost a name.
-    fn unname(&self, spot: &Spot, thing: &Thing) {
-        let Some(overlay) = &self.overlay else { return };
+    /// Notes that something has lost a name.
+    fn unname(&self, tree: &mut Tree, thing: &Thing) {
+        if let Some(folder) = thing.folder() {
+            tree.remove_dir(&folder.key());
+        }
         match thing {
             Thing::Made(made) => {
                 made.remove_link();
                 if made.links() == 0 {
                     self.file_states.forget(made.ino());
                 }
-                if made.is_dir() {
-                    overlay.tree().remove_dir(&Folder::Made(made.clone()).key());
-                }
             }
-            Thing::Dir(dir) => overlay.tree().remove_dir(&Folder::Bucket(dir.clone()).key()),
-            Thing::Object(_) if has_image_name(&spot.name) => {
-                self.forget_siblings(spot.parent, &spot.name);
+            Thing::Dir(_) | Thing::Object(_) | Thing::View(_) => {
+                let mut inodes = self.inodes();
+                let ino = inodes.number_of(thing);
+                inodes.unname(ino);
             }
-            Thing::Object(_) | Thing::View(_) => {}
+        }
+    }
+
+    /// What follows when something has lost a name.
+    fn unnamed(&self, spot: &Spot, thing: &Thing) {
+        if matches!(thing, Thing::Object(_)) && has_image_name(&spot.name) {
+            self.forget_siblings(spot.parent, &spot.name);
         }
     }
 
@@ -443,7 +470,7 @@ impl FileSystem {
 
     /// Whether a directory shows nothing.
     async fn is_empty(&self, folder: &Folder) -> Result<bool, FsError> {
-        let made = self.overlay()?.tree().items(&folder.key(), 0, usize::MAX);
+        let made = self.overlay()?.tree().items(&folder.key(), 0..u64::MAX, usize::MAX);
         let is_there = |item: &Item| match item {
             Item::Made(made) => !self.is_faded(made),
             Item::Bucket(_) => true,
@@ -488,5 +515,14 @@ impl FileSystem {
             Folder::Made(made) => made.attributes(),
             Folder::Bucket(dir) => kept(&self.attr_of(spot.parent, &Thing::Dir(dir.clone()))),
         }
+    }
+}
+
+/// What a name stands for by now: `thing`, or the copy that somebody who writes has
+/// made of it since it was looked at.
+fn current(tree: &Tree, spot: &Spot, thing: Thing) -> Thing {
+    match tree.find(&spot.folder.key(), &spot.name) {
+        Some(Entry::Item(Item::Made(made))) => Thing::Made(made.clone()),
+        Some(Entry::Item(Item::Bucket(_)) | Entry::Hidden) | None => thing,
     }
 }

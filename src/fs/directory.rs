@@ -1,6 +1,7 @@
 //! Looking names up and listing directories.
 
 use std::ffi::OsStr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -32,6 +33,10 @@ pub(super) struct OpenDir {
     parent: Ino,
     /// The process that opened it.
     pid: u32,
+    /// What is made from this number on was made after the listing began. It is not
+    /// shown but in the place of something of the bucket: so a listing ends, and
+    /// shows a file once that is written to meanwhile.
+    made_before: AtomicU64,
     /// Taken out while a request uses it, since no lock is held while waiting.
     walk: Mutex<Option<Walk>>,
 }
@@ -122,7 +127,8 @@ impl FileSystem {
         let folder = self.folder_of(ino)?;
         let parent = self.inodes().parent(ino).unwrap_or(ino);
         let walk = Mutex::new(Some(self.catalog.walk()));
-        Ok(self.dirs.insert(OpenDir { folder, ino, parent, pid, walk }))
+        let made_before = AtomicU64::new(0);
+        Ok(self.dirs.insert(OpenDir { folder, ino, parent, pid, made_before, walk }))
     }
 
     /// Fills `sink` with entries from `cookie` on. `plus` counts a look-up of each
@@ -205,6 +211,10 @@ impl FileSystem {
         plus: bool,
         sink: &mut (dyn DirSink + Send),
     ) -> Result<(), FsError> {
+        if let (0, Some(overlay)) = (cookie, &self.overlay) {
+            let next = overlay.tree().next_number(&open.folder.key());
+            open.made_before.store(next, Ordering::Relaxed);
+        }
         for (number, (name, ino)) in [(".", open.ino), ("..", open.parent)].into_iter().enumerate()
         {
             let number = number as u64;
@@ -250,7 +260,9 @@ impl FileSystem {
         let Some(overlay) = &self.overlay else { return };
         let mut from = Position { number: cookie / SLOTS, slot: cookie % SLOTS };
         loop {
-            let items = overlay.tree().items(&open.folder.key(), from.number, MADE_AT_ONCE);
+            let end = open.made_before.load(Ordering::Relaxed);
+            let numbers = from.number.min(end)..end;
+            let items = overlay.tree().items(&open.folder.key(), numbers, MADE_AT_ONCE);
             let Some((last, ..)) = items.last() else { return };
             let behind = Position { number: last + 1, slot: 0 };
             for (number, name, item) in items {
@@ -274,6 +286,13 @@ impl FileSystem {
             }
             from = behind;
         }
+    }
+
+    /// What was made of a name of the bucket since the listing began.
+    fn made_since(&self, open: &OpenDir, name: &str) -> Option<Thing> {
+        let tree = self.overlay.as_ref()?.tree();
+        let since = open.made_before.load(Ordering::Relaxed);
+        tree.item_since(&open.folder.key(), name, since).map(Thing::from)
     }
 
     /// Shows an entry, with the cookie and time to live that it has; says no if it
@@ -312,11 +331,17 @@ impl FileSystem {
         let ttl = listed.ttl.min(LONGEST_TTL);
         let mut any = false;
         for (entry, number) in listed.entries.iter().zip(from.number..) {
-            if self.is_overlaid(&open.folder, &entry.name) {
-                continue;
-            }
-            let own = (0, entry.name.clone(), Thing::from(entry.node.clone()));
-            let siblings = self.listed_siblings(&open.folder, entry, plus);
+            let (thing, siblings) = match self.overlaid(&open.folder, &entry.name) {
+                Some(_) => match self.made_since(open, &entry.name) {
+                    Some(thing) => (thing, Vec::new()),
+                    None => continue,
+                },
+                None => {
+                    let siblings = self.listed_siblings(&open.folder, entry, plus);
+                    (Thing::from(entry.node.clone()), siblings)
+                }
+            };
+            let own = (0, entry.name.clone(), thing);
             for (slot, name, thing) in [own].into_iter().chain(siblings) {
                 let here = Position { number, slot };
                 if here < from {

@@ -149,6 +149,13 @@ impl FileSystem {
 
     fn opened(&self, ino: Ino, content: Content) -> Opened {
         let handle = self.files.insert(OpenFile::new(ino, content));
+        // Whoever has copied it for a writer meanwhile did not find this handle.
+        if self.overlay.is_some()
+            && let Some(Thing::Made(made)) = self.inodes().node(ino).cloned()
+            && let Some(open) = self.files.get(handle)
+        {
+            let _ = open.replaced.set(made);
+        }
         Opened { handle, backing: None, flushes: false }
     }
 

@@ -37,6 +37,8 @@ struct Inode {
     /// How many times the kernel was told of it and has not said to forget.
     lookups: u64,
     is_stale: bool,
+    /// Whether it has lost its last name. What was made counts its names itself.
+    is_unnamed: bool,
     head: Arc<OnceLock<ObjectHead>>,
 }
 
@@ -108,6 +110,7 @@ impl InodeTable {
         inode.lookups += 1;
         // Listed again, so it is the version that is there now.
         inode.is_stale = false;
+        inode.is_unnamed = false;
         ino
     }
 
@@ -134,11 +137,24 @@ impl InodeTable {
         self.inodes.get(&ino).map(|inode| inode.place.clone())
     }
 
+    /// Notes that an inode has no name any more.
+    pub(super) fn unname(&mut self, ino: Ino) {
+        if let Some(inode) = self.inodes.get_mut(&ino) {
+            inode.is_unnamed = true;
+        }
+    }
+
+    /// Whether an inode has lost its last name.
+    pub(super) fn is_unnamed(&self, ino: Ino) -> bool {
+        self.inodes.get(&ino).is_some_and(|inode| inode.is_unnamed)
+    }
+
     /// Notes that an inode has another name now.
     pub(super) fn move_to(&mut self, ino: Ino, place: Place) {
         if let Some(inode) = self.inodes.get_mut(&ino) {
             let before = inode.weight_bytes();
             inode.place = place;
+            inode.is_unnamed = false;
             let counted = self.counted.bytes() + inode.weight_bytes();
             self.counted.resize(counted.saturating_sub(before));
         }
@@ -163,7 +179,8 @@ impl InodeTable {
 
 impl Inode {
     fn new(node: Thing, place: Place) -> Self {
-        Inode { node, place, lookups: 0, is_stale: false, head: Arc::default() }
+        let head = Arc::default();
+        Inode { node, place, lookups: 0, is_stale: false, is_unnamed: false, head }
     }
 
     fn stands_for(&self, node: &Thing) -> bool {

@@ -9,6 +9,7 @@ use super::attr::{bucket_thing, kept};
 use super::inode::Place;
 use super::node::Thing;
 use super::{Attr, FileSystem, FsError, Ino};
+use crate::catalog::Node;
 use crate::mem::Seek;
 use crate::overlay::{AttrChange, Body, Entry, Item, Made, MadeFile, Remote};
 use crate::view::has_image_name;
@@ -193,32 +194,38 @@ impl FileSystem {
             file.bytes().set_times(Some(attr.atime), Some(attr.mtime))?;
         }
         let made = Made::new(ino, Body::File(file), kept(&attr));
-        let has_name = {
+        let place = {
             let mut tree = overlay.tree();
+            // It may have been renamed or deleted while it was copied.
+            let (place, is_unnamed) = {
+                let inodes = self.inodes();
+                (inodes.place(ino).unwrap_or(place), inodes.is_unnamed(ino))
+            };
             let key = place.folder.key();
             let is_there = match tree.find(&key, &place.name) {
+                _ if is_unnamed => false,
                 None => true,
-                Some(Entry::Item(item @ Item::Bucket(_))) => {
-                    self.inodes().number_of(&item.clone().into()) == ino
+                Some(Entry::Item(Item::Bucket(Node::Object(held)))) => {
+                    matches!(&thing, Thing::Object(object) if object.version == held.version)
                 }
-                Some(Entry::Item(Item::Made(_)) | Entry::Hidden) => false,
+                Some(Entry::Item(_) | Entry::Hidden) => false,
             };
             if is_there {
                 tree.put(&key, &place.name, Entry::Item(Item::Made(made.clone())))?;
+                made.set_home(key, &place.name);
             }
             if let Some(thing) = bucket_thing(&thing) {
                 tree.take_attributes(&thing);
             }
-            is_there
+            if !is_there {
+                made.remove_link();
+            }
+            self.inodes().replace(ino, Thing::Made(made.clone()));
+            place
         };
-        match has_name {
-            true => made.set_home(place.folder.key(), &place.name),
-            false => made.remove_link(),
-        }
         if made.file().and_then(|file| file.remote()).is_some_and(Remote::is_dirty) {
             self.note_written(&made);
         }
-        self.inodes().replace(ino, Thing::Made(made.clone()));
         self.files.each(|open| {
             if open.ino == ino {
                 let _ = open.replaced.set(made.clone());

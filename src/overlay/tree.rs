@@ -5,6 +5,7 @@
 //! the bucket. What has no entry is as it is in the bucket.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -67,7 +68,9 @@ pub struct Tree {
 }
 
 /// What lies over one directory. Entries are numbered as they come, so that a
-/// listing can go on where it was while names come and go.
+/// listing can go on where it was while names come and go. A name that stands for
+/// something else keeps its number, or a listing that has shown it would show it
+/// again, and one whose reader replaces each file would never end.
 #[derive(Debug, Default)]
 struct Upper {
     entries: HashMap<String, Laid>,
@@ -106,8 +109,13 @@ impl Tree {
         laid.holds().then_some(&laid.entry)
     }
 
-    /// Up to `most` items of a directory, from number `from` on.
-    pub fn items(&self, dir: &DirKey, from: u64, most: usize) -> Vec<(u64, String, Item)> {
+    /// Up to `most` items of a directory with these numbers.
+    pub fn items(
+        &self,
+        dir: &DirKey,
+        numbers: Range<u64>,
+        most: usize,
+    ) -> Vec<(u64, String, Item)> {
         let Some(upper) = self.dirs.get(dir) else { return Vec::new() };
         let item = |(number, name): (&u64, &String)| match upper.entries.get(name) {
             Some(laid) if !laid.holds() => None,
@@ -116,7 +124,20 @@ impl Tree {
             }
             Some(Laid { entry: Entry::Hidden, .. }) | None => None,
         };
-        upper.order.range(from..).filter_map(item).take(most).collect()
+        upper.order.range(numbers).filter_map(item).take(most).collect()
+    }
+
+    /// The number that the next entry of a directory gets.
+    pub fn next_number(&self, dir: &DirKey) -> u64 {
+        self.dirs.get(dir).map_or(0, |upper| upper.next)
+    }
+
+    /// The item that lies over a name, if its number is `from` or higher.
+    pub fn item_since(&self, dir: &DirKey, name: &str, from: u64) -> Option<Item> {
+        match self.dirs.get(dir)?.entries.get(name)? {
+            Laid { number, entry: Entry::Item(item), .. } if *number >= from => Some(item.clone()),
+            _ => None,
+        }
     }
 
     /// Lays something over a name.
@@ -144,12 +165,19 @@ impl Tree {
 
     fn lay(&mut self, dir: &DirKey, name: &str, entry: Entry, until: Option<Instant>) {
         let upper = self.dirs.entry(dir.clone()).or_default();
-        let number = upper.next;
-        upper.next += 1;
-        if matches!(entry, Entry::Item(_)) {
+        let number = match upper.entries.get(name) {
+            Some(Laid { number, entry: Entry::Item(_), .. }) => *number,
+            Some(Laid { entry: Entry::Hidden, .. }) | None => {
+                upper.next += 1;
+                upper.next - 1
+            }
+        };
+        let is_item = matches!(entry, Entry::Item(_));
+        if is_item {
             upper.order.insert(number, name.to_owned());
         }
         match upper.entries.insert(name.to_owned(), Laid { number, entry, until }) {
+            Some(before) if is_item && before.number == number => {}
             Some(before) => drop(upper.order.remove(&before.number)),
             None => self.counted.resize(self.counted.bytes() + weight_of(name)),
         }
@@ -256,7 +284,7 @@ mod tests {
     }
 
     fn names(tree: &Tree, dir: &DirKey, from: u64) -> Vec<String> {
-        tree.items(dir, from, 100).into_iter().map(|(_, name, _)| name).collect()
+        tree.items(dir, from..u64::MAX, 100).into_iter().map(|(_, name, _)| name).collect()
     }
 
     #[test]
@@ -265,13 +293,29 @@ mod tests {
         for name in ["a", "b", "c"] {
             tree.put(&dir, name, item()).unwrap();
         }
-        let (second, ..) = tree.items(&dir, 0, 2)[1].clone();
+        let (second, ..) = tree.items(&dir, 0..u64::MAX, 2)[1].clone();
         tree.clear(&dir, "a");
         tree.put(&dir, "b", Entry::Hidden).unwrap();
         tree.put(&dir, "d", item()).unwrap();
         assert_eq!(names(&tree, &dir, second + 1), ["c", "d"]);
         assert_eq!(names(&tree, &dir, 0), ["c", "d"]);
         assert!(matches!(tree.find(&dir, "b"), Some(Entry::Hidden)));
+    }
+
+    #[test]
+    fn a_name_that_stands_for_something_else_keeps_its_place() {
+        let (mut tree, dir, _) = tree(1 << 20);
+        for name in ["a", "b", "a"] {
+            tree.put(&dir, name, item()).unwrap();
+        }
+        assert_eq!(names(&tree, &dir, 0), ["a", "b"]);
+        tree.hide(&dir, "a");
+        assert!(tree.item_since(&dir, "a", 0).is_none());
+        let next = tree.next_number(&dir);
+        tree.put(&dir, "a", item()).unwrap();
+        assert_eq!(names(&tree, &dir, 0), ["b", "a"]);
+        assert!(tree.item_since(&dir, "a", next).is_some());
+        assert!(tree.item_since(&dir, "b", next).is_none());
     }
 
     #[test]

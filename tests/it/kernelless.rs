@@ -26,11 +26,17 @@ pub(crate) struct TreeConfig {
     pub(crate) prefix: &'static str,
     pub(crate) ttl: Duration,
     pub(crate) memory_bytes: u64,
+    pub(crate) writes: Writes,
 }
 
 impl Default for TreeConfig {
     fn default() -> Self {
-        TreeConfig { prefix: "", ttl: Duration::from_secs(60), memory_bytes: 256 << 20 }
+        TreeConfig {
+            prefix: "",
+            ttl: Duration::from_secs(60),
+            memory_bytes: 256 << 20,
+            writes: Writes::Deny,
+        }
     }
 }
 
@@ -54,7 +60,7 @@ impl Tree {
             dir_mode: 0o555,
             memory_bytes: config.memory_bytes,
             views: ViewConfig::default(),
-            writes: Writes::Deny,
+            writes: config.writes,
         };
         let fs = FileSystem::open(store.clone() as Arc<dyn ObjectStore>, fs_config).await.unwrap();
         Tree { fs, store }
@@ -139,13 +145,8 @@ impl Tree {
         let handle = self.fs.open_dir(ino, 1).unwrap();
         let mut sink = Sink { room: at_once, ..Sink::default() };
         loop {
-            let before = sink.entries.len();
             sink.room = at_once;
-            let cookie = sink.cookie;
-            if !self.fs.read_dir_now(handle, cookie, plus, &mut sink).unwrap() {
-                self.fs.read_dir(handle, cookie, plus, &mut sink).await.unwrap();
-            }
-            if sink.entries.len() == before {
+            if !self.list_on(handle, plus, &mut sink).await {
                 break;
             }
         }
@@ -156,6 +157,16 @@ impl Tree {
             entries.iter().for_each(|entry| self.fs.forget(entry.ino, 1));
         }
         entries.to_vec()
+    }
+
+    /// Lists on where the sink is, as the kernel does: at once if that needs no
+    /// request. Whether anything came.
+    pub(crate) async fn list_on(&self, handle: u64, plus: bool, sink: &mut Sink) -> bool {
+        let (before, cookie) = (sink.entries.len(), sink.cookie);
+        if !self.fs.read_dir_now(handle, cookie, plus, sink).unwrap() {
+            self.fs.read_dir(handle, cookie, plus, sink).await.unwrap();
+        }
+        sink.entries.len() > before
     }
 
     /// The names in a directory, sorted; directories with a `/`.
@@ -171,11 +182,12 @@ impl Tree {
     }
 }
 
+/// What was listed so far, and how much more may come.
 #[derive(Debug, Default)]
-struct Sink {
-    entries: Vec<Listed>,
-    room: usize,
-    cookie: u64,
+pub(crate) struct Sink {
+    pub(crate) entries: Vec<Listed>,
+    pub(crate) room: usize,
+    pub(crate) cookie: u64,
 }
 
 impl DirSink for Sink {

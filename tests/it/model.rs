@@ -33,7 +33,7 @@ fn is_dir(objects: &BTreeMap<String, String>, key: &str) -> bool {
     objects.range(below.clone()..).next().is_some_and(|(key, _)| key.starts_with(&below))
 }
 
-fn name(segment: &str) -> String {
+pub(crate) fn name(segment: &str) -> String {
     match segment {
         "" => "%%".into(),
         "." => "%%%2E".into(),
@@ -43,7 +43,7 @@ fn name(segment: &str) -> String {
 }
 
 /// The path of a key in the tree; `None` for an empty marker, which is its directory.
-fn model_path(objects: &BTreeMap<String, String>, key: &str) -> Option<String> {
+pub(crate) fn model_path(objects: &BTreeMap<String, String>, key: &str) -> Option<String> {
     let (dirs, last) = key.rsplit_once('/').unwrap_or(("", key));
     let mut path = String::new();
     if key.contains('/') {
@@ -70,7 +70,7 @@ enum Step {
     LookUp(String),
 }
 
-fn key() -> impl Strategy<Value = String> {
+pub(crate) fn key() -> impl Strategy<Value = String> {
     // Few segments, so that clashes are common; `a-` and `a.` sort before `a/`.
     let segment = prop_oneof![
         4 => "[ab]", 2 => "[ab][-.0]", 1 => Just(String::new()), 1 => Just(".".to_owned()),
