@@ -10,7 +10,7 @@ mod tree;
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 
 pub use file::{MadeFile, State};
 pub use node::{AttrChange, Attributes, Body, Made};
@@ -29,6 +29,7 @@ pub struct Overlay {
     tree: Mutex<Tree>,
     arena: Arc<Arena>,
     next_ino: AtomicU64,
+    told_full: Once,
 }
 
 impl Overlay {
@@ -38,6 +39,7 @@ impl Overlay {
             tree: Mutex::new(Tree::new(budget, limit_bytes / NAMES_SHARE)),
             arena: Arena::new(limit_bytes),
             next_ino: AtomicU64::new(FIRST_INO),
+            told_full: Once::new(),
         }
     }
 
@@ -61,6 +63,14 @@ impl Overlay {
     /// # Errors
     /// Too many open files, or no memory.
     pub fn new_file(&self) -> io::Result<Arc<MadeFile>> {
-        Ok(MadeFile::new(self.arena.file()?))
+        let file = self.arena.file().inspect_err(|error| {
+            self.told_full.call_once(|| {
+                tracing::warn!(
+                    "no file can be made: {error}; each that programs write is an open file \
+                     of this process (ulimit -n): mount with a higher limit"
+                );
+            });
+        });
+        Ok(MadeFile::new(file?))
     }
 }
