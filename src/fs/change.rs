@@ -17,7 +17,7 @@ use crate::overlay::{Attributes, Body, Entry, Item, Made, Tree};
 use crate::view::has_image_name;
 
 /// The longest name that Linux takes, in bytes.
-const MAX_NAME_BYTES: usize = 255;
+pub(super) const MAX_NAME_BYTES: usize = 255;
 /// The bit of a directory's mode that hands its group down.
 const SET_GROUP: u16 = 0o2000;
 
@@ -148,7 +148,7 @@ impl FileSystem {
         if thing.folder().is_some() {
             return Err(FsError::IsADirectory);
         }
-        self.vacate(&mut overlay.tree(), &spot, matches!(thing, Thing::View(_)));
+        self.vacate(&mut overlay.tree(), &spot);
         self.unname(&spot, &thing);
         self.touch(&spot);
         Ok(())
@@ -166,7 +166,7 @@ impl FileSystem {
         if !self.is_empty(&folder).await? {
             return Err(FsError::NotEmpty);
         }
-        self.vacate(&mut overlay.tree(), &spot, false);
+        self.vacate(&mut overlay.tree(), &spot);
         self.unname(&spot, &thing);
         self.touch(&spot);
         Ok(())
@@ -205,10 +205,14 @@ impl FileSystem {
         };
         {
             let mut tree = overlay.tree();
-            tree.put(&to.folder.key(), &to.name, Entry::Item(source_item))?;
+            let (from_key, to_key) = (from.folder.key(), to.folder.key());
+            let moved = (&to_key, to.name.as_str(), Entry::Item(source_item));
             match displaced {
-                Some(item) => tree.put(&from.folder.key(), &from.name, Entry::Item(item))?,
-                None => self.vacate(&mut tree, &from, false),
+                Some(item) => tree.put_both(moved, (&from_key, &from.name, Entry::Item(item)))?,
+                None => {
+                    tree.put(moved.0, moved.1, moved.2)?;
+                    self.vacate(&mut tree, &from);
+                }
             }
         }
         self.note_moved(&source, &to);
@@ -300,13 +304,22 @@ impl FileSystem {
         Ok(self.sibling(&spot.folder, &spot.name, own.ttl).await?.0)
     }
 
-    /// Takes a name away; it is hidden where the bucket has it, or may have.
-    fn vacate(&self, tree: &mut Tree, spot: &Spot, is_virtual: bool) {
+    /// Takes a name away; it is hidden where the bucket has it or may have, and where
+    /// it would be a sibling's from now on: what is deleted is gone.
+    fn vacate(&self, tree: &mut Tree, spot: &Spot) {
         let key = spot.folder.key();
-        let is_below = spot.folder.bucket().is_some_and(|dir| {
-            self.catalog.lookup_known(dir, &spot.name).is_none_or(|found| found.node.is_some())
-        });
-        if is_below || is_virtual {
+        let is_below = |name: &str| {
+            spot.folder.bucket().is_some_and(|dir| {
+                self.catalog.lookup_known(dir, name).is_none_or(|found| found.node.is_some())
+            })
+        };
+        let is_there = |name: &str| match tree.find(&key, name) {
+            Some(Entry::Item(_)) => true,
+            Some(Entry::Hidden) => false,
+            None => is_below(name),
+        };
+        let mut images = self.views.config().kinds.sources(&spot.name).map(|(image, _)| image);
+        if is_below(&spot.name) || images.any(is_there) {
             tree.hide(&key, &spot.name);
         } else {
             tree.clear(&key, &spot.name);

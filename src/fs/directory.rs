@@ -1,14 +1,17 @@
 //! Looking names up and listing directories.
 
 use std::ffi::OsStr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::change::MAX_NAME_BYTES;
 use super::inode::Place;
 use super::node::{Folder, Thing};
 use super::resolve::Found;
 use super::{Attr, FileSystem, FsError, Ino};
-use crate::catalog::{Listed, Walk};
+use crate::catalog::{DirEntry, Listed, Walk};
+use crate::overlay::Entry;
 use crate::view::{Original, ViewKind};
 
 /// The longest time that the kernel is told to believe something.
@@ -24,6 +27,9 @@ const MADE: u64 = 1 << 62;
 /// So many of those are looked at together.
 const MADE_AT_ONCE: usize = 64;
 
+/// A sibling as it is listed: its place behind its image, and its name.
+type Slotted = (u64, String, Thing);
+
 /// An open directory.
 #[derive(Debug)]
 pub(super) struct OpenDir {
@@ -32,6 +38,10 @@ pub(super) struct OpenDir {
     parent: Ino,
     /// The process that opened it.
     pid: u32,
+    /// Entries of the overlay from this number on came after the listing began. A
+    /// name of the bucket that one of them lies over is listed where the bucket has
+    /// it, and none of them among what programs made: so no name is listed twice.
+    since: AtomicU64,
     /// Taken out while a request uses it, since no lock is held while waiting.
     walk: Mutex<Option<Walk>>,
 }
@@ -66,6 +76,9 @@ impl FileSystem {
             Ok(folder) => folder,
             Err(error) => return Some(Err(error)),
         };
+        if self.overlay.is_some() && name.len() > MAX_NAME_BYTES {
+            return Some(Err(FsError::NameTooLong));
+        }
         let Some(name) = name.to_str() else {
             return Some(Ok((None, LONGEST_TTL)));
         };
@@ -122,7 +135,8 @@ impl FileSystem {
         let folder = self.folder_of(ino)?;
         let parent = self.inodes().parent(ino).unwrap_or(ino);
         let walk = Mutex::new(Some(self.catalog.walk()));
-        Ok(self.dirs.insert(OpenDir { folder, ino, parent, pid, walk }))
+        let since = AtomicU64::new(self.next_number(&folder));
+        Ok(self.dirs.insert(OpenDir { folder, ino, parent, pid, since, walk }))
     }
 
     /// Fills `sink` with entries from `cookie` on. `plus` counts a look-up of each
@@ -138,6 +152,9 @@ impl FileSystem {
         sink: &mut (dyn DirSink + Send),
     ) -> Result<(), FsError> {
         let open = self.dirs.get(handle).ok_or(FsError::BadHandle)?;
+        if cookie == 0 {
+            open.since.store(self.next_number(&open.folder), Ordering::Relaxed);
+        }
         // A second reader of the same handle would start a walk of its own.
         let mut walk = open.take_walk().unwrap_or_else(|| self.catalog.walk());
         let outcome = self.fill(&open, &mut walk, cookie, plus, sink).await;
@@ -193,7 +210,7 @@ impl FileSystem {
         };
         let place = || Place { parent, folder: folder.clone(), name: name.to_owned() };
         let ino = self.inodes().look_up(&thing, place);
-        let ttl = ttl.min(LONGEST_TTL).min(attr_ttl(&thing));
+        let ttl = ttl.min(LONGEST_TTL).min(self.name_ttl(&thing));
         (Some(self.attr_of(ino, &thing)), ttl)
     }
 
@@ -250,7 +267,8 @@ impl FileSystem {
         let Some(overlay) = &self.overlay else { return };
         let mut from = Position { number: cookie / SLOTS, slot: cookie % SLOTS };
         loop {
-            let items = overlay.tree().items(&open.folder.key(), from.number, MADE_AT_ONCE);
+            let mut items = overlay.tree().items(&open.folder.key(), from.number, MADE_AT_ONCE);
+            items.retain(|(number, ..)| *number < open.since.load(Ordering::Relaxed));
             let Some((last, ..)) = items.last() else { return };
             let behind = Position { number: last + 1, slot: 0 };
             for (number, name, item) in items {
@@ -259,7 +277,7 @@ impl FileSystem {
                 let own = (0, name, thing);
                 for (slot, name, thing) in [own].into_iter().chain(siblings) {
                     let here = Position { number, slot };
-                    let ttl = LONGEST_TTL.min(attr_ttl(&thing));
+                    let ttl = LONGEST_TTL.min(self.name_ttl(&thing));
                     let next = (MADE + number * SLOTS + slot + 1, ttl);
                     if here >= from && !self.show(open, &name, &thing, next, plus, sink) {
                         return;
@@ -306,24 +324,58 @@ impl FileSystem {
         let ttl = listed.ttl.min(LONGEST_TTL);
         let mut any = false;
         for (entry, number) in listed.entries.iter().zip(from.number..) {
-            if self.is_overlaid(&open.folder, &entry.name) {
-                continue;
-            }
-            let own = (0, entry.name.clone(), Thing::from(entry.node.clone()));
-            let siblings = self.listed_siblings(&open.folder, entry, plus);
+            let Some((thing, siblings)) = self.in_place(open, entry, plus) else { continue };
+            let own = (0, entry.name.clone(), thing);
             for (slot, name, thing) in [own].into_iter().chain(siblings) {
                 let here = Position { number, slot };
                 if here < from {
                     continue;
                 }
                 any = true;
-                let next = (here.next_cookie(), ttl.min(attr_ttl(&thing)));
+                let next = (here.next_cookie(), ttl.min(self.name_ttl(&thing)));
                 if !self.show(open, &name, &thing, next, plus, sink) {
                     return true;
                 }
             }
         }
         any
+    }
+
+    /// How long a name stands for a thing, for all that the kernel can know. A sibling
+    /// goes with its image, and when a program writes to that or deletes it the
+    /// kernel can only be told afterwards: so it asks each time.
+    fn name_ttl(&self, thing: &Thing) -> Duration {
+        match thing {
+            Thing::View(_) if self.overlay.is_some() => Duration::ZERO,
+            thing => attr_ttl(thing),
+        }
+    }
+
+    /// What is listed where the bucket has a name, with its siblings.
+    fn in_place(
+        &self,
+        open: &OpenDir,
+        entry: &DirEntry,
+        plus: bool,
+    ) -> Option<(Thing, Vec<Slotted>)> {
+        if let Some(overlay) = &self.overlay
+            && let Some((number, over)) =
+                overlay.tree().find_numbered(&open.folder.key(), &entry.name)
+        {
+            return match over {
+                Entry::Item(item) if number >= open.since.load(Ordering::Relaxed) => {
+                    Some((Thing::from(item.clone()), Vec::new()))
+                }
+                Entry::Item(_) | Entry::Hidden => None,
+            };
+        }
+        let siblings = self.listed_siblings(&open.folder, entry, plus);
+        Some((Thing::from(entry.node.clone()), siblings))
+    }
+
+    /// The number that the next entry over a directory gets.
+    fn next_number(&self, folder: &Folder) -> u64 {
+        self.overlay.as_ref().map_or(0, |overlay| overlay.tree().next_number(&folder.key()))
     }
 }
 

@@ -131,7 +131,16 @@ impl FileSystem {
     }
 
     fn opened(&self, ino: Ino, content: Content) -> Opened {
-        Opened { handle: self.files.insert(OpenFile::new(ino, content)), backing: None }
+        let handle = self.files.insert(OpenFile::new(ino, content));
+        // It may have become a file in memory since it was looked at, and then nobody
+        // has told this handle.
+        if self.overlay.is_some()
+            && let Some(Thing::Made(made)) = self.inodes().node(ino)
+            && let Some(open) = self.files.get(handle)
+        {
+            let _ = open.replaced.set(made.clone());
+        }
+        Opened { handle, backing: None }
     }
 
     /// Reads from an open file: `length` bytes, fewer only at its end.

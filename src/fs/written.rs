@@ -22,7 +22,10 @@ struct FileState {
 
 /// The last state of each file that was looked at as an image.
 #[derive(Debug, Default)]
-pub(super) struct FileStates(Mutex<HashMap<u64, (u64, Arc<dyn Source>)>>);
+pub(super) struct FileStates(Mutex<HashMap<u64, Looked>>);
+
+/// A generation, and its bytes.
+type Looked = (u64, Arc<dyn Source>);
 
 #[async_trait]
 impl Source for FileState {

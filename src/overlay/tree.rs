@@ -90,6 +90,16 @@ impl Tree {
         self.dirs.get(dir)?.entries.get(name).map(|(_, entry)| entry)
     }
 
+    /// What lies over a name, with its number.
+    pub fn find_numbered(&self, dir: &DirKey, name: &str) -> Option<(u64, &Entry)> {
+        self.dirs.get(dir)?.entries.get(name).map(|(number, entry)| (*number, entry))
+    }
+
+    /// The number that the next entry of a directory gets.
+    pub fn next_number(&self, dir: &DirKey) -> u64 {
+        self.dirs.get(dir).map_or(0, |upper| upper.next)
+    }
+
     /// Up to `most` items of a directory, from number `from` on.
     pub fn items(&self, dir: &DirKey, from: u64, most: usize) -> Vec<(u64, String, Item)> {
         let Some(upper) = self.dirs.get(dir) else { return Vec::new() };
@@ -110,11 +120,34 @@ impl Tree {
     /// # Errors
     /// When names take more memory than they may.
     pub fn put(&mut self, dir: &DirKey, name: &str, entry: Entry) -> Result<(), NoRoom> {
-        if self.counted.bytes() + weight_of(name) > self.limit_bytes {
-            return Err(NoRoom);
-        }
+        self.make_sure_of(self.needed(dir, name))?;
         self.lay(dir, name, entry);
         Ok(())
+    }
+
+    /// Lays something over each of two names, or over neither.
+    ///
+    /// # Errors
+    /// When names take more memory than they may.
+    pub fn put_both(
+        &mut self,
+        one: (&DirKey, &str, Entry),
+        other: (&DirKey, &str, Entry),
+    ) -> Result<(), NoRoom> {
+        self.make_sure_of(self.needed(one.0, one.1) + self.needed(other.0, other.1))?;
+        self.lay(one.0, one.1, one.2);
+        self.lay(other.0, other.1, other.2);
+        Ok(())
+    }
+
+    /// What another entry for a name takes: nothing where there is one.
+    fn needed(&self, dir: &DirKey, name: &str) -> u64 {
+        if self.find(dir, name).is_some() { 0 } else { weight_of(name) }
+    }
+
+    fn make_sure_of(&self, bytes: u64) -> Result<(), NoRoom> {
+        let fits = bytes == 0 || self.counted.bytes() + bytes <= self.limit_bytes;
+        fits.then_some(()).ok_or(NoRoom)
     }
 
     /// Hides a name; deleting never fails for want of room.
@@ -124,6 +157,13 @@ impl Tree {
 
     fn lay(&mut self, dir: &DirKey, name: &str, entry: Entry) {
         let upper = self.dirs.entry(dir.clone()).or_default();
+        // A name that stays keeps its place in listings that are under way.
+        if let Some((_, held @ Entry::Item(_))) = upper.entries.get_mut(name)
+            && matches!(entry, Entry::Item(_))
+        {
+            *held = entry;
+            return;
+        }
         let number = upper.next;
         upper.next += 1;
         if matches!(entry, Entry::Item(_)) {
