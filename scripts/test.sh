@@ -15,6 +15,8 @@ source scripts/lib/common.sh
 source scripts/lib/minio.sh
 # shellcheck source=scripts/lib/python.sh
 source scripts/lib/python.sh
+# shellcheck source=scripts/lib/cargo.sh
+source scripts/lib/cargo.sh
 
 trap minio_stop EXIT
 trap 'exit 130' INT
@@ -26,11 +28,13 @@ declare -A package_of=(
     [fusermount3]=fuse3
     [gdalinfo]=gdal-bin
     [getfattr]=attr
+    [git]=git
     [identify]=imagemagick
     [opj_decompress]=libopenjp2-tools
     [pngcheck]=pngcheck
     [rsync]=rsync
     [sqlite3]=sqlite3
+    [stress-ng]=stress-ng
 )
 
 missing_programs() {
@@ -60,6 +64,15 @@ if ((${#wanted[@]} > 0)); then
 else
     note "every program is installed"
 fi
+
+section "Test suites of file systems"
+for program in "${!CARGO_PROGRAMS[@]}"; do
+    if cargo_program "$program"; then
+        note "$program ${CARGO_PROGRAMS[$program]}"
+    else
+        missing_or_fail S3MEM_REQUIRE_PROGRAMS "$program on a mount, because $CARGO_MISSING"
+    fi
+done
 
 section "FUSE"
 if [[ ! -e /dev/fuse ]]; then

@@ -42,6 +42,17 @@ pub fn replace_stream(stream: i32, file: &File) -> io::Result<()> {
     check(unsafe { libc::dup2(file.as_raw_fd(), stream) })
 }
 
+/// Has this process have as many files open as it may at all. Programs are started
+/// with less, since some keep lists of all descriptors that there could be.
+pub fn allow_many_open_files() -> io::Result<()> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel writes into `limit`, which lives until the call returns.
+    check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) })?;
+    limit.rlim_cur = limit.rlim_max;
+    // SAFETY: the kernel reads from `limit`, which lives until the call returns.
+    check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) })
+}
+
 /// Has every descriptor but the standard streams closed in programs that this
 /// process starts. Kernels before 5.11 do not know how; then nothing changes.
 pub fn keep_descriptors_from_children() {

@@ -75,6 +75,10 @@ fn serve(settings: &MountSettings, environment: &Environment) -> Result<(), AppE
     log::start(&settings.log_target, settings.log_level, settings.daemon)
         .map_err(StartError::Log)?;
     sys::keep_heap_small();
+    // Each file that programs write is one.
+    if let Err(error) = sys::allow_many_open_files() {
+        tracing::debug!("the limit of open files stays as it is: {error}");
+    }
     let runtime =
         runtime::Builder::new_multi_thread().enable_all().build().map_err(StartError::System)?;
     let fs = runtime.block_on(open_with_notice(settings))?;

@@ -18,7 +18,7 @@ use crate::overlay::{Attributes, Body, Entry, Item, Made, Remote, Tree};
 use crate::view::has_image_name;
 
 /// The longest name that Linux takes, in bytes.
-const MAX_NAME_BYTES: usize = 255;
+pub(super) const MAX_NAME_BYTES: usize = 255;
 /// The bit of a directory's mode that hands its group down.
 const SET_GROUP: u16 = 0o2000;
 
@@ -187,7 +187,7 @@ impl FileSystem {
             let thing = {
                 let mut tree = overlay.tree();
                 let thing = current(&tree, &spot, thing);
-                self.vacate(&mut tree, &spot, matches!(thing, Thing::View(_)));
+                self.vacate(&mut tree, &spot);
                 self.unname(&mut tree, &thing);
                 thing
             };
@@ -214,7 +214,7 @@ impl FileSystem {
             self.unname(&mut overlay.tree(), &thing);
         } else {
             let mut tree = overlay.tree();
-            self.vacate(&mut tree, &spot, false);
+            self.vacate(&mut tree, &spot);
             self.unname(&mut tree, &thing);
         }
         self.touch(&spot);
@@ -277,10 +277,14 @@ impl FileSystem {
                 }
                 _ => None,
             };
-            tree.put(&to.folder.key(), &to.name, Entry::Item(source_item))?;
+            let (from_key, to_key) = (from.folder.key(), to.folder.key());
+            let moved = (&to_key, to.name.as_str(), Entry::Item(source_item));
             match displaced {
-                Some(item) => tree.put(&from.folder.key(), &from.name, Entry::Item(item))?,
-                None => self.vacate(&mut tree, &from, false),
+                Some(item) => tree.put_both(moved, (&from_key, &from.name, Entry::Item(item)))?,
+                None => {
+                    tree.put(moved.0, moved.1, moved.2)?;
+                    self.vacate(&mut tree, &from);
+                }
             }
             self.note_moved(&source, &to);
             match (&target, how) {
@@ -400,13 +404,22 @@ impl FileSystem {
         Ok(self.sibling(&spot.folder, &spot.name, own.ttl).await?.0)
     }
 
-    /// Takes a name away; it is hidden where the bucket has it, or may have.
-    fn vacate(&self, tree: &mut Tree, spot: &Spot, is_virtual: bool) {
+    /// Takes a name away; it is hidden where the bucket has it or may have, and where
+    /// it would be a sibling's from now on: what is deleted is gone.
+    fn vacate(&self, tree: &mut Tree, spot: &Spot) {
         let key = spot.folder.key();
-        let is_below = spot.folder.bucket().is_some_and(|dir| {
-            self.catalog.lookup_known(dir, &spot.name).is_none_or(|found| found.node.is_some())
-        });
-        if is_below || is_virtual {
+        let is_below = |name: &str| {
+            spot.folder.bucket().is_some_and(|dir| {
+                self.catalog.lookup_known(dir, name).is_none_or(|found| found.node.is_some())
+            })
+        };
+        let is_there = |name: &str| match tree.find(&key, name) {
+            Some(Entry::Item(_)) => true,
+            Some(Entry::Hidden) => false,
+            None => is_below(name),
+        };
+        let mut images = self.views.config().kinds.sources(&spot.name).map(|(image, _)| image);
+        if is_below(&spot.name) || images.any(is_there) {
             tree.hide(&key, &spot.name);
         } else {
             tree.clear(&key, &spot.name);

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::change::MAX_NAME_BYTES;
 use super::inode::Place;
 use super::node::{Folder, Thing};
 use super::resolve::Found;
@@ -71,6 +72,9 @@ impl FileSystem {
             Ok(folder) => folder,
             Err(error) => return Some(Err(error)),
         };
+        if self.overlay.is_some() && name.len() > MAX_NAME_BYTES {
+            return Some(Err(FsError::NameTooLong));
+        }
         let Some(name) = name.to_str() else {
             return Some(Ok((None, LONGEST_TTL)));
         };
@@ -199,7 +203,7 @@ impl FileSystem {
         };
         let place = || Place { parent, folder: folder.clone(), name: name.to_owned() };
         let ino = self.inodes().look_up(&thing, place);
-        let ttl = ttl.min(LONGEST_TTL).min(attr_ttl(&thing));
+        let ttl = ttl.min(LONGEST_TTL).min(self.name_ttl(&thing));
         (Some(self.attr_of(ino, &thing)), ttl)
     }
 
@@ -277,7 +281,7 @@ impl FileSystem {
                 let own = (0, name, thing);
                 for (slot, name, thing) in [own].into_iter().chain(siblings) {
                     let here = Position { number, slot };
-                    let ttl = self.made_ttl().min(attr_ttl(&thing));
+                    let ttl = self.made_ttl().min(self.name_ttl(&thing));
                     let next = (MADE + number * SLOTS + slot + 1, ttl);
                     if here >= from && !self.show(open, &name, &thing, next, plus, sink) {
                         return;
@@ -348,13 +352,23 @@ impl FileSystem {
                     continue;
                 }
                 any = true;
-                let next = (here.next_cookie(), ttl.min(attr_ttl(&thing)));
+                let next = (here.next_cookie(), ttl.min(self.name_ttl(&thing)));
                 if !self.show(open, &name, &thing, next, plus, sink) {
                     return true;
                 }
             }
         }
         any
+    }
+
+    /// How long a name stands for a thing, for all that the kernel can know. A sibling
+    /// goes with its image, and when a program writes to that or deletes it the
+    /// kernel can only be told afterwards: so it asks each time.
+    fn name_ttl(&self, thing: &Thing) -> Duration {
+        match thing {
+            Thing::View(_) if self.overlay.is_some() => Duration::ZERO,
+            thing => attr_ttl(thing),
+        }
     }
 }
 

@@ -95,7 +95,11 @@ impl FsError {
             FsError::System(error) if error.kind() == std::io::ErrorKind::StorageFull => {
                 libc::ENOSPC
             }
-            FsError::System(error) => error.raw_os_error().unwrap_or(libc::EIO),
+            FsError::System(error) => match error.raw_os_error() {
+                // Not theirs, but ours: there is no room for another file.
+                Some(libc::EMFILE | libc::ENFILE) => libc::ENOSPC,
+                errno => errno.unwrap_or(libc::EIO),
+            },
             FsError::Image(error) if error.is_limit() => libc::EFBIG,
             FsError::Image(_) => libc::EIO,
             FsError::Store(error) => match &error.kind {

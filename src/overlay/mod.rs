@@ -12,7 +12,7 @@ mod upload;
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 
 pub use file::{MadeFile, State};
 pub use node::{AttrChange, Attributes, Body, Made};
@@ -35,6 +35,7 @@ pub struct Overlay {
     arena: Arc<Arena>,
     uploads: Option<Arc<Uploads>>,
     next_ino: AtomicU64,
+    told_full: Once,
 }
 
 impl Overlay {
@@ -46,6 +47,7 @@ impl Overlay {
             arena: Arena::new(limit_bytes),
             uploads,
             next_ino: AtomicU64::new(FIRST_INO + fastrand::u64(..FIRST_INOS)),
+            told_full: Once::new(),
         }
     }
 
@@ -74,6 +76,14 @@ impl Overlay {
     /// # Errors
     /// Too many open files, or no memory.
     pub fn new_file(&self, remote: Option<Remote>) -> io::Result<Arc<MadeFile>> {
-        Ok(MadeFile::new(self.arena.file()?, remote))
+        let file = self.arena.file().inspect_err(|error| {
+            self.told_full.call_once(|| {
+                tracing::warn!(
+                    "no file can be made: {error}; each that programs write is an open file \
+                     of this process (ulimit -n): mount with a higher limit"
+                );
+            });
+        });
+        Ok(MadeFile::new(file?, remote))
     }
 }

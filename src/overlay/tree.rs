@@ -145,11 +145,34 @@ impl Tree {
     /// # Errors
     /// When names take more memory than they may.
     pub fn put(&mut self, dir: &DirKey, name: &str, entry: Entry) -> Result<(), NoRoom> {
-        if self.counted.bytes() + weight_of(name) > self.limit_bytes {
-            return Err(NoRoom);
-        }
+        self.make_sure_of(self.needed(dir, name))?;
         self.lay(dir, name, entry, None);
         Ok(())
+    }
+
+    /// Lays something over each of two names, or over neither.
+    ///
+    /// # Errors
+    /// When names take more memory than they may.
+    pub fn put_both(
+        &mut self,
+        one: (&DirKey, &str, Entry),
+        other: (&DirKey, &str, Entry),
+    ) -> Result<(), NoRoom> {
+        self.make_sure_of(self.needed(one.0, one.1) + self.needed(other.0, other.1))?;
+        self.lay(one.0, one.1, one.2, None);
+        self.lay(other.0, other.1, other.2, None);
+        Ok(())
+    }
+
+    /// What another entry for a name takes: nothing where there is one.
+    fn needed(&self, dir: &DirKey, name: &str) -> u64 {
+        if self.find(dir, name).is_some() { 0 } else { weight_of(name) }
+    }
+
+    fn make_sure_of(&self, bytes: u64) -> Result<(), NoRoom> {
+        let fits = bytes == 0 || self.counted.bytes() + bytes <= self.limit_bytes;
+        fits.then_some(()).ok_or(NoRoom)
     }
 
     /// Hides a name; deleting never fails for want of room.

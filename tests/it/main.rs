@@ -23,3 +23,4 @@ mod reading;
 mod server;
 mod store_writes;
 mod views;
+mod writes;

@@ -15,6 +15,8 @@ use tempfile::TempDir;
 
 use crate::support::server::{ACCESS_KEY, REGION, SECRET_KEY, TestServer};
 
+/// The program.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_s3mem");
 /// How long a mount may take to come and to go on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -27,6 +29,7 @@ pub(crate) struct Mounting {
     secret_key: String,
     arguments: Vec<OsString>,
     variables: Vec<(OsString, OsString)>,
+    program: PathBuf,
 }
 
 impl Mounting {
@@ -44,7 +47,14 @@ impl Mounting {
             secret_key: secret_key.to_owned(),
             arguments: Vec::new(),
             variables: Vec::new(),
+            program: PROGRAM.into(),
         }
+    }
+
+    /// By this copy of the program, for users who can't reach the original.
+    pub(crate) fn by(mut self, program: &Path) -> Self {
+        self.program = program.to_owned();
+        self
     }
 
     /// With these flags too.
@@ -63,7 +73,7 @@ impl Mounting {
     pub(crate) fn in_background(&self) -> Mount {
         let point = TempDir::new().unwrap();
         succeeds(&mut self.command(point.path()));
-        Mount { point, mounted: true, daemon: None }
+        Mount { point, mounted: true, daemon: None, program: self.program.clone() }
     }
 
     /// Mounts with the daemon as a child of the test, so that its log can be
@@ -78,7 +88,8 @@ impl Mounting {
         let outside = device_of(point.path());
         let child = command.spawn().unwrap();
         let daemon = Daemon { child, folder };
-        let mut mount = Mount { point, mounted: true, daemon: Some(daemon) };
+        let program = self.program.clone();
+        let mut mount = Mount { point, mounted: true, daemon: Some(daemon), program };
         let start = Instant::now();
         while device_of(mount.path()) == outside {
             let ended = mount.daemon.as_mut().unwrap().child.try_wait().unwrap();
@@ -90,7 +101,7 @@ impl Mounting {
     }
 
     fn command(&self, point: &Path) -> Command {
-        let mut command = s3mem("mount");
+        let mut command = s3mem(&self.program, "mount");
         command
             .arg(&self.source)
             .arg(point)
@@ -109,6 +120,7 @@ pub(crate) struct Mount {
     point: TempDir,
     mounted: bool,
     daemon: Option<Daemon>,
+    program: PathBuf,
 }
 
 /// A daemon in the foreground.
@@ -120,6 +132,12 @@ struct Daemon {
 }
 
 impl Mount {
+    /// Has another copy of the program unmount it.
+    pub(crate) fn ended_by(mut self, program: &Path) -> Self {
+        self.program = program.to_owned();
+        self
+    }
+
     /// The mount point.
     pub(crate) fn path(&self) -> &Path {
         self.point.path()
@@ -141,16 +159,27 @@ impl Mount {
     /// A number of bytes from `/proc/PID/status` of a daemon in the foreground,
     /// such as `VmRSS` or `VmHWM`.
     pub(crate) fn memory_bytes(&self, name: &str) -> u64 {
+        let kib = self.told("status", name);
+        kib.strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
+    }
+
+    /// How many bytes a daemon in the foreground has read so far, from whatever it
+    /// has open: what the kernel hands to it is among them.
+    pub(crate) fn read_bytes(&self) -> u64 {
+        self.told("io", "rchar").parse().unwrap()
+    }
+
+    /// What `/proc/PID/FILE` says of a name.
+    fn told(&self, file: &str, name: &str) -> String {
         let pid = self.daemon.as_ref().unwrap().child.id();
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        let kib: u64 = line.unwrap().trim().strip_suffix(" kB").unwrap().parse().unwrap();
-        kib * 1024
+        let text = fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.unwrap().trim().to_owned()
     }
 
     /// Unmounts; a program that still holds a file open would make it fail.
     pub(crate) fn end(mut self) {
-        succeeds(s3mem("umount").arg(self.point.path()));
+        succeeds(s3mem(&self.program, "umount").arg(self.point.path()));
         self.mounted = false;
         if let Some(daemon) = &mut self.daemon {
             let status = daemon.child.wait().unwrap();
@@ -173,8 +202,8 @@ impl Drop for Mount {
 }
 
 /// The program, without what the person who runs the tests has configured.
-pub(crate) fn s3mem(command: &str) -> Command {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_s3mem"));
+fn s3mem(program: &Path, command: &str) -> Command {
+    let mut program = Command::new(program);
     for (name, _) in env::vars_os() {
         if name.as_encoded_bytes().starts_with(b"AWS_") {
             program.env_remove(name);

@@ -174,14 +174,86 @@ fn json_siblings_parse_and_say_what_gdal_says() {
 }
 
 #[test]
+fn pillow_saves_images_and_opens_them_again() {
+    writes_the_same_files("pillow writing");
+}
+
+#[test]
+fn rasterio_and_gdal_write_images_with_overviews_and_metadata_beside_objects() {
+    writes_the_same_files("rasterio and gdal writing");
+}
+
+#[test]
+fn h5py_creates_appends_to_and_reads_files() {
+    writes_the_same_files("h5py writing");
+}
+
+#[test]
+fn numpy_changes_arrays_through_mappings() {
+    writes_the_same_files("numpy writing");
+}
+
+#[test]
+fn sqlite_databases_of_each_journal_mode_have_two_writers() {
+    writes_the_same_files("python's sqlite3 writing");
+}
+
+#[test]
+fn two_sqlite3_shells_write_one_database() {
+    writes_the_same_files("two sqlite3 shells writing");
+}
+
+#[test]
+fn git_commits_collects_garbage_and_finds_no_fault() {
+    writes_the_same_files("git writing");
+}
+
+#[test]
+fn tar_unpacks_a_tree_into_the_mount() {
+    writes_the_same_files("tar writing");
+}
+
+#[test]
+fn rsync_copies_into_the_mount_and_over_objects_in_place() {
+    writes_the_same_files("rsync writing");
+}
+
+#[test]
+fn ffmpeg_writes_films_that_it_seeks_back_in() {
+    writes_the_same_files("ffmpeg writing");
+}
+
+#[test]
+fn stress_ng_finds_no_fault_in_files_that_are_written() {
+    writes_the_same_files("stress-ng writing");
+}
+
+#[test]
+fn fsx_finds_no_fault_in_100000_operations() {
+    passes_the_suite("fsx");
+}
+
+#[test]
+fn fsx_finds_no_fault_without_mappings() {
+    passes_the_suite("fsx without mmap");
+}
+
+#[test]
+fn pjdfstest_finds_nothing_that_is_not_posix_but_what_is_listed() {
+    passes_the_suite("pjdfstest");
+}
+
+#[test]
 fn every_program_of_check_py_has_its_test() {
     let Some(python) = python() else { return };
     let listed = succeeds(script(&python, "check.py").arg("--list"));
     let known: BTreeSet<&str> = listed.lines().collect();
     let tested: BTreeSet<&str> = include_str!("programs.rs")
         .lines()
-        .filter_map(|line| line.trim().strip_prefix("gives_the_same_result(\""))
-        .filter_map(|rest| rest.strip_suffix("\");"))
+        .filter_map(|line| line.trim().strip_suffix("\");"))
+        .filter_map(|line| line.split_once("(\""))
+        .filter(|(function, _)| TESTING.contains(function))
+        .map(|(_, program)| program)
         .collect();
     assert_eq!(tested, known);
 }
@@ -203,14 +275,31 @@ fn a_byte_that_differs_is_noticed() {
     assert!(both(&told).contains("three megabytes.bin"), "{}", both(&told));
 }
 
+/// What runs a program of check.py.
+const TESTING: [&str; 3] = ["gives_the_same_result", "writes_the_same_files", "passes_the_suite"];
+
 /// Runs one program on a fresh mount and on the local copy.
 fn gives_the_same_result(program: &str) {
+    run_on_a_mount(program, &[]);
+}
+
+/// Runs one program that writes into a fresh mount, and into a copy of the local copy.
+fn writes_the_same_files(program: &str) {
+    run_on_a_mount(program, &["--writes", "memory", "--memory", "768M"]);
+}
+
+/// Runs a test suite on a fresh mount that can be written to, by all users.
+fn passes_the_suite(program: &str) {
+    run_on_a_mount(program, &["--writes", "memory", "--memory", "768M", "--allow-other"]);
+}
+
+fn run_on_a_mount(program: &str, flags: &[&str]) {
     let Some(python) = python() else { return };
     if !can_mount() {
         return;
     }
     let world = world(&python);
-    let mount = Mounting::of(&world.server, BUCKET).in_background();
+    let mount = Mounting::of(&world.server, BUCKET).with(flags).in_background();
     let told = script(&python, "check.py")
         .arg(program)
         .arg(mount.path())
@@ -224,6 +313,8 @@ fn gives_the_same_result(program: &str) {
     }
     assert!(told.status.success(), "{}", both(&told));
     mount.end();
+    let counts = world.server.counts();
+    assert_eq!((counts.put, counts.other), (0, 0), "the bucket must never change: {counts:?}");
 }
 
 /// The server with every fixture in its bucket, and the folder with the copies.

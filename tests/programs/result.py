@@ -21,7 +21,7 @@ def digest(data: bytes) -> str:
     return f"{len(data)} bytes {hashlib.sha256(data).hexdigest()[:16]}"
 
 
-def command(*words: object, cwd: Path | None = None) -> bytes:
+def command(*words: object, cwd: Path | None = None, seconds: float = 120) -> bytes:
     """Standard output of a command, which must succeed and complain of nothing."""
     program = str(words[0])
     if shutil.which(program) is None:
@@ -31,11 +31,11 @@ def command(*words: object, cwd: Path | None = None) -> bytes:
         cwd=cwd,
         capture_output=True,
         check=False,
-        timeout=120,
+        timeout=seconds,
         stdin=subprocess.DEVNULL,
     )
     if done.returncode != 0:
-        complaint = done.stderr.decode(errors="replace")
+        complaint = (done.stdout[-3000:] + done.stderr[-6000:]).decode(errors="replace")
         raise RuntimeError(f"{words} in {cwd}: exit {done.returncode}: {complaint}")
     return done.stdout
 

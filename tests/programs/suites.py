@@ -1,0 +1,64 @@
+"""Test suites of file systems, which know by themselves what is right."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from result import NotInstalled, command
+
+HERE = Path(__file__).parent
+FULL_SIZE = os.environ.get("S3MEM_TEST_FULL_SIZE") == "1"
+
+# How often fsx does what, in proportion.
+WEIGHTS = {
+    "close_open": 1,
+    "read": 10,
+    "write": 10,
+    "mapread": 10,
+    "mapwrite": 10,
+    "invalidate": 1,
+    "truncate": 5,
+    "fsync": 1,
+    "fdatasync": 1,
+    "posix_fallocate": 2,
+    "punch_hole": 5,
+    "sendfile": 5,
+    "posix_fadvise": 2,
+    "copy_file_range": 5,
+}
+MAPPING = ["mapread", "mapwrite", "invalidate"]
+
+
+def fsx(root: Path, scratch: Path, weights: dict = WEIGHTS) -> dict:
+    """Random operations on one file, compared with what its bytes must be."""
+    lines = ["flen = 1048576", "[opsize]", "max = 131072", "[weights]"]
+    lines += [f"{name} = {weight}" for name, weight in weights.items()]
+    (scratch / "fsx.toml").write_text("\n".join(lines) + "\n")
+    operations = 1_000_000 if FULL_SIZE else 100_000
+    # A file that is made, and one that was an object of the bucket.
+    was_object = next(p for p in sorted(root.rglob("*.bin")) if p.stat().st_size > 1_000_000)
+    for seed, path in enumerate([root / "fsx file", was_object], start=7):
+        options = ["-q", "-f", scratch / "fsx.toml", "-P", scratch, "-N", operations, "-S", seed]
+        command("fsx", *options, path, seconds=1800)
+    return {"operations": 2 * operations}
+
+
+def fsx_without_mmap(root: Path, scratch: Path) -> dict:
+    return fsx(root, scratch, {**WEIGHTS, **dict.fromkeys(MAPPING, 0)})
+
+
+def pjdfstest(root: Path, scratch: Path) -> dict:
+    """What POSIX says of names, permissions and times; pjdfstest.toml says what is left out."""
+    if os.geteuid() != 0:
+        raise NotInstalled("root, who can be any user,")
+    os.umask(0)
+    options = ["-c", HERE / "pjdfstest.toml", "-p", root]
+    try:
+        told = command("pjdfstest", *options, seconds=900).decode()
+    except subprocess.TimeoutExpired as error:
+        raise RuntimeError(f"hangs: {(error.stdout or b'')[-2000:]}") from error
+    return {"summary": re.sub(r"\s+", " ", told[-200:])}
+
+
+PROGRAMS = {"fsx": fsx, "fsx without mmap": fsx_without_mmap, "pjdfstest": pjdfstest}
