@@ -22,5 +22,6 @@ mod programs;
 mod reading;
 mod server;
 mod store_writes;
+mod uploads;
 mod views;
 mod writes;

@@ -177,6 +177,14 @@ impl Mount {
         line.unwrap().trim().to_owned()
     }
 
+    /// Kills a daemon in the foreground, as a crash or the system does when memory is
+    /// short. The dead mount goes away with this.
+    pub(crate) fn kill(&mut self) {
+        let daemon = self.daemon.as_mut().unwrap();
+        daemon.child.kill().unwrap();
+        daemon.child.wait().unwrap();
+    }
+
     /// Unmounts; a program that still holds a file open would make it fail.
     pub(crate) fn end(mut self) {
         succeeds(s3mem(&self.program, "umount").arg(self.point.path()));

@@ -1,0 +1,65 @@
+//! What `--writes upload` promises, held on real mounts of the real program: what is
+//! closed is in the bucket, or the program was told and the file is still there.
+//!
+//! The bucket is looked at in the server itself, never through the mount.
+
+mod changes;
+mod failures;
+mod names;
+mod sending;
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+
+use crate::mounted::{BUCKET, FOREVER, MIB, errno, names as names_in, server, until};
+use crate::mounting::{Mount, Mounting};
+use crate::support::server::TestServer;
+
+/// The bucket, mounted so that new objects can be made.
+fn mount(server: &TestServer, flags: &[&str]) -> Mount {
+    mounting(server).with(flags).in_foreground()
+}
+
+/// The bucket, mounted so that anything can be changed.
+fn mount_free(server: &TestServer) -> Mount {
+    mount(server, &["--allow-overwrite", "--allow-delete"])
+}
+
+fn mounting(server: &TestServer) -> Mounting {
+    let flags = ["--memory", "256M", "--writes", "upload", "--metadata-ttl", "3600"];
+    Mounting::of(server, BUCKET).with(flags).with(["--request-timeout", "4"])
+}
+
+/// The bytes of an object, as the server has them.
+fn object(server: &TestServer, key: &str) -> Option<Vec<u8>> {
+    let object = server.get(BUCKET, key)?;
+    Some(object.content.slice(0..object.content.size()).to_vec())
+}
+
+fn has(server: &TestServer, key: &str, bytes: &[u8]) -> bool {
+    object(server, key).as_deref() == Some(bytes)
+}
+
+/// Bytes that look random, the same for the same seed.
+fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed | 1;
+    let mut next = || {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as u8
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+/// Writes a new file and closes it, and gives the error that a program sees.
+fn save(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+    file.write_all(bytes)?;
+    close(file)
+}
+
+/// Closes a file; unlike a drop it tells what that failed with.
+fn close(file: File) -> io::Result<()> {
+    nix::unistd::close(file).map_err(io::Error::from)
+}

@@ -1,0 +1,215 @@
+//! Deleting, renaming, folders, and what stays in memory.
+
+use std::os::unix::fs::symlink;
+
+use super::*;
+
+#[test]
+fn an_object_is_deleted_only_with_the_flag() {
+    let Some(server) = server() else { return };
+    server.put(BUCKET, "a", "x");
+    let careful = mount(&server, &[]);
+    assert_eq!(errno(fs::remove_file(careful.path().join("a"))), libc::EPERM);
+    assert!(has(&server, "a", b"x"));
+    careful.end();
+    let free = mount_free(&server);
+    fs::remove_file(free.path().join("a")).unwrap();
+    assert!(object(&server, "a").is_none());
+    assert_eq!(errno(fs::metadata(free.path().join("a"))), libc::ENOENT);
+    assert!(names_in(free.path()).is_empty());
+    free.end();
+}
+
+#[test]
+fn an_object_that_others_changed_is_not_deleted() {
+    let Some(server) = server() else { return };
+    server.put(BUCKET, "a", "before");
+    let mount = mount_free(&server);
+    fs::metadata(mount.path().join("a")).unwrap();
+    server.put(BUCKET, "a", "theirs");
+    assert_eq!(errno(fs::remove_file(mount.path().join("a"))), libc::ESTALE);
+    assert!(has(&server, "a", b"theirs"));
+    mount.end();
+}
+
+#[test]
+fn a_file_that_is_deleted_before_it_is_closed_never_gets_into_the_bucket() {
+    let Some(server) = server() else { return };
+    let mount = mount(&server, &[]);
+    let path = mount.path().join("temporary");
+    let mut file = File::create(&path).unwrap();
+    file.write_all(b"x").unwrap();
+    fs::remove_file(&path).unwrap();
+    close(file).unwrap();
+    assert!(server.keys(BUCKET).is_empty());
+    mount.end();
+}
+
+#[test]
+fn a_rename_is_a_copy_on_the_server_and_a_deletion() {
+    let Some(server) = server() else { return };
+    server.put(BUCKET, "a", "x");
+    server.put(BUCKET, "d/b", "y");
+    let careful = mount(&server, &[]);
+    assert_eq!(errno(fs::rename(careful.path().join("a"), careful.path().join("c"))), libc::EPERM);
+    careful.end();
+    let free = mount_free(&server);
+    fs::metadata(free.path().join("a")).unwrap();
+    fs::metadata(free.path().join("d/b")).unwrap();
+    server.reset_counts();
+    fs::rename(free.path().join("a"), free.path().join("d/moved")).unwrap();
+    let counts = server.counts();
+    assert_eq!((counts.put, counts.other, counts.get), (1, 1, 0), "{counts:?}");
+    assert_eq!(server.keys(BUCKET), ["d/b", "d/moved"]);
+    assert_eq!(fs::read(free.path().join("d/moved")).unwrap(), b"x");
+    // Over another object, and of one that was just written.
+    save(&free.path().join("new"), b"z").unwrap();
+    fs::rename(free.path().join("new"), free.path().join("d/b")).unwrap();
+    assert!(has(&server, "d/b", b"z"));
+    assert_eq!(server.keys(BUCKET), ["d/b", "d/moved"]);
+    assert_eq!(fs::read(free.path().join("d/b")).unwrap(), b"z");
+    free.end();
+}
+
+#[test]
+fn a_file_that_is_renamed_while_it_is_open_is_sent_under_its_new_name_alone() {
+    let Some(server) = server() else { return };
+    let mount = mount(&server, &[]);
+    let mut file = File::create(mount.path().join("part")).unwrap();
+    file.write_all(b"all of it").unwrap();
+    fs::rename(mount.path().join("part"), mount.path().join("whole")).unwrap();
+    close(file).unwrap();
+    assert_eq!(server.keys(BUCKET), ["whole"]);
+    assert!(has(&server, "whole", b"all of it"));
+    mount.end();
+}
+
+#[test]
+fn a_folder_is_its_marker() {
+    let Some(server) = server() else { return };
+    let mount = mount_free(&server);
+    let folder = mount.path().join("folder");
+    fs::create_dir(&folder).unwrap();
+    assert!(has(&server, "folder/", b""));
+    assert_eq!(errno(fs::create_dir(&folder)), libc::EEXIST);
+    save(&folder.join("a"), b"x").unwrap();
+    assert!(has(&server, "folder/a", b"x"));
+    assert_eq!(names_in(&folder), ["a"]);
+    assert_eq!(errno(fs::remove_dir(&folder)), libc::ENOTEMPTY);
+    fs::remove_file(folder.join("a")).unwrap();
+    fs::remove_dir(&folder).unwrap();
+    assert!(server.keys(BUCKET).is_empty());
+    assert_eq!(errno(fs::metadata(&folder)), libc::ENOENT);
+    mount.end();
+}
+
+#[test]
+fn a_folder_that_others_filled_meanwhile_is_not_deleted() {
+    let Some(server) = server() else { return };
+    server.put(BUCKET, "folder/", "");
+    let mount = mount_free(&server);
+    assert!(names_in(&mount.path().join("folder")).is_empty());
+    server.put(BUCKET, "folder/theirs", "x");
+    assert_eq!(errno(fs::remove_dir(mount.path().join("folder"))), libc::ENOTEMPTY);
+    assert_eq!(server.keys(BUCKET), ["folder/", "folder/theirs"]);
+    mount.end();
+}
+
+#[test]
+fn a_folder_is_renamed_only_up_to_the_size_that_the_flag_says() {
+    let Some(server) = server() else { return };
+    for key in ["d/a", "d/b/c", "d/b/d", "e"] {
+        server.put(BUCKET, key, key.to_owned());
+    }
+    let plain = mount_free(&server);
+    let rename = |mount: &Mount| fs::rename(mount.path().join("d"), mount.path().join("new"));
+    assert_eq!(errno(rename(&plain)), libc::EXDEV);
+    plain.end();
+    let few = mount(&server, &["--allow-delete", "--rename-directories", "2"]);
+    assert_eq!(errno(rename(&few)), libc::EXDEV);
+    few.end();
+    let enough = mount(&server, &["--allow-delete", "--rename-directories", "3"]);
+    assert_eq!(names_in(&enough.path().join("d")), ["a", "b"]);
+    rename(&enough).unwrap();
+    assert_eq!(server.keys(BUCKET), ["e", "new/a", "new/b/c", "new/b/d"]);
+    assert_eq!(names_in(enough.path()), ["e", "new"]);
+    assert_eq!(fs::read(enough.path().join("new/b/c")).unwrap(), b"d/b/c");
+    enough.end();
+}
+
+#[test]
+fn a_rename_of_a_folder_that_was_interrupted_goes_on() {
+    let Some(server) = server() else { return };
+    for key in ["d/a", "d/b", "new/a"] {
+        server.put(BUCKET, key, key[key.len() - 1..].to_owned());
+    }
+    let mount = mount(&server, &["--allow-delete", "--rename-directories", "10"]);
+    fs::rename(mount.path().join("d"), mount.path().join("new")).unwrap();
+    assert_eq!(server.keys(BUCKET), ["new/a", "new/b"]);
+    mount.end();
+}
+
+#[test]
+fn what_a_bucket_cannot_hold_is_refused() {
+    let Some(server) = server() else { return };
+    server.put(BUCKET, "a", "x");
+    let mount = mount_free(&server);
+    let path = mount.path();
+    assert_eq!(errno(symlink("a", path.join("link"))), libc::EPERM);
+    assert_eq!(errno(fs::hard_link(path.join("a"), path.join("second"))), libc::EPERM);
+    assert_eq!(errno(File::create(path.join("%%strange%zz"))), libc::EINVAL);
+    assert_eq!(server.keys(BUCKET), ["a"]);
+    mount.end();
+}
+
+#[test]
+fn names_of_the_patterns_stay_in_memory() {
+    let Some(server) = server() else { return };
+    server.put(BUCKET, "image.tif", "x");
+    let mount = mount(&server, &["--memory-only", "*.aux.xml", ".~lock*", "--memory-only", "tmp"]);
+    let path = mount.path();
+    for name in ["image.tif.aux.xml", ".~lock.a#"] {
+        save(&path.join(name), name.as_bytes()).unwrap();
+        save(&path.join(name), b"again").unwrap();
+        assert_eq!(fs::read(path.join(name)).unwrap(), b"again");
+    }
+    fs::create_dir(path.join("tmp")).unwrap();
+    save(&path.join("tmp/scratch"), b"x").unwrap();
+    symlink("scratch", path.join("tmp/link")).unwrap();
+    fs::remove_file(path.join(".~lock.a#")).unwrap();
+    assert_eq!(server.keys(BUCKET), ["image.tif"]);
+    // A file that was made in memory becomes an object by its name.
+    fs::rename(path.join("tmp/scratch"), path.join("result")).unwrap();
+    assert_eq!(server.keys(BUCKET), ["image.tif", "result"]);
+    assert!(has(&server, "result", b"x"));
+    mount.end();
+}
+
+#[test]
+fn permissions_and_times_are_kept_for_the_life_of_the_mount() {
+    use std::os::unix::fs::PermissionsExt;
+    let Some(server) = server() else { return };
+    let mount = mount(&server, &[]);
+    let path = mount.path().join("script");
+    save(&path, b"#!/bin/sh\n").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+    File::open(&path).unwrap().set_modified(time).unwrap();
+    let meta = fs::metadata(&path).unwrap();
+    assert_eq!(meta.permissions().mode() & 0o777, 0o755);
+    assert_eq!(meta.modified().unwrap(), time);
+    assert!(has(&server, "script", b"#!/bin/sh\n"));
+    mount.end();
+}
+
+#[test]
+fn a_picture_that_is_saved_has_siblings() {
+    let Some(server) = server() else { return };
+    let mount = mount(&server, &[]);
+    let picture = include_bytes!("../../support/images/rgb8.png");
+    save(&mount.path().join("p.png"), picture).unwrap();
+    assert!(fs::read(mount.path().join("p.png.npy")).unwrap().starts_with(b"\x93NUMPY"));
+    assert_eq!(server.keys(BUCKET), ["p.png"]);
+    assert_eq!(errno(fs::remove_file(mount.path().join("p.png.npy"))), libc::EPERM);
+    mount.end();
+}
