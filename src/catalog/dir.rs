@@ -65,6 +65,12 @@ impl Dir {
         }
     }
 
+    /// The same directory once `from` is `to`; `None` if it does not lie in there.
+    pub fn moved(&self, from: &Dir, to: &Dir) -> Option<Dir> {
+        let rest = self.prefix.as_str().strip_prefix(from.prefix.as_str())?;
+        Some(Dir { prefix: Prefix::new(format!("{}{rest}", to.prefix)), parts: self.parts.clone() })
+    }
+
     /// What `name` asks for in this directory; `None` if no key ever has that name here.
     pub(super) fn wanted(&self, name: &str) -> Option<Wanted> {
         match decode(name)? {

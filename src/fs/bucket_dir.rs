@@ -3,6 +3,7 @@
 //! All copies come before the first deletion, so a rename that is interrupted loses
 //! nothing, and goes on when it is tried again: what is there already is not copied.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -13,7 +14,7 @@ use super::{FileSystem, FsError};
 use crate::catalog::{Dir, Node};
 use crate::key::{ObjectKey, ObjectVersion};
 use crate::overlay::DirKey;
-use crate::store::{ListRequest, StoreErrorKind};
+use crate::store::{ListRequest, ListedObject, StoreErrorKind};
 
 /// So many objects are copied or deleted at once.
 const AT_ONCE: usize = 8;
@@ -50,7 +51,8 @@ impl FileSystem {
             let key = ObjectKey::new(format!("{}{rest}", target.prefix()));
             self.copy_once(version, key)
         });
-        stream::iter(moves).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
+        let copies: HashMap<ObjectKey, ObjectVersion> =
+            stream::iter(moves).buffer_unordered(AT_ONCE).try_collect().await?;
         let deletions =
             versions.into_iter().map(|version| async move { self.delete_version(&version).await });
         stream::iter(deletions).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
@@ -58,12 +60,17 @@ impl FileSystem {
         for changed in [dir, &target] {
             self.catalog.invalidate(changed);
         }
-        let ino = self.inodes().number_of(&Thing::Dir(dir.clone()));
-        self.inodes().replace(ino, Thing::Dir(target.clone()));
+        // The kernel knows what is below by its inodes, which it keeps.
+        self.inodes().rebase(|thing| match thing {
+            Thing::Dir(below) => below.moved(dir, &target).map(Thing::Dir),
+            Thing::Object(object) => copies.get(&object.version.key).map(|version| {
+                let storage_class = object.storage_class.clone();
+                Thing::Object(ListedObject { version: version.clone(), storage_class })
+            }),
+            Thing::View(_) | Thing::Made(_) => None,
+        });
         self.show_in_bucket(to, Some(Node::Dir(target)));
         self.show_in_bucket(from, None);
-        // What the kernel remembers below is of the old names.
-        self.forget_name(to);
         Ok(())
     }
 
@@ -80,14 +87,20 @@ impl FileSystem {
         Ok(new.iter().all(|version| old.contains(&rest(to, version))))
     }
 
-    /// Copies an object, unless it was copied before.
-    async fn copy_once(&self, version: ObjectVersion, key: ObjectKey) -> Result<(), FsError> {
+    /// Copies an object, unless it was copied before; what it was, and what it is now.
+    async fn copy_once(
+        &self,
+        version: ObjectVersion,
+        key: ObjectKey,
+    ) -> Result<(ObjectKey, ObjectVersion), FsError> {
         match self.copy(&version, key.clone(), None).await {
-            Ok(_) => Ok(()),
+            Ok(copied) => Ok((version.key, copied)),
             Err(FsError::Store(error)) if error.kind == StoreErrorKind::Changed => {
                 let head = self.store.head(&key).await.map_err(Arc::new)?;
-                let is_it = head.size == version.size && head.etag == version.etag;
-                if is_it { Ok(()) } else { Err(FsError::Store(error)) }
+                if head.size != version.size || head.etag != version.etag {
+                    return Err(FsError::Store(error));
+                }
+                Ok((version.key.clone(), ObjectVersion { key, ..version }))
             }
             Err(error) => Err(error),
         }

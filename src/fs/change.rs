@@ -31,6 +31,8 @@ pub struct Maker {
     pub gid: u32,
     /// Permission bits, the umask taken off.
     pub mode: u16,
+    /// The thread that asks; 0 if that is not known.
+    pub thread: u32,
 }
 
 /// What is made.
@@ -121,7 +123,8 @@ impl FileSystem {
         let key = self.key_for(&spot.folder, &spot.name)?;
         let made = self.make_node(&spot, NewNode::File, maker, key)?;
         self.touch(&spot);
-        let opened = self.open_made(made.clone(), OpenHow { writes: true, truncates: false })?;
+        let how = OpenHow { writes: true, truncates: false, thread: maker.thread };
+        let opened = self.open_made(made.clone(), how)?;
         let found = (Some(Thing::Made(made)), self.made_ttl());
         let (attr, ttl) = self.enter(parent, &spot.folder, &spot.name, found);
         Ok((attr.ok_or(FsError::NotFound)?, ttl, opened))

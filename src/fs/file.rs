@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 
+use super::last_close::process_of;
 use super::node::{Sibling, Thing};
 use super::sibling::is_changed;
 use super::{FileSystem, FsError, Ino};
@@ -33,6 +34,8 @@ pub(super) struct OpenFile {
     content: Content,
     /// Whether it was opened to be written to.
     writes: bool,
+    /// The process that opened it, where that matters; else 0.
+    pub(super) opener: u32,
     /// What somebody has made of it since it was opened, by writing to it.
     pub(super) replaced: OnceLock<Arc<Made>>,
     failed: Mutex<Vec<FailedRead>>,
@@ -64,6 +67,8 @@ pub struct OpenHow {
     pub writes: bool,
     /// Whether it loses its bytes first.
     pub truncates: bool,
+    /// The thread that opens it; 0 if that is not known.
+    pub thread: u32,
 }
 
 /// An open file.
@@ -141,9 +146,9 @@ impl FileSystem {
         // What is sent has to be seen to be written.
         let backing = self.uploads().is_none().then(|| file.bytes().clone());
         let flushes = writes && file.remote().is_some();
-        let handle = self
-            .files
-            .insert(OpenFile { writes, ..OpenFile::new(made.ino(), Content::Made(made)) });
+        let opener = if flushes { process_of(how.thread) } else { 0 };
+        let file = OpenFile::new(made.ino(), Content::Made(made));
+        let handle = self.files.insert(OpenFile { writes, opener, ..file });
         Ok(Opened { handle, backing, flushes })
     }
 
@@ -306,7 +311,7 @@ impl Content {
 impl OpenFile {
     fn new(ino: Ino, content: Content) -> Self {
         let (replaced, failed) = (OnceLock::new(), Mutex::default());
-        OpenFile { ino, content, writes: false, replaced, failed }
+        OpenFile { ino, content, writes: false, opener: 0, replaced, failed }
     }
 
     /// The file, if it was opened to be written to.

@@ -171,6 +171,21 @@ impl InodeTable {
         }
     }
 
+    /// Has all that lies in a directory which was moved in the bucket stand for what
+    /// is there now, as `moved` says it of each.
+    pub(super) fn rebase(&mut self, moved: impl Fn(&Thing) -> Option<Thing>) {
+        for inode in self.inodes.values_mut() {
+            if let Some(node) = moved(&inode.node) {
+                inode.node = node;
+            }
+            if let Folder::Bucket(dir) = &inode.place.folder
+                && let Some(Thing::Dir(dir)) = moved(&Thing::Dir(dir.clone()))
+            {
+                inode.place.folder = Folder::Bucket(dir);
+            }
+        }
+    }
+
     /// How many inodes there are.
     pub(super) fn len(&self) -> usize {
         self.inodes.len()

@@ -2,12 +2,20 @@
 //!
 //! The kernel says of each close(2) that it happened, and not which one is the last:
 //! a shell that starts `program > file` opens the file, duplicates the descriptor and
-//! closes the first one before the program has written anything. What the kernel says
+//! closes the first one before the program has written anything; and whatever it
+//! starts has the descriptor too, and closes it when it ends. What the kernel says
 //! of a process's descriptors in /proc tells; asking there never comes back here, as
 //! a stat of the file would.
 
 use std::fs;
 use std::path::Path;
+
+/// The process that a thread belongs to; the thread itself if that can't be known.
+pub(super) fn process_of(thread: u32) -> u32 {
+    let status = fs::read_to_string(format!("/proc/{thread}/status")).unwrap_or_default();
+    let tgid = status.lines().find_map(|line| line.strip_prefix("Tgid:"));
+    tgid.and_then(|text| text.trim().parse().ok()).unwrap_or(thread)
+}
 
 /// The bits of a descriptor's flags that say that it is written through.
 const WRITES: u32 = 0o3;
@@ -49,6 +57,7 @@ mod tests {
         assert!(!has_open_for_writing(me, ino), "only read from");
         drop(reader);
         assert!(!has_open_for_writing(0, ino));
+        assert_eq!(process_of(me), me);
         assert!(!has_open_for_writing(u32::MAX, ino));
     }
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::change::Spot;
 use super::node::Thing;
-use super::{FileSystem, FsError, Outdated};
+use super::{FileSystem, FsError};
 use crate::catalog::{Dir, Node};
 use crate::key::{ObjectKey, ObjectVersion};
 use crate::overlay::{Entry, Item, Made, Remote, UploadConfig};
@@ -259,12 +259,6 @@ impl FileSystem {
             uploads.abandon_parts(remote);
             uploads.note_clean(made);
         }
-    }
-
-    /// Has the kernel look a name up anew.
-    pub(super) fn forget_name(&self, spot: &Spot) {
-        // Only fails when nobody listens, as in tests without a kernel.
-        let _ = self.outdated.send(Outdated { parent: spot.parent, name: spot.name.clone() });
     }
 }
 

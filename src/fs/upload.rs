@@ -80,19 +80,21 @@ impl FileSystem {
     }
 
     /// Sends a file that was written through a handle which is closed, unless the
-    /// process has it open for writing elsewhere.
+    /// process `pid`, or the one that opened it, has it open for writing still.
     ///
     /// # Errors
     /// What the upload failed with; ESTALE when somebody else changed the object.
     pub async fn flush(&self, handle: u64, pid: u32) -> Result<(), FsError> {
-        let Some(made) = self.files.get(handle).and_then(|file| file.written()) else {
-            return Ok(());
-        };
+        let Some(file) = self.files.get(handle) else { return Ok(()) };
+        let Some(made) = file.written() else { return Ok(()) };
         if !made.file().and_then(|file| file.remote()).is_some_and(|remote| remote.is_dirty()) {
             return Ok(());
         }
-        let ino = made.ino();
-        let is_open = tokio::task::spawn_blocking(move || has_open_for_writing(pid, ino));
+        let (ino, opener) = (made.ino(), file.opener);
+        // A child that ends closes what its parent still writes to.
+        let is_open = tokio::task::spawn_blocking(move || {
+            has_open_for_writing(pid, ino) || has_open_for_writing(opener, ino)
+        });
         if is_open.await.unwrap_or(false) {
             return Ok(());
         }

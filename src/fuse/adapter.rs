@@ -107,10 +107,11 @@ impl Filesystem for Adapter {
         }
     }
 
-    fn open(&self, _req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+    fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         let how = OpenHow {
             writes: flags.acc_mode() != OpenAccMode::O_RDONLY,
             truncates: flags.0 & O_TRUNC != 0,
+            thread: req.pid(),
         };
         self.open_as(ino.0, how, reply);
     }

@@ -217,7 +217,8 @@ pub(super) fn done(reply: ReplyEmpty, outcome: Result<(), FsError>) {
 
 /// Who asks, and for which permissions.
 pub(super) fn maker(request: &Request, mode: u32) -> Maker {
-    Maker { uid: request.uid(), gid: request.gid(), mode: (mode & 0o7777) as u16 }
+    let mode = (mode & 0o7777) as u16;
+    Maker { uid: request.uid(), gid: request.gid(), mode, thread: request.pid() }
 }
 
 /// A time as setattr gives it.

@@ -78,9 +78,16 @@ impl MadeFile {
         let range = offset..offset.saturating_add(bytes.len() as u64);
         let _here = self.hold(range.clone())?;
         let outcome = self.bytes.write_at(bytes, offset);
-        // If it failed, some of it may have been written.
-        let ahead = self.remote().map_or(0..0, |remote| remote.note_written(range));
-        outcome.map(|()| ahead)
+        match (outcome, self.remote()) {
+            (Ok(()), Some(remote)) => Ok(remote.note_written(range)),
+            (Ok(()), None) => Ok(0..0),
+            (Err(error), remote) => {
+                if let Some(remote) = remote {
+                    remote.note_half_written(&range);
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Makes it `size` bytes long.

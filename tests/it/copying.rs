@@ -27,7 +27,7 @@ impl Tree {
     }
 
     async fn create(&self, name: &str) {
-        let maker = Maker { uid: 1, gid: 1, mode: 0o644 };
+        let maker = Maker { uid: 1, gid: 1, mode: 0o644, thread: 0 };
         let (_, _, opened) = self.fs.create(ROOT, OsStr::new(name), maker).await.unwrap();
         self.fs.release_file(opened.handle);
     }

@@ -175,14 +175,7 @@ impl Remote {
     /// Notes a write, which has happened; the parts that can be sent ahead now.
     pub(crate) fn note_written(&self, range: Range<u64>) -> Range<u32> {
         let mut state = self.lock();
-        state.writes += 1;
-        let write = state.writes;
-        // A part that ended where the file did grows too.
-        let from = range.start.min(state.size.saturating_sub(1));
-        for number in parts::at(from)..=parts::at(range.end.saturating_sub(1)) {
-            state.touched.insert(number, write);
-        }
-        state.size = state.size.max(range.end);
+        state.touch(&range);
         state.is_in_order &= range.start == state.end;
         state.end = state.end.max(range.end);
         let complete = parts::at(state.end);
@@ -191,6 +184,12 @@ impl Remote {
         }
         let from = std::mem::replace(&mut state.ahead, complete);
         from..complete
+    }
+
+    /// Notes a write that failed, of which some may have happened; it may be tried
+    /// again.
+    pub(crate) fn note_half_written(&self, range: &Range<u64>) {
+        self.lock().touch(range);
     }
 
     /// Notes another size, which it has.
@@ -266,6 +265,18 @@ impl RemoteState {
 
     pub(super) fn add_part(&mut self, part: Part, as_of: u64) {
         self.parts.insert(part.number, (part, as_of));
+    }
+
+    /// Notes that a range has other bytes.
+    fn touch(&mut self, range: &Range<u64>) {
+        self.writes += 1;
+        let write = self.writes;
+        // A part that ended where the file did grows too.
+        let from = range.start.min(self.size.saturating_sub(1));
+        for number in parts::at(from)..=parts::at(range.end.saturating_sub(1)) {
+            self.touched.insert(number, write);
+        }
+        self.size = self.size.max(range.end);
     }
 
     /// The parts are an object now.

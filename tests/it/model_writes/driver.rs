@@ -275,7 +275,7 @@ impl Driver {
     async fn make(&mut self, at: &At, body: Body, node: NewNode, mode: u16) {
         let (dir, name, _) = self.look(at).await;
         let ino = self.ino_of_dir(dir).await;
-        let maker = Maker { uid: UID, gid: GID, mode };
+        let maker = Maker { uid: UID, gid: GID, mode, thread: 0 };
         let made = self.tree.fs.make(ino, OsStr::new(&name), node, maker).await;
         let expected = self.model.make(dir, &name, body, mode);
         if let Some((id, (attr, _))) = both(made, expected, &name) {
@@ -287,7 +287,7 @@ impl Driver {
     async fn create(&mut self, at: &At, mode: u16, is_kept: bool) {
         let (dir, name, _) = self.look(at).await;
         let ino = self.ino_of_dir(dir).await;
-        let maker = Maker { uid: UID, gid: GID, mode };
+        let maker = Maker { uid: UID, gid: GID, mode, thread: 0 };
         let made = self.tree.fs.create(ino, OsStr::new(&name), maker).await;
         let expected = self.model.make(dir, &name, Body::File(Vec::new()), mode);
         if let Some((id, (attr, _, opened))) = both(made, expected, &name) {

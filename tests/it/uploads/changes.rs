@@ -154,6 +154,7 @@ fn a_reader_keeps_reading_what_is_written_through_the_mount() {
     close(writer).unwrap();
     reader.read_exact_at(&mut start, 0).unwrap();
     assert_eq!(&start, b"AFTER!");
+    drop(reader);
     mount.end();
 }
 
