@@ -37,7 +37,7 @@ impl Tree {
     async fn open_slowly(&self, ino: u64, key: &str, meanwhile: impl Future<Output = ()>) -> u64 {
         self.store.block_next(Some(key), 5, 1);
         let fs = self.fs.clone();
-        let how = OpenHow { writes: true, truncates: false };
+        let how = OpenHow { writes: true, truncates: false, thread: 0 };
         let opening = tokio::spawn(async move { fs.open_file(ino, how).await });
         while self.store.open_bodies() == 0 {
             tokio::task::yield_now().await;

@@ -169,6 +169,11 @@ impl Mount {
         self.told("io", "rchar").parse().unwrap()
     }
 
+    /// How many bytes a daemon in the foreground has caused to be written to disks.
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        self.told("io", "write_bytes").parse().unwrap()
+    }
+
     /// What `/proc/PID/FILE` says of a name.
     fn told(&self, file: &str, name: &str) -> String {
         let pid = self.daemon.as_ref().unwrap().child.id();

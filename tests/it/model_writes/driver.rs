@@ -403,7 +403,7 @@ impl Driver {
         if !matches!(self.model.kind(id), Kind::File | Kind::Dir) {
             return;
         }
-        let opened = self.open_how(id, OpenHow { writes, truncates }).await;
+        let opened = self.open_how(id, OpenHow { writes, truncates, thread: 0 }).await;
         let expected = if self.model.is_dir(id) { Err(libc::EISDIR) } else { Ok(()) };
         if let Some(((), handle)) = both(opened, expected, at) {
             if truncates {

@@ -4,6 +4,7 @@
 //! The bucket is looked at in the server itself, never through the mount.
 
 mod changes;
+mod disk;
 mod failures;
 mod names;
 mod sending;
@@ -12,7 +13,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::mounted::{BUCKET, FOREVER, MIB, errno, names as names_in, server, until};
+use crate::mounted::{BUCKET, FOREVER, MIB, errno, forget_pages, names as names_in, server, until};
 use crate::mounting::{Mount, Mounting};
 use crate::support::server::TestServer;
 

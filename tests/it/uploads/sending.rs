@@ -118,7 +118,9 @@ fn a_file_larger_than_the_memory_is_sent_while_it_is_written_in_order() {
     let path = mount.path().join("large");
     let mut file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).unwrap();
     file.write_all(&bytes).unwrap();
-    // What only the server has can't be read before the file is an object.
+    // What only the server has can't be read before the file is an object, but as far
+    // as the kernel remembers it.
+    forget_pages(&path);
     let mut byte = [0];
     assert_eq!(errno(file.read_exact_at(&mut byte, 5)), libc::EIO);
     close(file).unwrap();
