@@ -135,7 +135,10 @@ impl FileSystem {
         let writes = how.writes || how.truncates;
         if writes && let (Some(uploads), Some(remote)) = (self.uploads(), file.remote()) {
             // By now it is an object like any other.
-            if remote.settled().is_some() && !uploads.config().allow_overwrite {
+            if remote.settled().is_some()
+                && !uploads.config().allow_overwrite
+                && !self.is_written(made.ino())
+            {
                 return Err(FsError::NotPermitted);
             }
         }
@@ -147,8 +150,14 @@ impl FileSystem {
         let backing = self.uploads().is_none().then(|| file.bytes().clone());
         let flushes = writes && file.remote().is_some();
         let opener = if flushes { process_of(how.thread) } else { 0 };
-        let file = OpenFile::new(made.ino(), Content::Made(made));
+        let ino = made.ino();
+        let file = OpenFile::new(ino, Content::Made(made));
         let handle = self.files.insert(OpenFile { writes, opener, ..file });
+        if let Some(Thing::Object(_)) = self.inodes().node(ino) {
+            // Its memory was given back meanwhile; the next look-up finds the object.
+            self.files.remove(handle);
+            return Err(FsError::Stale);
+        }
         Ok(Opened { handle, backing, flushes })
     }
 

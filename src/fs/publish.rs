@@ -11,7 +11,7 @@ use super::node::Thing;
 use super::{FileSystem, FsError};
 use crate::catalog::{Dir, Node};
 use crate::key::{ObjectKey, ObjectVersion};
-use crate::overlay::{Entry, Item, Made, Remote, UploadConfig};
+use crate::overlay::{Entry, Item, Made, Remote, SentAway, UploadConfig};
 use crate::store::{
     Condition, CopyRequest, ListRequest, ListedObject, PutRequest, StoreError, StoreErrorKind,
 };
@@ -182,6 +182,10 @@ impl FileSystem {
                     let copied = self.copy(&version, key, target_seen).await?;
                     remote.note_copied(copied);
                     true
+                }
+                None if !remote.is_whole() => {
+                    // The upload is of the old name, and has what is not in memory.
+                    return Err(std::io::Error::other(SentAway).into());
                 }
                 None => {
                     uploads.abandon_parts(remote);

@@ -189,6 +189,13 @@ impl FileSystem {
             return false;
         }
         let object = ListedObject { version, storage_class: None };
+        self.inodes().replace(made.ino(), Thing::Object(object.clone()));
+        // Who opens it from now on is told to look the name up again; who was quicker
+        // has it open by now.
+        if self.is_open(made.ino()) {
+            self.inodes().replace(made.ino(), Thing::Made(made.clone()));
+            return false;
+        }
         {
             let mut tree = overlay.tree();
             if let Some((dir, name)) = made.home()
@@ -205,7 +212,6 @@ impl FileSystem {
                 let _ = tree.set_attributes(thing, made.attributes());
             }
         }
-        self.inodes().replace(made.ino(), Thing::Object(object));
         self.file_states.forget(made.ino());
         true
     }

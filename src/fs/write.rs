@@ -124,6 +124,7 @@ impl FileSystem {
             if let (Some(uploads), Some(remote)) = (self.uploads(), file.remote())
                 && remote.settled().is_some()
                 && !uploads.config().allow_overwrite
+                && !self.is_written(ino)
             {
                 return Err(FsError::NotPermitted);
             }
@@ -274,7 +275,7 @@ impl FileSystem {
     }
 
     /// Whether anybody has an inode open to write to it.
-    fn is_written(&self, ino: Ino) -> bool {
+    pub(super) fn is_written(&self, ino: Ino) -> bool {
         self.files.any(|file| file.ino == ino && file.written().is_some())
     }
 }

@@ -76,7 +76,7 @@ impl MadeFile {
     /// No room; and as [`MadeFile::read`].
     pub fn write(&self, bytes: &[u8], offset: u64) -> io::Result<Range<u32>> {
         let range = offset..offset.saturating_add(bytes.len() as u64);
-        let _here = self.hold(range.clone())?;
+        let _here = self.hold_to_write(range.clone())?;
         let outcome = self.bytes.write_at(bytes, offset);
         match (outcome, self.remote()) {
             (Ok(()), Some(remote)) => Ok(remote.note_written(range)),
@@ -107,12 +107,17 @@ impl MadeFile {
     /// As [`MadeFile::write`].
     pub fn allocate(&self, mode: u32, offset: u64, length: u64) -> io::Result<()> {
         let range = offset..offset.saturating_add(length);
-        let _here = self.hold(range.clone())?;
+        let _here = self.hold_to_write(range.clone())?;
         let outcome = self.bytes.allocate(mode, offset, length);
         if let Some(remote) = self.remote() {
             remote.note_written(range);
         }
         outcome
+    }
+
+    fn hold_to_write(&self, range: Range<u64>) -> io::Result<Option<RwLockReadGuard<'_, ()>>> {
+        let held = self.remote().map(|remote| remote.hold_to_write(range));
+        held.transpose().map_err(io::Error::other)
     }
 
     fn hold(&self, range: Range<u64>) -> io::Result<Option<RwLockReadGuard<'_, ()>>> {

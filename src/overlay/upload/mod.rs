@@ -162,8 +162,9 @@ impl Uploads {
         let Some(remote) = file.remote() else { return 0 };
         let mut freed = self.give_back(file, remote);
         if freed == 0 {
+            let _early = remote.sending.read().await;
             let complete = remote.complete_parts().into_iter();
-            let sending = complete.map(|number| self.send_ahead(file, remote, number));
+            let sending = complete.map(|number| self.send_early(file, remote, number));
             stream::iter(sending).buffer_unordered(PARTS_AT_ONCE).for_each(|()| async {}).await;
             freed = self.give_back(file, remote);
         }

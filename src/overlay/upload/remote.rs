@@ -14,6 +14,9 @@ use crate::store::{Part, StoreError, StoreErrorKind, Upload};
 /// A file is sent while it is written once it has so many parts.
 const PARTS_AHEAD: u32 = 2;
 
+/// The next part of a file of which none is sent ahead.
+const NOT_AHEAD: u32 = u32::MAX;
+
 /// Where a file belongs in the bucket.
 #[derive(Debug)]
 pub struct Remote {
@@ -167,6 +170,16 @@ impl Remote {
         if is_gone { Err(SentAway) } else { Ok(guard) }
     }
 
+    /// As [`Remote::hold`], to write. Once a file is an object whose beginning is not in
+    /// memory, it has to be opened anew.
+    pub fn hold_to_write(&self, range: Range<u64>) -> Result<RwLockReadGuard<'_, ()>, SentAway> {
+        let guard = self.hold(range)?;
+        let state = self.lock();
+        let is_over = !state.gone.is_empty() && state.sent.is_some();
+        drop(state);
+        if is_over { Err(SentAway) } else { Ok(guard) }
+    }
+
     /// Whether all of it is in memory.
     pub fn is_whole(&self) -> bool {
         self.lock().gone.is_empty()
@@ -198,11 +211,11 @@ impl Remote {
     /// When that cuts away what only the upload has.
     pub fn note_resized(&self, size: u64) -> Result<(), SentAway> {
         let mut state = self.lock();
-        if !state.gone.is_empty() && size < state.end {
-            if size > 0 {
-                return Err(SentAway);
-            }
-            state.restart();
+        if size == 0 {
+            // Parts that were sent are of no use any more, nor are those that are gone.
+            state.gone.clear();
+        } else if !state.gone.is_empty() && (size < state.end || state.sent.is_some()) {
+            return Err(SentAway);
         }
         state.writes += 1;
         let write = state.writes;
@@ -291,12 +304,21 @@ impl RemoteState {
     pub(super) fn restart(&mut self) -> Arc<Session> {
         self.parts.clear();
         self.gone.clear();
-        self.ahead = u32::MAX;
+        self.ahead = NOT_AHEAD;
         std::mem::take(&mut self.session)
     }
 
     pub(super) fn is_whole(&self) -> bool {
         self.gone.is_empty()
+    }
+
+    pub(super) fn is_gone(&self, number: u32) -> bool {
+        self.gone.contains(&number)
+    }
+
+    /// Whether parts are sent ahead still.
+    pub(super) fn goes_ahead(&self) -> bool {
+        self.ahead != NOT_AHEAD && self.sent != Some(self.writes)
     }
 }
 
@@ -345,7 +367,9 @@ mod tests {
     #[test]
     fn a_part_at_the_end_of_the_file_is_sent_again_when_the_file_grows() {
         for grow in [
-            |remote: &Remote| drop(remote.note_written(9 * PART..9 * PART + 1)),
+            |remote: &Remote| {
+                remote.note_written(9 * PART..9 * PART + 1);
+            },
             |remote: &Remote| remote.note_resized(9 * PART).unwrap(),
         ] {
             let remote = remote();
@@ -369,5 +393,23 @@ mod tests {
         assert_eq!(remote.note_resized(5), Err(SentAway));
         remote.note_resized(0).unwrap();
         assert!(remote.hold(0..1).is_ok());
+        assert!(remote.lock().valid_part(1).is_none());
+    }
+
+    #[test]
+    fn an_object_whose_beginning_is_not_in_memory_is_not_written_to() {
+        let remote = remote();
+        remote.note_written(0..3 * PART);
+        send(&remote, 1);
+        remote.send_away(|_| true);
+        let end = 3 * PART..3 * PART + 1;
+        assert!(remote.hold_to_write(end.clone()).is_ok());
+        {
+            let mut state = remote.lock();
+            state.complete();
+            state.sent = Some(state.writes);
+        }
+        assert_eq!(remote.hold_to_write(end).err(), Some(SentAway));
+        assert_eq!(remote.note_resized(4 * PART), Err(SentAway));
     }
 }

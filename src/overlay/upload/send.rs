@@ -119,6 +119,12 @@ impl Uploads {
             let state = remote.lock();
             parts::of(size).filter(|(number, _)| state.valid_part(*number).is_none()).collect()
         };
+        if missing.iter().any(|(number, _)| remote.lock().is_gone(*number)) {
+            let detail =
+                "the beginning of the file, which did not fit into --write-memory, is lost";
+            let request = format!("PUT {key}");
+            return Err(Arc::new(StoreError::new(StoreErrorKind::Other, request, detail)));
+        }
         stream::iter(missing)
             .map(|(number, range)| self.send_part(file, remote, &upload, number, range))
             .buffer_unordered(PARTS_AT_ONCE)
@@ -169,6 +175,13 @@ impl Uploads {
     /// to whoever closes the file.
     pub async fn send_ahead(&self, file: &MadeFile, remote: &Remote, number: u32) {
         let _ahead = remote.sending.read().await;
+        if remote.lock().goes_ahead() {
+            self.send_early(file, remote, number).await;
+        }
+    }
+
+    /// The same, whatever is sent ahead.
+    pub(super) async fn send_early(&self, file: &MadeFile, remote: &Remote, number: u32) {
         let (key, session) = {
             let state = remote.lock();
             if state.valid_part(number).is_some() || state.problem.is_some() {
