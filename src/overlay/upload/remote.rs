@@ -344,8 +344,8 @@ mod tests {
         let remote = remote();
         assert_eq!(remote.note_written(0..PART), 0..0);
         assert_eq!(remote.note_written(PART..2 * PART + 1), 1..3);
-        assert_eq!(remote.note_written(2 * PART + 1..3 * PART), 0..0);
-        assert_eq!(remote.note_written(3 * PART..3 * PART + 1), 3..4);
+        assert_eq!(remote.note_written(2 * PART + 1..3 * PART - 1), 0..0);
+        assert_eq!(remote.note_written(3 * PART - 1..3 * PART + 1), 3..4);
         assert_eq!(remote.note_written(0..1), 0..0);
         assert_eq!(remote.note_written(3 * PART + 1..9 * PART), 0..0);
     }
