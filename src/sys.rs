@@ -11,6 +11,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 /// The user in whose name this process acts; 0 is root.
@@ -81,6 +82,24 @@ pub fn unmount(mount_point: &Path, lazily: bool) -> io::Result<()> {
     let flags = libc::UMOUNT_NOFOLLOW | if lazily { libc::MNT_DETACH } else { 0 };
     // SAFETY: `path` is a C string that lives until the call returns.
     check(unsafe { libc::umount2(path.as_ptr(), flags) })
+}
+
+/// In whose name the process at the other end of a socket acted when it connected.
+pub fn peer_uid(stream: &UnixStream) -> io::Result<u32> {
+    let mut peer = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
+    let mut length = size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes into `peer`, which lives, as
+    // `length` does, until the call returns; `stream` keeps its descriptor open.
+    check(unsafe {
+        libc::getsockopt(
+            stream.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut peer).cast(),
+            &raw mut length,
+        )
+    })?;
+    Ok(peer.uid)
 }
 
 /// Whether this process may write to `path`, as far as permissions say.

@@ -1,9 +1,10 @@
-//! The composition root: what `s3mem mount` and `s3mem umount` do, step by step.
+//! The composition root: what the commands do, step by step.
 //!
 //! Contract: builds the layers below from checked settings, joins them, and says on
 //! standard error what went wrong, in one sentence that tells what to do. Knows
 //! processes, signals, the mount table and the log; never a request or an inode.
 
+mod control;
 mod daemonize;
 mod explain;
 mod log;
@@ -11,10 +12,12 @@ mod mount;
 mod mount_point;
 mod mount_table;
 mod prerequisites;
-mod presence;
+mod report;
 mod signals;
+mod status;
 mod text;
 mod umount;
+mod unsent;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -37,17 +40,20 @@ enum AppError {
     Daemon(#[from] daemonize::DaemonError),
     #[error(transparent)]
     Umount(#[from] umount::UmountError),
+    #[error(transparent)]
+    Status(#[from] status::StatusError),
 }
 
 /// Does what the command says, and tells the outcome.
 pub fn run(command: Command) -> ExitCode {
     let environment = Environment::of_process();
     let outcome = match command {
-        Command::Mount(args) => mount::run(&args, &environment),
-        Command::Umount(args) => umount::run(&args, &environment),
+        Command::Mount(args) => mount::run(&args, &environment).map(|()| ExitCode::SUCCESS),
+        Command::Umount(args) => umount::run(&args, &environment).map(|()| ExitCode::SUCCESS),
+        Command::Status(args) => status::run(&args),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         // The daemon has said it already, on the same terminal.
         Err(AppError::Daemon(daemonize::DaemonError::AlreadyTold)) => ExitCode::FAILURE,
         Err(error) => {

@@ -1,7 +1,6 @@
 //! `s3mem mount`: from arguments to a mount that is served until it ends.
 
-use std::io;
-use std::mem;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -11,12 +10,14 @@ use tokio::runtime::{self, Runtime};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::control::{Answers, Control};
 use super::explain::{Asked, explain};
 use super::log::{self, LogError};
 use super::mount_table::MountTable;
-use super::presence::Presence;
+use super::report::Report;
 use super::signals::EndSignals;
 use super::umount::{self, How, UnmountError};
+use super::unsent::Unsent;
 use super::{AppError, daemonize, mount_point, prerequisites, tell};
 use crate::cli::MountArgs;
 use crate::config::{self, Environment, MountSettings};
@@ -81,16 +82,24 @@ fn serve(settings: &MountSettings, environment: &Environment) -> Result<(), AppE
     }
     let runtime =
         runtime::Builder::new_multi_thread().enable_all().build().map_err(StartError::System)?;
-    let fs = runtime.block_on(open_with_notice(settings))?;
-    let outcome = serve_mounted(settings, environment, &path, &runtime, fs);
+    let stats = Stats::new();
+    let fs = runtime.block_on(open_with_notice(settings, &stats))?;
+    let served = Served {
+        unsent: Unsent::new(fs.clone(), settings.on_unmount, &path),
+        report: Report::new(settings, path.clone(), fs.clone(), stats),
+    };
+    let outcome = serve_mounted(settings, environment, &path, &runtime, fs, Arc::new(served));
     // Requests still in the air have nobody left to answer.
     runtime.shutdown_background();
     outcome.map_err(AppError::from)
 }
 
 /// Opens the file system, and says so when that takes long.
-async fn open_with_notice(settings: &MountSettings) -> Result<Arc<FileSystem>, StartError> {
-    let opening = open(settings);
+async fn open_with_notice(
+    settings: &MountSettings,
+    stats: &Arc<Stats>,
+) -> Result<Arc<FileSystem>, StartError> {
+    let opening = open(settings, stats.clone());
     tokio::pin!(opening);
     if let Ok(outcome) = timeout(PATIENCE, &mut opening).await {
         return outcome;
@@ -104,7 +113,7 @@ async fn open_with_notice(settings: &MountSettings) -> Result<Arc<FileSystem>, S
 }
 
 /// Connects to the bucket and lists its root, which proves that it can be read.
-async fn open(settings: &MountSettings) -> Result<Arc<FileSystem>, StartError> {
+async fn open(settings: &MountSettings, stats: Arc<Stats>) -> Result<Arc<FileSystem>, StartError> {
     let told = |error: &StoreError| {
         tracing::debug!("the mount failed: {error}");
         StartError::Store(explain(error, &Asked::by(settings)))
@@ -113,9 +122,25 @@ async fn open(settings: &MountSettings) -> Result<Arc<FileSystem>, StartError> {
         .await
         .map_err(|_| StartError::Credentials(settings.retry.request_timeout.as_secs_f64()))?
         .map_err(|error| told(&error))?;
-    let store =
-        production_stack(s3, settings.retry.clone(), settings.fs.memory_bytes, Stats::new());
+    let store = production_stack(s3, settings.retry.clone(), settings.fs.memory_bytes, stats);
     FileSystem::open(store, settings.fs.clone()).await.map_err(|error| told(&error))
+}
+
+/// What the daemon is asked about.
+struct Served {
+    unsent: Unsent,
+    report: Report,
+}
+
+impl Answers for Served {
+    fn answer(&self, question: &str, to: &mut dyn Write) -> io::Result<()> {
+        match question {
+            "status" => to.write_all(self.report.for_people().as_bytes()),
+            "status json" => to.write_all(self.report.for_programs().as_bytes()),
+            "unmount" => self.unsent.before_unmount(to),
+            _ => writeln!(to, "this is no question"),
+        }
+    }
 }
 
 fn serve_mounted(
@@ -124,24 +149,27 @@ fn serve_mounted(
     path: &Path,
     runtime: &Runtime,
     fs: Arc<FileSystem>,
+    served: Arc<Served>,
 ) -> Result<(), StartError> {
     // Before there is a mount: a signal must find somebody who unmounts.
     let mut signals = runtime.block_on(async { EndSignals::catch() })?;
     let mounted =
         fuse::mount(fs, path, &settings.mount).map_err(|error| mount_error(path, &error))?;
     let device = device_on(path);
-    match device.as_deref().map(Presence::announce) {
-        // Kept until the kernel closes it with everything else: then memory is free,
-        // too, and whoever waits can start anew.
-        Some(Ok(presence)) => mem::forget(presence),
-        Some(Err(error)) => tracing::debug!("'s3mem umount' can't wait for this process: {error}"),
-        None => {}
-    }
+    let serve = |device: &str| Control::announce(device)?.serve(runtime.handle(), served.clone());
+    let listening = device.as_deref().map(serve).transpose().unwrap_or_else(|error| {
+        tracing::warn!("'s3mem umount' and 's3mem status' can't ask this process: {error}");
+        None
+    });
     let (tell_end, mut end) = oneshot::channel();
     // The session blocks a thread of its own: the runtime's threads serve requests.
     thread::Builder::new().name("session".into()).spawn(move || {
+        let ended = mounted.wait();
+        if let Some(listening) = listening {
+            listening.stop();
+        }
         // Nobody listens any more when the process is about to exit.
-        let _ = tell_end.send(mounted.wait());
+        let _ = tell_end.send(ended);
     })?;
     let shown = path.display();
     tracing::info!(
@@ -155,21 +183,41 @@ fn serve_mounted(
         leave(path, device.as_deref(), environment);
         return Ok(());
     }
-    runtime.block_on(async {
+    let unsent = &served.unsent;
+    let outcome = runtime.block_on(async {
         tokio::select! {
-            ended = &mut end => return session_end(path, ended),
+            ended = &mut end => {
+                let outcome = session_end(path, ended);
+                unsent.send_after_end(&mut signals).await;
+                return outcome;
+            }
             signal = signals.next() => tracing::info!("{signal}: unmounting {shown}"),
         }
+        // While the mount is there: what can't be sent can still be looked at and copied.
+        let is_patient = unsent.send(&mut signals).await;
         leave(path, device.as_deref(), environment);
-        tokio::select! {
-            ended = timeout(GRACE, &mut end) => match ended {
-                Ok(ended) => return session_end(path, ended),
-                Err(_) => tracing::warn!("files in {shown} were still open; they break now"),
-            },
-            signal = signals.next() => tracing::warn!("{signal} again: not waiting for open files"),
+        if !is_patient {
+            return Ok(());
         }
-        Ok(())
-    })
+        let outcome = tokio::select! {
+            ended = timeout(GRACE, &mut end) => match ended {
+                Ok(ended) => session_end(path, ended),
+                Err(_) => {
+                    tracing::warn!("files in {shown} were still open; they break now");
+                    unsent.send(&mut signals).await;
+                    return Ok(());
+                }
+            },
+            signal = signals.next() => {
+                tracing::warn!("{signal} again: not waiting for open files");
+                return Ok(());
+            }
+        };
+        unsent.send_after_end(&mut signals).await;
+        outcome
+    });
+    unsent.log_lost();
+    outcome
 }
 
 fn session_end(

@@ -5,8 +5,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::control::Daemon;
 use super::mount_table::{MountTable, Mounted};
-use super::presence::Daemon;
 use super::umount::{self, How, UnmountError};
 use crate::config::Environment;
 use crate::sys;

@@ -51,6 +51,18 @@ impl MountTable {
         self.0.iter().rev().find(|mounted| mounted.mount_point == path)
     }
 
+    /// The mounts of s3mem that a user has mounted, each once.
+    pub(super) fn of_user(&self, user: u32) -> Vec<Mounted> {
+        let mut found: Vec<Mounted> = Vec::new();
+        for mounted in self.0.iter().filter(|mounted| mounted.is_s3mem()) {
+            let is_new = found.iter().all(|other| other.device != mounted.device);
+            if mounted.user == Some(user) && is_new {
+                found.push(mounted.clone());
+            }
+        }
+        found
+    }
+
     /// The mount of s3mem that `path` lies in.
     pub(super) fn s3mem_around(&self, path: &Path) -> Option<&Mounted> {
         path.ancestors()
@@ -131,6 +143,7 @@ mod tests {
         );
         assert_eq!(table.s3mem_around(Path::new("/mnt/my data/a/b")), Some(ours));
         assert_eq!(table.s3mem_around(Path::new("/mnt")), None);
+        assert_eq!((table.of_user(1000), table.of_user(0)), (vec![ours.clone()], vec![]));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! `s3mem umount`, and unmounting as the daemon itself does it.
 //!
 //! Contract: takes away mounts of s3mem and nothing else, and returns when the
-//! daemon behind them has ended. A mount in use stays, and its users are named.
+//! daemon behind them has ended. The daemon is asked first, and may have it wait or
+//! refuse. A mount in use stays, and its users are named.
 
 use std::fs;
 use std::io;
@@ -10,9 +11,10 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use super::control::Daemon;
 use super::mount_point::{self, MountPointError};
 use super::mount_table::{MountTable, Mounted};
-use super::presence::Daemon;
+use super::unsent::{GO, NO, NOTE};
 use super::{AppError, tell};
 use crate::cli::UmountArgs;
 use crate::config::{self, Environment};
@@ -51,6 +53,14 @@ pub(super) enum UmountError {
         "{path} is in use{users}. Close what is open there, or leave the folder ('cd'), and try again"
     )]
     Busy { path: PathBuf, users: String },
+    /// In the daemon's words.
+    #[error("{0}")]
+    Refused(String),
+    #[error(
+        "the daemon of {0} does not answer; 'umount -l {0}' (as root) or 'fusermount3 -uz {0}' unmounts \
+         without it, and what is not in the bucket yet may be lost"
+    )]
+    Silent(PathBuf),
     #[error("{path} could not be unmounted: {reason}")]
     Failed { path: PathBuf, reason: String },
     #[error("the table of mounts can't be read: {0}")]
@@ -68,6 +78,9 @@ pub(super) fn run(args: &UmountArgs, environment: &Environment) -> Result<(), Ap
     let daemon = Daemon::of(&mounted.device);
     // A mount without its daemon has nobody who could be disturbed.
     let how = if mount_point::is_dead(&path, &mounted) { How::Lazily } else { How::IfUnused };
+    if how == How::IfUnused {
+        may_unmount(&path, &mounted)?;
+    }
     unmount_unless_busy(&path, how, environment).map_err(|error| match error {
         UnmountError::Busy => UmountError::Busy { users: users_of(&path), path },
         UnmountError::Failed(reason) => UmountError::Failed { path, reason },
@@ -75,6 +88,24 @@ pub(super) fn run(args: &UmountArgs, environment: &Environment) -> Result<(), Ap
     if daemon.is_some_and(|daemon| !daemon.wait(DAEMON_TIMEOUT)) {
         tell("it is unmounted, but its daemon has not ended yet; its log says what it waits for");
     }
+    Ok(())
+}
+
+/// Asks the daemon, which waits until what programs wrote is in the bucket.
+fn may_unmount(path: &Path, mounted: &Mounted) -> Result<(), UmountError> {
+    let Some(daemon) = Daemon::of(&mounted.device) else { return Ok(()) };
+    let silent = |_| UmountError::Silent(path.to_path_buf());
+    for line in daemon.ask("unmount").map_err(silent)? {
+        let line = line.map_err(silent)?;
+        if let Some(sentence) = line.strip_prefix(NO) {
+            return Err(UmountError::Refused(sentence.to_owned()));
+        } else if let Some(note) = line.strip_prefix(NOTE) {
+            tell(note);
+        } else if line == GO {
+            break;
+        }
+    }
+    // Also when it has ended meanwhile, or takes us for a stranger: the kernel decides.
     Ok(())
 }
 

@@ -57,6 +57,26 @@ impl Dir {
         }
     }
 
+    /// The path of an object below this directory, as its names are written; `None` if
+    /// the key does not start with the prefix.
+    pub fn path_of(&self, key: &ObjectKey) -> Option<String> {
+        let rest = key.as_str().strip_prefix(self.prefix.as_str())?;
+        let mut names = Vec::new();
+        for segment in rest.split('/') {
+            let mut left = segment;
+            loop {
+                match encode(left) {
+                    Encoded::Whole(name) => break names.push(name),
+                    Encoded::Long { name, part } => {
+                        left = &left[part.len()..];
+                        names.push(name);
+                    }
+                }
+            }
+        }
+        Some(names.join("/"))
+    }
+
     /// The directory that is called `name` here; `None` if none ever has that name.
     pub fn dir_of(&self, name: &str) -> Option<Dir> {
         match self.wanted(name)? {
@@ -150,4 +170,21 @@ pub(super) enum Named {
     Here(String, Node),
     /// No file name can be made for it.
     Unreachable(ListedObject),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_written_as_the_names_on_the_way() {
+        let dir = Dir::root(Prefix::new("10/"));
+        let path = |key: &str| dir.path_of(&ObjectKey::new(key));
+        assert_eq!(path("10/S/a b").as_deref(), Some("S/a b"));
+        assert_eq!(path("10/a//.").as_deref(), Some("a/%%/%%%2E"));
+        assert_eq!(path("11/a"), None);
+        let long = path(&format!("10/{}", "x".repeat(300))).unwrap();
+        let (folder, name) = long.split_once('/').unwrap();
+        assert_eq!((folder.len(), name.len()), (255, 300 - 252));
+    }
 }

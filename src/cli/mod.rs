@@ -68,7 +68,15 @@ const MOUNT_ABOUT: &str = "Mounts a bucket, or a folder of it, so that its objec
 
 const UMOUNT_ABOUT: &str = "Unmounts what s3mem has mounted, and waits until its daemon has ended.\n\n\
     A mount that is in use is left as it is, and the programs that use it are named: close them, or \
-    leave the folder ('cd'), and try again.";
+    leave the folder ('cd'), and try again.\n\n\
+    Files that could not be put into the bucket (--writes upload) are waited for, unless the mount \
+    has another --on-unmount. Ctrl-C ends the waiting, and leaves the mount as it is.";
+
+const STATUS_ABOUT: &str = "Shows mounts of s3mem: what is mounted where, what programs may write, the \
+    memory that written files take, the requests that were sent, and the files that are not in the \
+    bucket yet, with the reason.\n\n\
+    The exit status is 0 when all that was written is where it belongs, 3 when files are not in the \
+    bucket yet, and 1 when a mount could not be asked.";
 
 /// What s3mem is asked to do.
 #[derive(Debug, Subcommand)]
@@ -79,6 +87,9 @@ pub enum Command {
     /// Unmount what s3mem has mounted
     #[command(visible_alias = "unmount", long_about = UMOUNT_ABOUT)]
     Umount(UmountArgs),
+    /// Show mounts, and which files are not in the bucket yet
+    #[command(long_about = STATUS_ABOUT)]
+    Status(StatusArgs),
 }
 
 /// The arguments of `s3mem mount`, as typed.
@@ -341,6 +352,19 @@ pub struct UmountArgs {
     /// The folder that the bucket is mounted on
     #[arg(value_name = "MOUNTPOINT")]
     pub mount_point: PathBuf,
+}
+
+/// The arguments of `s3mem status`.
+#[derive(Debug, Args)]
+#[command(max_term_width = HELP_COLUMNS)]
+pub struct StatusArgs {
+    /// The folder that the bucket is mounted on [default: all mounts of yours]
+    #[arg(value_name = "MOUNTPOINT")]
+    pub mount_point: Option<PathBuf>,
+
+    /// Print a JSON object for each mount, one a line
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// How much is logged, from least to most.

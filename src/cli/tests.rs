@@ -7,7 +7,7 @@ fn parsed(line: &[&str]) -> Result<Command, clap::Error> {
 fn mount(line: &[&str]) -> MountArgs {
     match parsed(line).unwrap() {
         Command::Mount(args) => *args,
-        Command::Umount(_) => panic!("{line:?} is an umount"),
+        other => panic!("{line:?} is {other:?}"),
     }
 }
 

@@ -52,6 +52,18 @@ pub struct WriteArgs {
     )]
     pub rename_directories: Option<u64>,
 
+    /// Unmounting while files are not in the bucket: wait, refuse or discard [default: wait]
+    #[arg(
+        long, value_name = "HOW", help_heading = HEADING_WRITES,
+        long_help = "What happens when the mount is to end while files are not in the bucket yet, because \
+            they could not be sent. With 'wait', the default, 's3mem umount' waits until they are \
+            there; with 'refuse' it fails and names them; with 'discard' they are lost, which it says. \
+            With 'wait' and 'refuse' the daemon sends them before it ends, also when it gets SIGTERM \
+            or SIGINT or somebody else unmounts; a second signal ends it at once. \
+            For --writes upload."
+    )]
+    pub on_unmount: Option<String>,
+
     /// The media type of new objects [default: by the name's ending]
     #[arg(long, value_name = "TYPE", help_heading = HEADING_WRITES)]
     pub content_type: Option<String>,

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 pub(crate) use size::show as show_size;
 pub use source::Source;
+pub use writes::OnUnmount;
 
 use crate::cli::{LogLevel, MountArgs};
 use crate::fs::FsConfig;
@@ -125,6 +126,9 @@ pub enum ConfigError {
     /// `--memory-only` is no pattern.
     #[error("--memory-only \"{0}\" is no pattern: write a name with * and ?, such as '*.aux.xml'")]
     MemoryOnly(String),
+    /// `--on-unmount` is none that there is.
+    #[error("--on-unmount \"{0}\" is unknown: give 'wait', 'refuse' or 'discard'")]
+    OnUnmount(String),
     /// `--sse` is none that there is.
     #[error("--sse \"{0}\" is unknown: give 'AES256' or 'aws:kms'")]
     Sse(String),
@@ -263,6 +267,8 @@ pub struct MountSettings {
     pub retry: RetryConfig,
     /// How objects look as files.
     pub fs: FsConfig,
+    /// What happens to files that are not in the bucket when the mount is to end.
+    pub on_unmount: OnUnmount,
     /// How the kernel mounts it.
     pub mount: MountConfig,
     /// Where log lines go.
@@ -335,6 +341,7 @@ impl MountSettings {
             s3,
             retry: RetryConfig::within(request_timeout(args)?),
             fs,
+            on_unmount: writes::on_unmount(&args.writes)?,
             mount,
             log_target,
             log_level: args.log_level,

@@ -9,7 +9,7 @@ fn settings_in(environment: &Environment, flags: &[&str]) -> Result<MountSetting
     let line = ["s3mem", "mount", "tiles/10", "/mnt/tiles"].iter().chain(flags).map(OsString::from);
     match cli::parse(line).unwrap() {
         Command::Mount(args) => MountSettings::new(&args, environment),
-        Command::Umount(_) => panic!("not a mount"),
+        other => panic!("not a mount: {other:?}"),
     }
 }
 

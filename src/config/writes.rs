@@ -13,6 +13,41 @@ use crate::sys;
 const MIN_WRITE_BYTES: u64 = 1 << 20;
 const MIN_UPLOAD_BYTES: u64 = 32 << 20;
 
+/// What happens to files that are not in the bucket when the mount is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnUnmount {
+    /// They are waited for.
+    #[default]
+    Wait,
+    /// Nobody unmounts while there are any.
+    Refuse,
+    /// They are lost.
+    Discard,
+}
+
+impl OnUnmount {
+    /// The word on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            OnUnmount::Wait => "wait",
+            OnUnmount::Refuse => "refuse",
+            OnUnmount::Discard => "discard",
+        }
+    }
+}
+
+/// Checks `--on-unmount`.
+pub(super) fn on_unmount(args: &WriteArgs) -> Result<OnUnmount, ConfigError> {
+    let ways = [OnUnmount::Wait, OnUnmount::Refuse, OnUnmount::Discard];
+    match args.on_unmount.as_deref() {
+        None => Ok(OnUnmount::default()),
+        Some(text) => ways
+            .into_iter()
+            .find(|way| way.name() == text)
+            .ok_or_else(|| ConfigError::OnUnmount(text.into())),
+    }
+}
+
 /// How memory is shared, and what may be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Shared {
@@ -115,6 +150,7 @@ fn only_for_upload(args: &WriteArgs) -> Result<(), ConfigError> {
         ("--allow-delete", args.allow_delete),
         ("--memory-only", !args.memory_only.is_empty()),
         ("--rename-directories", args.rename_directories.is_some()),
+        ("--on-unmount", args.on_unmount.is_some()),
         ("--content-type", args.content_type.is_some()),
         ("--storage-class", args.storage_class.is_some()),
         ("--sse", args.sse.is_some()),
@@ -178,6 +214,21 @@ mod tests {
         assert!(uploads.allow_delete && !uploads.allow_overwrite);
         let bad = WriteArgs { memory_only: vec!["[".into()], ..args(Some("upload"), None) };
         assert_eq!(with(bad), Err(ConfigError::MemoryOnly("[".into())));
+    }
+
+    #[test]
+    fn unmounting_waits_for_files_unless_it_is_told_otherwise() {
+        let told = |text: &str| {
+            on_unmount(&WriteArgs { on_unmount: Some(text.into()), ..WriteArgs::default() })
+        };
+        assert_eq!(on_unmount(&WriteArgs::default()), Ok(OnUnmount::Wait));
+        for way in [OnUnmount::Wait, OnUnmount::Refuse, OnUnmount::Discard] {
+            assert_eq!(told(way.name()), Ok(way));
+        }
+        assert_eq!(told("hurry"), Err(ConfigError::OnUnmount("hurry".into())));
+        let flags = WriteArgs { on_unmount: Some("wait".into()), ..args(Some("memory"), None) };
+        let alone = ConfigError::WritesAlone("--on-unmount", "upload");
+        assert_eq!(with(flags), Err(alone));
     }
 
     #[test]

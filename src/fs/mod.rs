@@ -16,6 +16,7 @@ mod handles;
 mod inode;
 mod last_close;
 mod node;
+mod pending;
 mod publish;
 mod resolve;
 mod sibling;
@@ -24,6 +25,7 @@ mod write;
 mod written;
 mod xattr;
 
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -36,9 +38,10 @@ pub use directory::{DirSink, SinkEntry};
 pub use error::FsError;
 pub use file::{OpenHow, Opened, ReadAnswer};
 pub use inode::{Ino, ROOT};
+pub use pending::Pending;
 
 pub use crate::mem::{MemFile, Seek};
-pub use crate::overlay::{AttrChange, Pending, UploadConfig};
+pub use crate::overlay::{AttrChange, UploadConfig};
 
 use handles::Handles;
 use inode::InodeTable;
@@ -119,6 +122,7 @@ pub struct FileSystem {
     copying: Copying,
     file_states: FileStates,
     kept: upload::Kept,
+    has_ended: AtomicBool,
     inodes: Mutex<InodeTable>,
     files: Handles<file::OpenFile>,
     dirs: Handles<directory::OpenDir>,
@@ -175,6 +179,7 @@ impl FileSystem {
             copying: Copying::default(),
             file_states: FileStates::default(),
             kept: upload::Kept::default(),
+            has_ended: AtomicBool::new(false),
             catalog,
             store,
             cache,

@@ -12,7 +12,7 @@ use super::node::{Folder, Thing};
 use super::{FileSystem, FsError, Ino};
 use crate::catalog::Node;
 use crate::key::{ObjectKey, ObjectVersion};
-use crate::overlay::{Entry, Item, Made, Pending, Uploads};
+use crate::overlay::{Entry, Item, Made, Uploads};
 use crate::store::ListedObject;
 
 /// How often is looked after files that wait.
@@ -281,25 +281,6 @@ impl FileSystem {
                 uploads.send_ahead(file, remote, number).await;
             });
         }
-    }
-
-    /// The files that are not in the bucket yet.
-    pub fn pending(&self) -> Vec<Pending> {
-        self.uploads().map_or_else(Vec::new, |uploads| uploads.pending())
-    }
-
-    /// Tries to send all files that nobody has open; how many are not in the bucket
-    /// afterwards.
-    pub async fn send_pending(&self) -> usize {
-        let Some(uploads) = self.uploads() else { return 0 };
-        for made in uploads.dirty() {
-            if !self.is_open(made.ino())
-                && let Err(error) = self.send(&made).await
-            {
-                error.report();
-            }
-        }
-        uploads.dirty().len()
     }
 
     /// Looks after files from now on, as long as the file system lives: those that

@@ -27,6 +27,13 @@ macro_rules! counters {
             }
         }
 
+        impl Snapshot {
+            /// Each counter's name, and what it said.
+            pub fn named(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name),)+]
+            }
+        }
+
         impl std::ops::Sub for Snapshot {
             type Output = Snapshot;
 
@@ -95,5 +102,6 @@ mod tests {
         stats.get_bytes.add(100);
         let cost = stats.snapshot() - before;
         assert_eq!(cost, Snapshot { get_requests: 1, get_bytes: 100, ..Snapshot::default() });
+        assert!(cost.named().contains(&("get_bytes", 100)));
     }
 }

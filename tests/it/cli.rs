@@ -5,6 +5,7 @@ mod errors;
 mod help;
 mod life;
 mod machine;
+mod pending;
 mod server_errors;
 
 use std::fs::{self, OpenOptions};

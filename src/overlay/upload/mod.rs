@@ -57,6 +57,8 @@ pub struct UploadConfig {
 /// A file that is not in the bucket yet.
 #[derive(Debug, Clone)]
 pub struct Pending {
+    /// Its inode number.
+    pub ino: u64,
     /// The object that it becomes.
     pub key: ObjectKey,
     /// Its size in bytes.
@@ -143,13 +145,14 @@ impl Uploads {
         self.lock().values().cloned().collect()
     }
 
-    /// The same, as an operator wants to know it, by key.
+    /// The same without those that were deleted, by key.
     pub fn pending(&self) -> Vec<Pending> {
         let of = |made: &Arc<Made>| {
             let file = made.file()?;
-            let remote = file.remote()?;
+            let remote = file.remote().filter(|remote| remote.is_dirty() && made.links() > 0)?;
             let bytes = file.bytes().stat().map_or(0, |stat| stat.size);
-            Some(Pending { key: remote.key(), bytes, problem: remote.problem() })
+            let (ino, key, problem) = (made.ino(), remote.key(), remote.problem());
+            Some(Pending { ino, key, bytes, problem })
         };
         let mut pending: Vec<Pending> = self.dirty().iter().filter_map(of).collect();
         pending.sort_by(|one, other| one.key.cmp(&other.key));

@@ -50,6 +50,12 @@ fn the_help_of_umount_is_as_written_under_both_its_names() {
 }
 
 #[test]
+fn the_help_of_status_is_as_written() {
+    assert_prints(&["status", "-h"], "status-short.txt");
+    assert_prints(&["status", "--help"], "status.txt");
+}
+
+#[test]
 fn the_version_is_that_of_the_package() {
     let ran = Shell::new().s3mem(&["--version"]);
     assert_eq!(ran.stdout, format!("s3mem {}\n", env!("CARGO_PKG_VERSION")));

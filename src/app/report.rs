@@ -1,0 +1,154 @@
+//! What the daemon says about its mount, for people and for programs.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::text::printable;
+use super::unsent::why;
+use crate::config::{self, MountSettings, OnUnmount};
+use crate::fs::{FileSystem, Pending, Writes};
+use crate::stats::{Snapshot, Stats};
+
+/// All that there is to say about one mount.
+#[derive(Debug)]
+pub(super) struct Report {
+    source: String,
+    mount_point: PathBuf,
+    writes: &'static str,
+    on_unmount: Option<OnUnmount>,
+    fs: Arc<FileSystem>,
+    stats: Arc<Stats>,
+}
+
+impl Report {
+    pub(super) fn new(
+        settings: &MountSettings,
+        mount_point: PathBuf,
+        fs: Arc<FileSystem>,
+        stats: Arc<Stats>,
+    ) -> Self {
+        let (writes, on_unmount) = match settings.fs.writes {
+            Writes::Deny => ("deny", None),
+            Writes::Memory { .. } => ("memory", None),
+            Writes::Upload { .. } => ("upload", Some(settings.on_unmount)),
+        };
+        Report { source: settings.source.to_string(), mount_point, writes, on_unmount, fs, stats }
+    }
+
+    /// How many files are not in the bucket yet, on a line of its own, and the report.
+    pub(super) fn for_people(&self) -> String {
+        let pending = self.fs.pending();
+        let mount_point = self.mount_point.display().to_string();
+        let mut lines = vec![
+            pending.len().to_string(),
+            format!("{} on {}", printable(&self.source), printable(&mount_point)),
+        ];
+        lines.push(match self.on_unmount {
+            Some(way) => format!("  writes         {}, on unmount {}", self.writes, way.name()),
+            None => format!("  writes         {}", self.writes),
+        });
+        if let Some((used, limit)) = self.fs.write_memory() {
+            let (used, limit) = (config::show_size(used), config::show_size(limit));
+            lines.push(format!("  written files  {used} of {limit} of memory"));
+        }
+        lines.push(format!("  requests       {}", requests(&self.stats.snapshot())));
+        if self.on_unmount.is_some() {
+            lines.push(match pending.len() {
+                0 => "  pending        nothing: all is in the bucket".to_owned(),
+                1 => "  pending        1 file is not in the bucket yet".to_owned(),
+                count => format!("  pending        {count} files are not in the bucket yet"),
+            });
+        }
+        let show = |file: &Pending| {
+            let (path, why) = (printable(&file.path).into_owned(), why(file));
+            format!("    {path} ({}): {}", config::show_size(file.bytes), printable(&why))
+        };
+        lines.extend(pending.iter().map(show));
+        lines.join("\n") + "\n"
+    }
+
+    /// The same as one line of JSON.
+    pub(super) fn for_programs(&self) -> String {
+        let pending = self.fs.pending();
+        let memory = self.fs.write_memory().map_or("null".to_owned(), |(used, limit)| {
+            object([("used_bytes", used.to_string()), ("limit_bytes", limit.to_string())])
+        });
+        let on_unmount = self.on_unmount.map_or("null".to_owned(), |way| string(way.name()));
+        let counts = self.stats.snapshot().named();
+        let file = |file: &Pending| {
+            object([
+                ("path", string(&file.path)),
+                ("bytes", file.bytes.to_string()),
+                ("open", file.is_open.to_string()),
+                ("conflict", file.is_conflict().to_string()),
+                ("why", string(&why(file))),
+            ])
+        };
+        let files: Vec<String> = pending.iter().map(file).collect();
+        let text = object([
+            ("source", string(&self.source)),
+            ("mount_point", string(&self.mount_point.to_string_lossy())),
+            ("pid", std::process::id().to_string()),
+            ("writes", string(self.writes)),
+            ("on_unmount", on_unmount),
+            ("write_memory", memory),
+            ("requests", object(counts.into_iter().map(|(name, count)| (name, count.to_string())))),
+            ("pending", format!("[{}]", files.join(", "))),
+        ]);
+        format!("{}\n{text}\n", pending.len())
+    }
+}
+
+fn requests(counts: &Snapshot) -> String {
+    format!(
+        "{} LIST, {} HEAD, {} GET ({}), {} PUT ({}), {} DELETE; {} tried again, {} failed",
+        counts.list_requests,
+        counts.head_requests,
+        counts.get_requests,
+        config::show_size(counts.get_bytes),
+        counts.put_requests,
+        config::show_size(counts.put_bytes),
+        counts.delete_requests,
+        counts.retry_requests,
+        counts.failed_requests
+    )
+}
+
+fn object<'n>(fields: impl IntoIterator<Item = (&'n str, String)>) -> String {
+    let field = |(name, value): (&str, String)| format!("{}: {value}", string(name));
+    format!("{{{}}}", fields.into_iter().map(field).collect::<Vec<_>>().join(", "))
+}
+
+/// A text as JSON writes it; all that could end a line or move a cursor is escaped.
+fn string(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if *printable(c.encode_utf8(&mut [0; 4])) == *c.encode_utf8(&mut [0; 4]) => {
+                quoted.push(c);
+            }
+            c => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    // Writing into a String does not fail.
+                    let _ = write!(quoted, "\\u{unit:04x}");
+                }
+            }
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_one_line_whatever_a_name_contains() {
+        assert_eq!(string("a\"\\\n\u{1}ü\u{202e}"), "\"a\\\"\\\\\\u000a\\u0001ü\\u202e\"");
+        assert_eq!(object([("a", "1".to_owned()), ("b", string("c"))]), r#"{"a": 1, "b": "c"}"#);
+    }
+}

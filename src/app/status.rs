@@ -1,0 +1,98 @@
+//! `s3mem status`: asks the daemons of mounts what they have to say.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use super::control::{Daemon, STRANGER};
+use super::mount_point::{self, MountPointError};
+use super::mount_table::{MountTable, Mounted};
+use super::text::printable;
+use super::{AppError, tell};
+use crate::cli::StatusArgs;
+use crate::config;
+use crate::sys;
+
+/// The exit status when files are not in the bucket yet; 2 is for misuse.
+const PENDING: u8 = 3;
+
+/// Why there is no status. Each is a sentence for the user.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StatusError {
+    #[error("{0} does not exist")]
+    Missing(PathBuf),
+    #[error(transparent)]
+    Path(MountPointError),
+    #[error("{0} is not in a mount of s3mem; 'findmnt -t fuse.s3mem' lists the mounts of s3mem")]
+    NotMounted(PathBuf),
+    #[error("the daemon of {0} does not answer: it has ended, hangs, or runs in another container")]
+    Silent(PathBuf),
+    #[error("{path}: {sentence}")]
+    Refused { path: PathBuf, sentence: String },
+    #[error("the table of mounts can't be read: {0}")]
+    Table(io::Error),
+}
+
+/// Runs the command.
+pub(super) fn run(args: &StatusArgs) -> Result<ExitCode, AppError> {
+    let table = MountTable::read().map_err(StatusError::Table)?;
+    let mounts = match &args.mount_point {
+        Some(typed) => vec![find(&table, typed)?],
+        None => table.of_user(sys::effective_uid()),
+    };
+    let (mut pending, mut failed) = (0, false);
+    for mounted in &mounts {
+        match ask(mounted, args.json) {
+            Ok((count, text)) => {
+                pending += count;
+                // Who does not read on does not want it.
+                let _ = io::stdout().lock().write_all(text.as_bytes());
+            }
+            // The only one that was asked for.
+            Err(error) if args.mount_point.is_some() => return Err(error.into()),
+            Err(error) => {
+                failed = true;
+                tell(&error.to_string());
+            }
+        }
+    }
+    Ok(match (failed, pending) {
+        (true, _) => ExitCode::FAILURE,
+        (false, 0) => ExitCode::SUCCESS,
+        (false, _) => ExitCode::from(PENDING),
+    })
+}
+
+/// The mount of s3mem that a path is, or lies in.
+fn find(table: &MountTable, typed: &Path) -> Result<Mounted, AppError> {
+    let path = config::absolute(typed)?;
+    let path = mount_point::resolve(&path).map_err(|error| match error {
+        MountPointError::Missing(path) => StatusError::Missing(path),
+        other => StatusError::Path(other),
+    })?;
+    let mounted = match table.on(&path) {
+        Some(mounted) => Some(mounted).filter(|mounted| mounted.is_s3mem()),
+        None => table.s3mem_around(&path),
+    };
+    Ok(mounted.cloned().ok_or(StatusError::NotMounted(path))?)
+}
+
+/// How many files a mount has that are not in the bucket, and what its daemon says.
+fn ask(mounted: &Mounted, json: bool) -> Result<(u64, String), StatusError> {
+    let silent = || StatusError::Silent(mounted.mount_point.clone());
+    let daemon = Daemon::of(&mounted.device).ok_or_else(silent)?;
+    let question = if json { "status json" } else { "status" };
+    let mut lines = daemon.ask(question).map_err(|_| silent())?;
+    let first = lines.next().and_then(Result::ok).ok_or_else(silent)?;
+    if let Some(sentence) = first.strip_prefix(STRANGER) {
+        let (path, sentence) = (mounted.mount_point.clone(), sentence.to_owned());
+        return Err(StatusError::Refused { path, sentence });
+    }
+    let count = first.parse().map_err(|_| silent())?;
+    let mut text = String::new();
+    for line in lines {
+        text += &printable(&line.map_err(|_| silent())?);
+        text.push('\n');
+    }
+    Ok((count, text))
+}

@@ -1,0 +1,242 @@
+//! Files that are not in the bucket when the mount is to end: sent first, or lost.
+//!
+//! Contract: what `--on-unmount` says, whoever ends the mount and how. Nothing is
+//! lost without a line in the log for each file.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::signals::EndSignals;
+use super::text::printable;
+use crate::config::OnUnmount;
+use crate::fs::{FileSystem, Pending};
+
+/// What could not be sent is tried again after this, while somebody waits for it.
+const AGAIN: Duration = Duration::from_secs(3);
+/// Whoever waits hears at least so often that the daemon lives.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
+/// So many files are named in a sentence.
+const NAMED: usize = 3;
+
+/// What the daemon says to who wants to unmount: that they may,
+pub(super) const GO: &str = "go";
+/// that they may not and why,
+pub(super) const NO: &str = "no ";
+/// and what they should know.
+pub(super) const NOTE: &str = "note ";
+
+/// The files of one mount.
+#[derive(Debug, Clone)]
+pub(super) struct Unsent {
+    fs: Arc<FileSystem>,
+    how: OnUnmount,
+    mount_point: String,
+}
+
+impl Unsent {
+    pub(super) fn new(fs: Arc<FileSystem>, how: OnUnmount, mount_point: &Path) -> Self {
+        Unsent { fs, how, mount_point: mount_point.display().to_string() }
+    }
+
+    /// Tells somebody who wants to unmount whether they may, when it is time.
+    ///
+    /// # Errors
+    /// They are gone.
+    pub(super) fn before_unmount(&self, to: &mut dyn Write) -> io::Result<()> {
+        match self.how {
+            OnUnmount::Wait => self.wait(to),
+            OnUnmount::Refuse => match &self.closed()[..] {
+                [] => writeln!(to, "{GO}"),
+                files => say(to, NO, &self.refusal(files)),
+            },
+            OnUnmount::Discard => {
+                let files = self.closed();
+                if !files.is_empty() {
+                    let text = format!(
+                        "lost with the mount, for they are not in the bucket: {}",
+                        named(&files)
+                    );
+                    say(to, NOTE, &text)?;
+                }
+                writeln!(to, "{GO}")
+            }
+        }
+    }
+
+    fn wait(&self, to: &mut dyn Write) -> io::Result<()> {
+        let mut told = 0;
+        loop {
+            let files = self.sendable();
+            if files.is_empty() {
+                let conflicts: Vec<Pending> =
+                    self.fs.pending().into_iter().filter(Pending::is_conflict).collect();
+                return match &conflicts[..] {
+                    [] => writeln!(to, "{GO}"),
+                    files => say(to, NO, &self.conflict(files)),
+                };
+            }
+            let sent = self.begin_sending();
+            while let Err(RecvTimeoutError::Timeout) = sent.recv_timeout(SIGN_OF_LIFE) {
+                self.note_waiting(&mut told, to)?;
+            }
+            self.note_waiting(&mut told, to)?;
+            if self.sendable().is_empty() {
+                continue;
+            }
+            thread::sleep(AGAIN);
+        }
+    }
+
+    /// Tells what is waited for, if that has changed; at least a sign of life.
+    fn note_waiting(&self, told: &mut usize, to: &mut dyn Write) -> io::Result<()> {
+        let files = self.sendable();
+        if files.is_empty() || files.len() == *told {
+            return writeln!(to);
+        }
+        *told = files.len();
+        let text = format!(
+            "waiting until all is in the bucket (Ctrl-C leaves {} mounted): {}",
+            self.mount_point,
+            named(&files)
+        );
+        say(to, NOTE, &text)
+    }
+
+    /// Sends all that can be sent, before the end, again and again; `false` when a
+    /// signal came before that was done.
+    pub(super) async fn send(&self, signals: &mut EndSignals) -> bool {
+        if self.how == OnUnmount::Discard {
+            return true;
+        }
+        let mut told = 0;
+        while !self.fs.pending().is_empty() {
+            let files = self.sendable();
+            if !files.is_empty() && files.len() != told {
+                told = files.len();
+                tracing::info!(
+                    "sending what is not in the bucket yet; a signal ends this at once: {}",
+                    named(&files)
+                );
+            }
+            let fs = self.fs.clone();
+            // A task of its own, which goes on when nobody waits for it any more: a
+            // request that is dropped may have happened.
+            let sending = self.fs.runtime().spawn(async move { fs.send_pending().await });
+            let attempt = async {
+                // It can only fail to be joined by a panic, which is logged.
+                let _ = sending.await;
+                let is_done = self.sendable().is_empty();
+                if !is_done {
+                    sleep(AGAIN).await;
+                }
+                is_done
+            };
+            tokio::select! {
+                is_done = attempt => if is_done { break },
+                signal = signals.next() => {
+                    tracing::warn!("{signal}: not waiting for files that are not in the bucket");
+                    return false;
+                }
+            }
+        }
+        if told > 0 {
+            tracing::info!("all that could be sent is in the bucket now");
+        }
+        true
+    }
+
+    /// The same once the mount is gone, when nobody has a file open any more.
+    pub(super) async fn send_after_end(&self, signals: &mut EndSignals) -> bool {
+        self.fs.note_ended();
+        self.send(signals).await
+    }
+
+    /// Says in the log what is lost.
+    pub(super) fn log_lost(&self) {
+        for file in self.fs.pending() {
+            tracing::error!(
+                "\"{}\" ({} bytes) is lost: it is not in the bucket: {}",
+                file.path.escape_debug(),
+                file.bytes,
+                why(&file)
+            );
+        }
+    }
+
+    /// Sends on the runtime; something is received when all was tried.
+    fn begin_sending(&self) -> mpsc::Receiver<()> {
+        let (tell, sent) = mpsc::channel();
+        let fs = self.fs.clone();
+        self.fs.runtime().spawn(async move {
+            fs.send_pending().await;
+            // Who waited for it may be gone.
+            let _ = tell.send(());
+        });
+        sent
+    }
+
+    fn sendable(&self) -> Vec<Pending> {
+        self.fs.pending().into_iter().filter(Pending::can_be_sent).collect()
+    }
+
+    /// Open files keep the mount busy, which is another reason not to unmount.
+    fn closed(&self) -> Vec<Pending> {
+        self.fs.pending().into_iter().filter(|file| !file.is_open).collect()
+    }
+
+    fn refusal(&self, files: &[Pending]) -> String {
+        format!(
+            "{} stays mounted (--on-unmount refuse), because not all is in the bucket yet: {}. It is \
+             sent again by and by: try again later, or copy these files elsewhere and delete them; \
+             's3mem status' lists them all",
+            self.mount_point,
+            named(files)
+        )
+    }
+
+    fn conflict(&self, files: &[Pending]) -> String {
+        format!(
+            "{mount} stays mounted, because somebody else has changed objects that were written here \
+             too, so that these can't be sent: {}. Copy them elsewhere and delete them, and try again; \
+             'fusermount3 -u {mount}' unmounts without them",
+            named(files),
+            mount = self.mount_point
+        )
+    }
+}
+
+/// Why a file is not in the bucket.
+pub(super) fn why(file: &Pending) -> String {
+    match (&file.problem, file.is_open) {
+        (Some(error), false) => error.chain(),
+        (Some(error), true) => format!("open; the last attempt failed: {}", error.chain()),
+        (None, true) => "open".to_owned(),
+        (None, false) => "not sent yet".to_owned(),
+    }
+}
+
+/// How many files, and the first of them: `2 files: a (not sent yet), b (open)`.
+fn named(files: &[Pending]) -> String {
+    let count = match files.len() {
+        1 => "1 file".to_owned(),
+        count => format!("{count} files"),
+    };
+    let show = |file: &Pending| format!("\"{}\" ({})", file.path.escape_debug(), why(file));
+    let names: Vec<String> = files.iter().take(NAMED).map(show).collect();
+    let others = match files.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        others => format!(" and {others} more"),
+    };
+    format!("{count}: {}{others}", names.join(", "))
+}
+
+/// One line of an answer.
+fn say(to: &mut dyn Write, what: &str, sentence: &str) -> io::Result<()> {
+    writeln!(to, "{what}{}", printable(sentence))
+}

@@ -1,0 +1,342 @@
+//! Files that could not be put into the bucket: who is told, and what becomes of them
+//! when the mount is to end.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::Child;
+use std::thread;
+use std::time::Duration;
+
+use super::{Ran, S3MEM, Shell, can_mount, is_root, signal, wait_until};
+use crate::support::server::{Effect, Fault, FaultId, Op, Refusal, TestServer};
+
+const UPLOAD: &[&str] = &["--memory", "256M", "--writes", "upload", "--log-file", "log"];
+const BYTES: &[u8] = b"what a program wrote";
+
+/// A mount whose server refuses what is written, with one file that was refused.
+struct Refusing {
+    shell: Shell,
+    server: TestServer,
+    fault: FaultId,
+}
+
+impl Refusing {
+    /// `None` where nothing can be mounted.
+    fn mount(flags: &[&str]) -> Option<Refusing> {
+        if !can_mount() {
+            return None;
+        }
+        let server = TestServer::start();
+        server.put("tiles", "10/S/readme", "hello");
+        let shell = Shell::on(&server);
+        shell.mount("tiles/10", &[UPLOAD, flags].concat()).succeeds();
+        let fault = server.fault(Fault::new(Effect::Refuse(Refusal::AccessDenied)).on(Op::Put));
+        let refused = write(&shell.mount_point.join("S/a b"), BYTES);
+        assert_eq!(refused.unwrap_err().raw_os_error(), Some(libc::EACCES));
+        Some(Refusing { shell, server, fault })
+    }
+
+    fn status(&self, flags: &[&str]) -> Ran {
+        self.shell.s3mem(&[&["status", self.shell.mount_point()], flags].concat())
+    }
+
+    /// What the bucket has of the file.
+    fn object(&self) -> Option<Vec<u8>> {
+        let object = self.server.get("tiles", "10/S/a b")?;
+        Some(object.content.slice(0..object.content.size()).to_vec())
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.shell.path("log")).unwrap()
+    }
+
+    #[track_caller]
+    fn wait_for_log(&self, part: &str) {
+        wait_until(&format!("{part:?} is in the log"), || self.log().contains(part));
+    }
+
+    #[track_caller]
+    fn wait_for_end(&self) {
+        wait_until("the daemon has ended", || self.shell.daemon().is_none());
+        assert!(!self.shell.is_mounted());
+    }
+
+    /// The daemon waits, and what it waits for is only sent when it can be.
+    #[track_caller]
+    fn is_sent_once_the_server_takes_it(&self) {
+        thread::sleep(Duration::from_secs(1));
+        assert!(self.shell.daemon().is_some());
+        assert_eq!(self.object(), None);
+        self.server.clear_fault(self.fault);
+        self.wait_for_end();
+        assert_eq!(self.object().as_deref(), Some(BYTES));
+        assert!(!self.log().contains("is lost"), "{}", self.log());
+    }
+}
+
+/// Writes a file; the error is that of closing it.
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn start_umount(shell: &Shell) -> Child {
+    shell.command(S3MEM).args(["umount", shell.mount_point()]).spawn().unwrap()
+}
+
+#[test]
+fn status_lists_what_is_not_in_the_bucket_with_the_reason() {
+    let Some(mount) = Refusing::mount(&[]) else { return };
+    let ran = mount.status(&[]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(3), ""), "{ran:?}");
+    let whole = format!("s3://tiles/10 on {}\n", mount.shell.mount_point());
+    for part in [
+        whole.as_str(),
+        "upload, on unmount wait",
+        "of 128 MiB of memory",
+        "1 file is not in the bucket yet\n",
+        "    S/a b (20 bytes): ",
+        "AccessDenied",
+    ] {
+        assert!(ran.stdout.contains(part), "{part:?} is missing in {}", ran.stdout);
+    }
+    let ran = mount.status(&["--json"]);
+    assert_eq!((ran.code, ran.stdout.matches('\n').count()), (Some(3), 1), "{ran:?}");
+    for part in [
+        "{\"source\": \"s3://tiles/10\", \"mount_point\": \"/",
+        "\"writes\": \"upload\", \"on_unmount\": \"wait\"",
+        "\"limit_bytes\": 134217728}",
+        "\"put_requests\": ",
+        "[{\"path\": \"S/a b\", \"bytes\": 20, \"open\": false, \"conflict\": false, \"why\": \"PUT ",
+    ] {
+        assert!(ran.stdout.contains(part), "{part:?} is missing in {}", ran.stdout);
+    }
+    mount.server.clear_fault(mount.fault);
+    wait_until("it was sent by itself", || mount.status(&[]).code == Some(0));
+    assert_eq!(mount.object().as_deref(), Some(BYTES));
+    assert!(mount.status(&[]).stdout.contains("nothing: all is in the bucket"));
+    mount.shell.umount().succeeds();
+}
+
+#[test]
+fn status_says_which_files_are_open() {
+    let Some(mount) = Refusing::mount(&[]) else { return };
+    mount.server.clear_fault(mount.fault);
+    wait_until("it was sent by itself", || mount.status(&[]).code == Some(0));
+    // Another process has it open: those that this one starts close what they inherit.
+    let path = mount.shell.mount_point.join("S/open");
+    let mut bash = mount.shell.command("bash");
+    bash.args(["-c", r#"exec 3> "$1"; printf x >&3; exec sleep 60"#, "bash"]).arg(&path);
+    let mut sleep = bash.spawn().unwrap();
+    wait_until("it is written", || fs::metadata(&path).is_ok_and(|file| file.len() == 1));
+    let ran = mount.status(&["--json"]);
+    let busy = mount.shell.umount();
+    sleep.kill().unwrap();
+    sleep.wait().unwrap();
+    assert!(ran.stdout.contains(r#""S/open", "bytes": 1, "open": true"#), "{ran:?}");
+    assert_eq!(ran.code, Some(3));
+    busy.fails_with(&["is in use by sleep"]);
+    mount.shell.umount().succeeds();
+    assert!(mount.server.get("tiles", "10/S/open").is_some());
+}
+
+#[test]
+fn status_without_a_mount_point_shows_all_mounts_of_the_user() {
+    if !can_mount() {
+        return;
+    }
+    let server = TestServer::start();
+    server.put("tiles", "readme", "hello");
+    let (one, other) = (Shell::on(&server), Shell::on(&server));
+    one.mount("tiles", &[]).succeeds();
+    other.mount("tiles", &["--writes", "memory"]).succeeds();
+    // Mounts of other tests come and go meanwhile, and some of them wait for something.
+    let ran = one.s3mem(&["status"]);
+    for (shell, writes) in [(&one, "deny"), (&other, "memory")] {
+        let start = format!("s3://tiles on {}\n  writes         {writes}\n", shell.mount_point());
+        assert!(ran.stdout.contains(&start), "{ran:?}");
+    }
+    let inside = one.mount_point.join("readme");
+    let ran = one.s3mem(&["status", inside.to_str().unwrap()]);
+    assert_eq!((ran.code, ran.stdout.matches("s3://").count()), (Some(0), 1), "{ran:?}");
+    one.umount().succeeds();
+    other.umount().succeeds();
+    one.s3mem(&["status", one.mount_point()]).fails_with(&["is not in a mount of s3mem"]);
+    one.s3mem(&["status", "none"]).fails_with(&["does not exist"]);
+}
+
+#[test]
+fn a_mount_that_refuses_to_go_names_what_is_missing_and_what_to_do() {
+    let Some(mount) = Refusing::mount(&["--on-unmount", "refuse"]) else { return };
+    mount.shell.umount().fails_with(&[
+        mount.shell.mount_point(),
+        "stays mounted",
+        "1 file: \"S/a b\" (PUT ",
+        "AccessDenied",
+        "copy these files elsewhere",
+        "s3mem status",
+    ]);
+    assert_eq!(fs::read(mount.shell.mount_point.join("S/a b")).unwrap(), BYTES);
+    mount.server.clear_fault(mount.fault);
+    wait_until("it was sent by itself", || mount.status(&[]).code == Some(0));
+    mount.shell.umount().succeeds();
+    assert_eq!(mount.object().as_deref(), Some(BYTES));
+}
+
+#[test]
+fn umount_waits_until_all_is_in_the_bucket() {
+    let Some(mount) = Refusing::mount(&[]) else { return };
+    let umount = start_umount(&mount.shell);
+    thread::sleep(Duration::from_secs(1));
+    assert!(mount.shell.is_mounted());
+    mount.server.clear_fault(mount.fault);
+    let ran = Ran::finish(umount);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    for part in ["s3mem: waiting until all is in the bucket", "\"S/a b\"", "AccessDenied"] {
+        assert!(ran.stderr.contains(part), "{part:?} is missing in {ran:?}");
+    }
+    assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
+    assert!(mount.shell.daemon().is_none() && !mount.shell.is_mounted());
+    assert_eq!(mount.object().as_deref(), Some(BYTES));
+}
+
+#[test]
+fn who_stops_waiting_leaves_the_mount_as_it_is() {
+    let Some(mount) = Refusing::mount(&[]) else { return };
+    let umount = start_umount(&mount.shell);
+    thread::sleep(Duration::from_secs(1));
+    signal("INT", umount.id());
+    assert_eq!(Ran::finish(umount).code, None);
+    assert_eq!(fs::read(mount.shell.mount_point.join("S/a b")).unwrap(), BYTES);
+    mount.server.clear_fault(mount.fault);
+    wait_until("it was sent by itself", || mount.status(&[]).code == Some(0));
+    mount.shell.umount().succeeds();
+}
+
+#[test]
+fn what_is_discarded_is_named_and_in_the_log() {
+    let Some(mount) = Refusing::mount(&["--on-unmount", "discard"]) else { return };
+    let ran = mount.shell.umount();
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    for part in ["s3mem: lost with the mount", "1 file: \"S/a b\" (PUT ", "AccessDenied"] {
+        assert!(ran.stderr.contains(part), "{part:?} is missing in {ran:?}");
+    }
+    assert!(mount.shell.daemon().is_none() && !mount.shell.is_mounted());
+    assert!(mount.log().contains("\"S/a b\" (20 bytes) is lost"), "{}", mount.log());
+    mount.server.clear_fault(mount.fault);
+    assert_eq!(mount.object(), None);
+}
+
+#[test]
+fn an_object_that_somebody_else_has_changed_keeps_the_mount_until_it_is_dealt_with() {
+    let Some(mount) = Refusing::mount(&[]) else { return };
+    mount.server.put("tiles", "10/S/a b", "theirs");
+    mount.server.clear_fault(mount.fault);
+    mount.shell.umount().fails_with(&["somebody else has changed", "\"S/a b\"", "fusermount3 -u"]);
+    assert_eq!(fs::read(mount.shell.mount_point.join("S/a b")).unwrap(), BYTES);
+    signal("TERM", mount.shell.daemon().unwrap());
+    mount.wait_for_end();
+    assert!(mount.log().contains("\"S/a b\" (20 bytes) is lost"), "{}", mount.log());
+    assert_eq!(mount.object().as_deref(), Some(&b"theirs"[..]));
+}
+
+#[test]
+fn a_signal_has_all_sent_before_the_daemon_ends() {
+    for way in ["wait", "refuse"] {
+        let Some(mount) = Refusing::mount(&["--on-unmount", way]) else { return };
+        signal("TERM", mount.shell.daemon().unwrap());
+        mount.wait_for_log("SIGTERM: unmounting");
+        mount.is_sent_once_the_server_takes_it();
+    }
+}
+
+#[test]
+fn a_second_signal_ends_at_once_and_the_log_says_what_is_lost() {
+    let Some(mount) = Refusing::mount(&[]) else { return };
+    let daemon = mount.shell.daemon().unwrap();
+    signal("TERM", daemon);
+    mount.wait_for_log("sending what is not in the bucket yet");
+    assert!(mount.shell.is_mounted(), "it can still be copied");
+    signal("TERM", daemon);
+    mount.wait_for_end();
+    assert!(mount.log().contains("\"S/a b\" (20 bytes) is lost"), "{}", mount.log());
+    assert_eq!(mount.object(), None);
+}
+
+#[test]
+fn a_signal_discards_where_that_was_asked_for() {
+    let Some(mount) = Refusing::mount(&["--on-unmount", "discard"]) else { return };
+    signal("TERM", mount.shell.daemon().unwrap());
+    mount.wait_for_end();
+    assert!(mount.log().contains("\"S/a b\" (20 bytes) is lost"), "{}", mount.log());
+    assert_eq!(mount.object(), None);
+}
+
+#[test]
+fn the_daemon_outlives_a_mount_that_somebody_else_took_away_until_all_is_sent() {
+    if !is_root() {
+        return;
+    }
+    for way in ["wait", "refuse"] {
+        let Some(mount) = Refusing::mount(&["--on-unmount", way]) else { return };
+        let point = mount.shell.mount_point();
+        assert!(mount.shell.command("umount").arg(point).status().unwrap().success());
+        mount.wait_for_log("sending what is not in the bucket yet");
+        assert!(!mount.shell.is_mounted());
+        mount.is_sent_once_the_server_takes_it();
+    }
+}
+
+#[test]
+fn a_signal_ends_a_daemon_that_outlives_its_mount() {
+    if !is_root() {
+        return;
+    }
+    let Some(mount) = Refusing::mount(&[]) else { return };
+    let point = mount.shell.mount_point();
+    assert!(mount.shell.command("umount").arg(point).status().unwrap().success());
+    mount.wait_for_log("sending what is not in the bucket yet");
+    signal("INT", mount.shell.daemon().unwrap());
+    mount.wait_for_end();
+    assert!(mount.log().contains("\"S/a b\" (20 bytes) is lost"), "{}", mount.log());
+}
+
+#[test]
+fn a_daemon_that_outlives_its_mount_does_not_answer_for_the_next_one() {
+    if !is_root() {
+        return;
+    }
+    let Some(mount) = Refusing::mount(&[]) else { return };
+    let (shell, point) = (&mount.shell, mount.shell.mount_point());
+    let old = shell.daemon().unwrap();
+    assert!(shell.command("umount").arg(point).status().unwrap().success());
+    mount.wait_for_log("sending what is not in the bucket yet");
+    // The kernel gives it the same device number, unless another test was quicker.
+    shell.mount("tiles", &[]).succeeds();
+    let ran = mount.status(&["--json"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stdout.contains("\"writes\": \"deny\""), "{ran:?}");
+    shell.umount().succeeds();
+    assert_eq!(shell.daemon(), Some(old));
+    mount.is_sent_once_the_server_takes_it();
+}
+
+#[test]
+fn other_users_are_not_told() {
+    if !can_mount() || !is_root() {
+        return;
+    }
+    let server = TestServer::start();
+    server.put("tiles", "readme", "hello");
+    let shell = Shell::on(&server);
+    shell.mount("tiles", &["--allow-other"]).succeeds();
+    // In mounts of its own: a copy of the program that everybody can reach.
+    let ran = shell.script_as_root(
+        r#"chmod 755 "$HOME" "$MNT/.."; cp "$S3MEM" "$HOME/s3mem-copy"; chmod 755 "$HOME/s3mem-copy"
+           exec setpriv --reuid 65534 --regid 65534 --clear-groups "$HOME/s3mem-copy" status "$MNT""#,
+    );
+    ran.fails_with(&["belongs to the user with the number 0", "only they and root may ask"]);
+    shell.umount().succeeds();
+}
