@@ -21,6 +21,17 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 const END_LIMIT: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
+/// What a mount is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Only to be read.
+    Read,
+    /// What is written goes into the bucket.
+    Upload,
+    /// What is written stays in memory; s3mem alone has that.
+    Memory,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Daemon {
     S3mem,
@@ -66,7 +77,13 @@ impl Daemon {
         }
     }
 
-    fn command(self, endpoint: &str, point: &Path, scratch: &Path) -> Result<Command> {
+    fn command(
+        self,
+        endpoint: &str,
+        point: &Path,
+        scratch: &Path,
+        access: Access,
+    ) -> Result<Command> {
         let mut command = Command::new(self.name());
         match self {
             Daemon::S3mem => {
@@ -79,10 +96,24 @@ impl Daemon {
                     REGION,
                     "--foreground",
                 ]);
+                command.args(match access {
+                    Access::Read => &[][..],
+                    Access::Upload => {
+                        &["--writes", "upload", "--allow-overwrite", "--allow-delete"]
+                    }
+                    Access::Memory => &["--writes", "memory"],
+                });
             }
             Daemon::Rclone => {
                 // Times from the listing instead of one HEAD for each file.
-                command.args(["mount", "--read-only", "--use-server-modtime", "--config", ""]);
+                command.args(["mount", "--use-server-modtime", "--config", ""]);
+                match access {
+                    Access::Read => command.arg("--read-only"),
+                    Access::Upload | Access::Memory => {
+                        let cache = scratch.join("cache");
+                        command.args(["--vfs-cache-mode", "writes", "--cache-dir"]).arg(cache)
+                    }
+                };
                 command.args(["--s3-provider", "Other", "--s3-env-auth", "--s3-endpoint"]);
                 command.args([endpoint, "--s3-region", REGION, "--s3-force-path-style"]);
                 command.arg(format!(":s3:{BUCKET}")).arg(point);
@@ -92,14 +123,19 @@ impl Daemon {
                 fs::write(&secrets, format!("{ACCESS_KEY}:{SECRET_KEY}"))?;
                 owner_only(&secrets)?;
                 let options = format!(
-                    "ro,use_path_request_style,url={endpoint},endpoint={REGION},passwd_file={},tmpdir={}",
+                    "{},use_path_request_style,url={endpoint},endpoint={REGION},passwd_file={},tmpdir={}",
+                    if access == Access::Read { "ro" } else { "rw" },
                     secrets.display(),
                     scratch.display(),
                 );
                 command.arg(BUCKET).arg(point).args(["-f", "-o", &options]);
             }
             Daemon::Mountpoint => {
-                command.arg(BUCKET).arg(point).args(["--read-only", "--foreground"]);
+                command.arg(BUCKET).arg(point).arg("--foreground");
+                command.args(match access {
+                    Access::Read => &["--read-only"][..],
+                    Access::Upload | Access::Memory => &["--allow-overwrite", "--allow-delete"],
+                });
                 command.args(["--force-path-style", "--region", REGION]);
                 command.args(["--endpoint-url", endpoint]);
             }
@@ -137,12 +173,12 @@ pub(crate) struct Mounted {
 
 impl Mounted {
     /// Mounts, and returns when the bucket is there.
-    pub(crate) fn start(daemon: Daemon, endpoint: &str) -> Result<Self> {
+    pub(crate) fn start(daemon: Daemon, endpoint: &str, access: Access) -> Result<Self> {
         let folder = TempDir::new()?;
         let (point, log) = (folder.path().join("mount"), folder.path().join("log"));
         fs::create_dir(&point)?;
         let child = daemon
-            .command(endpoint, &point, folder.path())?
+            .command(endpoint, &point, folder.path(), access)?
             .stderr(fs::File::create(&log)?)
             .spawn()?;
         let mut mounted = Mounted { child, point, log, _folder: folder };

@@ -26,7 +26,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use self::daemons::{Daemon, Mounted};
+use self::daemons::{Access, Daemon, Mounted};
 use self::report::{Measured, Outcome};
 use self::support::server::TestServer;
 use self::works::Work;
@@ -96,7 +96,7 @@ fn measure(server: &TestServer, work: Work, delay: Duration, daemon: Daemon) -> 
     // Writes back nothing and needs root; said once in `run`.
     let _ = fs::write("/proc/sys/vm/drop_caches", "3");
     server.set_delay(Duration::ZERO);
-    let mut mounted = Mounted::start(daemon, &server.endpoint())?;
+    let mut mounted = Mounted::start(daemon, &server.endpoint(), Access::Read)?;
     let folder = mounted.folder().to_owned();
     server.set_delay(delay);
     if work.has_first_read() {

@@ -207,7 +207,7 @@ fn who_stops_waiting_leaves_the_mount_as_it_is() {
     let Some(mount) = Refusing::mount(&[]) else { return };
     let umount = start_umount(&mount.shell);
     thread::sleep(Duration::from_secs(1));
-    signal("INT", umount.id());
+    signal("TERM", umount.id());
     assert_eq!(Ran::finish(umount).code, None);
     assert_eq!(fs::read(mount.shell.mount_point.join("S/a b")).unwrap(), BYTES);
     mount.server.clear_fault(mount.fault);

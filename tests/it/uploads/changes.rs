@@ -91,6 +91,8 @@ fn an_object_that_others_changed_since_it_was_opened_is_not_replaced() {
     assert_eq!(errno(close(file)), libc::ESTALE);
     assert!(has(&server, "a", b"theirs"));
     assert_eq!(fs::read(&path).unwrap(), b"before ours");
+    fs::remove_file(&path).unwrap();
+    assert!(has(&server, "a", b"theirs"), "ours alone is given up");
     mount.end();
 }
 
@@ -99,11 +101,13 @@ fn an_object_that_others_deleted_since_it_was_opened_is_not_made_again() {
     let Some(server) = server() else { return };
     server.put(BUCKET, "a", "before");
     let mount = mount_free(&server);
-    let mut file = OpenOptions::new().append(true).open(mount.path().join("a")).unwrap();
+    let path = mount.path().join("a");
+    let mut file = OpenOptions::new().append(true).open(&path).unwrap();
     server.delete(BUCKET, "a");
     file.write_all(b" ours").unwrap();
     assert_eq!(errno(close(file)), libc::ESTALE);
     assert!(object(&server, "a").is_none());
+    fs::remove_file(&path).unwrap();
     mount.end();
 }
 
@@ -135,6 +139,8 @@ fn of_two_mounts_that_write_one_object_one_is_told() {
     second.write_all(b" second").unwrap();
     close(first).unwrap();
     assert_eq!(errno(close(second)), libc::ESTALE);
+    assert!(has(&server, "a", b"before first"));
+    fs::remove_file(two.path().join("a")).unwrap();
     assert!(has(&server, "a", b"before first"));
     one.end();
     two.end();

@@ -97,7 +97,7 @@ fn what_the_kernel_forgets_is_not_lost() {
 /// Makes the kernel forget what it knows of the mount: by root's command for all
 /// file systems, or, of files that nobody uses, by asking for their pages to go.
 fn forget_all(path: &Path) {
-    if fs::write("/proc/sys/vm/drop_caches", "3").is_err() {
+    if fs::write("/proc/sys/vm/drop_caches", "2").is_err() {
         for entry in fs::read_dir(path).unwrap() {
             let entry = entry.unwrap();
             match entry.file_type().unwrap().is_dir() {
