@@ -3,7 +3,7 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -86,7 +86,7 @@ impl Mounting {
         command.stdout(Stdio::null());
         command.stderr(File::create(folder.path().join("stderr")).unwrap());
         let outside = device_of(point.path());
-        let child = command.spawn().unwrap();
+        let child = spawn(&mut command);
         let daemon = Daemon { child, folder };
         let program = self.program.clone();
         let mut mount = Mount { point, mounted: true, daemon: Some(daemon), program };
@@ -229,6 +229,21 @@ fn s3mem(program: &Path, command: &str) -> Command {
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .stdin(Stdio::null());
     program
+}
+
+/// Starts a program that may have been written just now: until its exec, a process that
+/// another test starts meanwhile has our descriptors, and the kernel says ETXTBSY.
+fn spawn(command: &mut Command) -> Child {
+    let start = Instant::now();
+    loop {
+        match command.spawn() {
+            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => {
+                assert!(start.elapsed() < PATIENCE, "{command:?}: {error}");
+                thread::sleep(Duration::from_millis(5));
+            }
+            started => return started.unwrap(),
+        }
+    }
 }
 
 /// Runs a command that must succeed; gives what it printed.

@@ -82,8 +82,27 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-fn start_umount(shell: &Shell) -> Child {
-    shell.command(S3MEM).args(["umount", shell.mount_point()]).spawn().unwrap()
+/// An `s3mem umount` that has said what it waits for, and waits.
+struct Waiting {
+    umount: Child,
+    /// Where its standard error goes, which is read while it runs.
+    said: String,
+}
+
+impl Waiting {
+    #[track_caller]
+    fn start(shell: &Shell) -> Waiting {
+        let said = shell.path("said");
+        let mut umount = shell.command(S3MEM);
+        umount.args(["umount", shell.mount_point()]).stderr(File::create(&said).unwrap());
+        let waiting = Waiting { umount: umount.spawn().unwrap(), said };
+        wait_until("it says what it waits for", || waiting.said().ends_with('\n'));
+        waiting
+    }
+
+    fn said(&self) -> String {
+        fs::read_to_string(&self.said).unwrap()
+    }
 }
 
 #[test]
@@ -188,16 +207,17 @@ fn a_mount_that_refuses_to_go_names_what_is_missing_and_what_to_do() {
 #[test]
 fn umount_waits_until_all_is_in_the_bucket() {
     let Some(mount) = Refusing::mount(&[]) else { return };
-    let umount = start_umount(&mount.shell);
-    thread::sleep(Duration::from_secs(1));
+    let waiting = Waiting::start(&mount.shell);
+    let said = waiting.said();
+    for part in ["s3mem: waiting until all is in the bucket", "\"S/a b\"", "AccessDenied"] {
+        assert!(said.contains(part), "{part:?} is missing in {said}");
+    }
     assert!(mount.shell.is_mounted());
     mount.server.clear_fault(mount.fault);
+    let Waiting { umount, said } = waiting;
     let ran = Ran::finish(umount);
-    assert_eq!(ran.code, Some(0), "{ran:?}");
-    for part in ["s3mem: waiting until all is in the bucket", "\"S/a b\"", "AccessDenied"] {
-        assert!(ran.stderr.contains(part), "{part:?} is missing in {ran:?}");
-    }
-    assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
+    let said = fs::read_to_string(said).unwrap();
+    assert_eq!((ran.code, said.lines().count()), (Some(0), 1), "{said}");
     assert!(mount.shell.daemon().is_none() && !mount.shell.is_mounted());
     assert_eq!(mount.object().as_deref(), Some(BYTES));
 }
@@ -205,8 +225,7 @@ fn umount_waits_until_all_is_in_the_bucket() {
 #[test]
 fn who_stops_waiting_leaves_the_mount_as_it_is() {
     let Some(mount) = Refusing::mount(&[]) else { return };
-    let umount = start_umount(&mount.shell);
-    thread::sleep(Duration::from_secs(1));
+    let Waiting { umount, .. } = Waiting::start(&mount.shell);
     signal("TERM", umount.id());
     assert_eq!(Ran::finish(umount).code, None);
     assert_eq!(fs::read(mount.shell.mount_point.join("S/a b")).unwrap(), BYTES);

@@ -122,8 +122,9 @@ fn what_does_not_fit_into_memory_is_fetched_again_once_the_kernel_forgot_it() {
     let mount = mount(&server, &["--memory", "64M"]);
     let path = mount.join("band");
     reads_whole_pattern(&path, 4);
-    let ((), cost) = cost_of(&server, || reads_whole_pattern(&path, 4));
-    assert_eq!(cost, NOTHING, "the kernel has it");
+    // Machines that are short of memory, or think ahead, drop some pages at any time.
+    let costs_nothing = |_| cost_of(&server, || reads_whole_pattern(&path, 4)).1 == NOTHING;
+    assert!((0..10).any(costs_nothing), "the kernel never has it");
     forget_pages(&path);
     let ((), cost) = cost_of(&server, || reads_whole_pattern(&path, 4));
     assert!((136 * MIB..=200 * MIB).contains(&cost.bytes), "{cost:?}");

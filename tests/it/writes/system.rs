@@ -3,7 +3,7 @@
 #![expect(unsafe_code, reason = "mmap, and what is a thread's own in Linux alone")]
 
 use std::ffi::CString;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::ops::{Deref, DerefMut};
 use std::os::fd::AsRawFd;
@@ -12,7 +12,7 @@ use std::path::Path;
 use std::ptr;
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, chmodat, makedev, mknodat};
-use rustix::mount::{MountPropagationFlags, mount_bind, mount_change};
+use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_bind, mount_change, unmount};
 
 /// The user and group that own nothing.
 const NOBODY: libc::c_long = 65534;
@@ -31,11 +31,22 @@ pub(super) fn open_fuse_to_all(folder: &Path) {
     let outcome = unsafe { libc::unshare(libc::CLONE_NEWNS | libc::CLONE_FS) };
     assert_eq!(outcome, 0, "{}", io::Error::last_os_error());
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).unwrap();
+    detach_copied_mounts();
     let device = folder.join("fuse");
     let all = Mode::from_raw_mode(0o666);
     mknodat(CWD, &device, FileType::CharacterDevice, all, makedev(10, 229)).unwrap();
     chmodat(CWD, &device, all, AtFlags::empty()).unwrap();
     mount_bind(&device, "/dev/fuse").unwrap();
+}
+
+/// Lets go of the mounts of other tests: a copy of a mount keeps it alive, so that the
+/// daemon behind it would wait for us.
+fn detach_copied_mounts() {
+    let table = fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
+    for line in table.lines().filter(|line| line.contains(" - fuse.s3mem ")) {
+        // One that is gone again is none to let go of.
+        let _ = unmount(line.split(' ').nth(4).unwrap(), UnmountFlags::DETACH);
+    }
 }
 
 /// Makes the calling thread, and no other, an ordinary user's, for as long as it lives.
