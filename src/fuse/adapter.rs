@@ -2,8 +2,10 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::SystemTime;
 
 use fuser::{
@@ -40,6 +42,21 @@ pub(super) struct Adapter {
 impl Adapter {
     pub(super) fn new(fs: Arc<FileSystem>) -> Self {
         Adapter { fs, ways: Arc::default() }
+    }
+
+    /// Has a call answered: at once, on the thread that the kernel asked, as far as
+    /// nothing is waited for, since waking another thread takes longer than most
+    /// answers; the rest in a task.
+    pub(super) fn answer(&self, call: impl Future<Output = ()> + Send + 'static) {
+        let runtime = self.fs.runtime();
+        let _entered = runtime.enter();
+        let mut call = Box::pin(call);
+        // The task asks again, with a waker that wakes it. A panic ends the call, as
+        // it does in a task, and not the thread.
+        let mut begin = || call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        if catch_unwind(AssertUnwindSafe(&mut begin)).is_ok_and(|state| state.is_pending()) {
+            runtime.spawn(call);
+        }
     }
 
     fn list(&self, handle: FileHandle, cookie: u64, mut listing: Listing) {

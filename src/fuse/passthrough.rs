@@ -21,6 +21,8 @@ use crate::fs::{Ino, MemFile};
 pub(super) struct Ways {
     /// Whether the kernel takes files at all.
     is_allowed: AtomicBool,
+    /// Whether it ever took one.
+    has_backed: AtomicBool,
     open: Mutex<HashMap<Ino, (Way, u64)>>,
 }
 
@@ -50,7 +52,10 @@ impl Ways {
             Entry::Vacant(entry) => {
                 let file = file.filter(|_| self.is_allowed.load(Ordering::Relaxed));
                 let way = match file.map(register) {
-                    Some(Ok(backing)) => Way::Backed(Arc::new(backing)),
+                    Some(Ok(backing)) => {
+                        self.has_backed.store(true, Ordering::Relaxed);
+                        Way::Backed(Arc::new(backing))
+                    }
                     Some(Err(error)) => {
                         self.is_allowed.store(false, Ordering::Relaxed);
                         tracing::info!(
@@ -69,6 +74,12 @@ impl Ways {
             Way::Backed(backing) => Some(backing.clone()),
             Way::Cached => None,
         }
+    }
+
+    /// Whether the kernel may have pages that a write past them made outdated: those
+    /// of a file that could be backed, and is not any more.
+    pub(super) fn may_be_outdated(&self, file: Option<&MemFile>) -> bool {
+        file.is_some() && self.has_backed.load(Ordering::Relaxed)
     }
 
     /// Counts a handle less.

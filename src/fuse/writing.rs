@@ -43,9 +43,13 @@ impl Adapter {
         if !self.fs.is_writable() {
             return reply.opened(handle, flags(false));
         }
+        let file = backing.as_deref();
         let register = |file: &crate::fs::MemFile| reply.open_backing(file);
-        match self.ways.open(ino, backing.as_deref(), register) {
+        match self.ways.open(ino, file, register) {
             Some(backing) => reply.opened_passthrough(handle, FopenFlags::FOPEN_NOFLUSH, &backing),
+            None if self.ways.may_be_outdated(file) => {
+                reply.opened(handle, flags(flushes) & !FopenFlags::FOPEN_KEEP_CACHE);
+            }
             None => reply.opened(handle, flags(flushes)),
         }
     }
@@ -82,7 +86,7 @@ impl Adapter {
     /// Creates a file and opens it.
     pub(super) fn create_file(&self, parent: Ino, name: &OsStr, maker: Maker, reply: ReplyCreate) {
         let (adapter, name) = (self.clone(), name.to_owned());
-        self.fs.runtime().spawn(async move {
+        self.answer(async move {
             let (attr, ttl, opened) = match adapter.fs.create(parent, &name, maker).await {
                 Ok(created) => created,
                 Err(error) => return reply.error(errno(&error)),
@@ -130,7 +134,7 @@ impl Adapter {
         reply: ReplyEntry,
     ) {
         let (fs, name) = (self.fs.clone(), name.to_owned());
-        self.fs.runtime().spawn(async move {
+        self.answer(async move {
             let made = fs.make(parent, &name, node, maker).await;
             reply::entry(reply, made.map(|(attr, ttl)| (Some(attr), ttl)));
         });
@@ -138,7 +142,7 @@ impl Adapter {
 
     pub(super) fn link_to(&self, ino: Ino, parent: Ino, name: &OsStr, reply: ReplyEntry) {
         let (fs, name) = (self.fs.clone(), name.to_owned());
-        self.fs.runtime().spawn(async move {
+        self.answer(async move {
             let linked = fs.link(ino, parent, &name).await;
             reply::entry(reply, linked.map(|(attr, ttl)| (Some(attr), ttl)));
         });
@@ -147,7 +151,7 @@ impl Adapter {
     /// Deletes a name: of a directory, or of anything else.
     pub(super) fn remove(&self, parent: Ino, name: &OsStr, is_dir: bool, reply: ReplyEmpty) {
         let (fs, name) = (self.fs.clone(), name.to_owned());
-        self.fs.runtime().spawn(async move {
+        self.answer(async move {
             let outcome = match is_dir {
                 true => fs.rmdir(parent, &name).await,
                 false => fs.unlink(parent, &name).await,
@@ -170,14 +174,14 @@ impl Adapter {
             _ => return reply.error(Errno::EINVAL),
         };
         let fs = self.fs.clone();
-        self.fs.runtime().spawn(async move {
+        self.answer(async move {
             done(reply, fs.rename((from.0, &from.1), (to.0, &to.1), how).await);
         });
     }
 
     pub(super) fn set_attr(&self, ino: Ino, change: AttrChange, reply: ReplyAttr) {
         let fs = self.fs.clone();
-        self.fs.runtime().spawn(async move {
+        self.answer(async move {
             match fs.set_attr(ino, change).await {
                 Ok((attr, ttl)) => reply.attr(&ttl, &reply::file_attr(&attr)),
                 Err(error) => reply.error(errno(&error)),
