@@ -34,6 +34,7 @@ declare -A package_of=(
     [pngcheck]=pngcheck
     [rsync]=rsync
     [sqlite3]=sqlite3
+    [strace]=strace
     [stress-ng]=stress-ng
 )
 

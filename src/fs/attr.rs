@@ -95,7 +95,7 @@ impl FileSystem {
 pub(super) fn bucket_thing(node: &Thing) -> Option<BucketThing> {
     match node {
         Thing::Dir(dir) => Some(BucketThing::Dir(dir.clone())),
-        Thing::Object(object) => Some(BucketThing::Object(object.version.clone())),
+        Thing::Object(object) => Some(BucketThing::object(&object.version)),
         Thing::View(_) | Thing::Made(_) => None,
     }
 }

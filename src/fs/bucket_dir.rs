@@ -5,20 +5,25 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
+use super::attr::kept;
 use super::change::Spot;
 use super::node::{Folder, Thing};
 use super::{FileSystem, FsError};
 use crate::catalog::{Dir, Node};
 use crate::key::{ObjectKey, ObjectVersion};
-use crate::overlay::DirKey;
+use crate::overlay::{BucketThing, DirKey, Entry, Item};
 use crate::store::{ListRequest, ListedObject, StoreErrorKind};
 
 /// So many objects are copied or deleted at once.
 const AT_ONCE: usize = 8;
 const MAX_KEYS: u16 = 1000;
+
+/// By the old key: the version that was copied, and what it is in its new place.
+type Copies = HashMap<ObjectKey, (ObjectVersion, ObjectVersion)>;
 
 impl FileSystem {
     /// Renames a directory with all that the bucket has below it.
@@ -42,6 +47,13 @@ impl FileSystem {
         if !config.allow_delete {
             return Err(FsError::NotPermitted);
         }
+        let overlay = self.overlay()?;
+        // What is sent meanwhile would be another version than the one that is copied.
+        let mut still = Vec::new();
+        let written = overlay.tree().published_below(dir.prefix());
+        for remote in written.iter().filter_map(|(_, _, made)| made.file()?.remote()) {
+            still.push(remote.still().await);
+        }
         if self.has_unsent_below(dir) {
             return Err(FsError::CrossDevice);
         }
@@ -51,26 +63,69 @@ impl FileSystem {
             let key = ObjectKey::new(format!("{}{rest}", target.prefix()));
             self.copy_once(version, key)
         });
-        let copies: HashMap<ObjectKey, ObjectVersion> =
-            stream::iter(moves).buffer_unordered(AT_ONCE).try_collect().await?;
+        let copies: Copies = stream::iter(moves).buffer_unordered(AT_ONCE).try_collect().await?;
         let deletions =
             versions.into_iter().map(|version| async move { self.delete_version(&version).await });
         stream::iter(deletions).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
-        self.overlay()?.tree().remove_below(dir.prefix());
+        self.take_along(&copies, dir, &target)?;
         for changed in [dir, &target] {
             self.catalog.invalidate(changed);
         }
         // The kernel knows what is below by its inodes, which it keeps.
         self.inodes().rebase(|thing| match thing {
             Thing::Dir(below) => below.moved(dir, &target).map(Thing::Dir),
-            Thing::Object(object) => copies.get(&object.version.key).map(|version| {
+            Thing::Object(object) => copies.get(&object.version.key).map(|(_, version)| {
                 let storage_class = object.storage_class.clone();
                 Thing::Object(ListedObject { version: version.clone(), storage_class })
             }),
             Thing::View(_) | Thing::Made(_) => None,
         });
-        self.show_in_bucket(to, Some(Node::Dir(target)));
+        self.show_in_bucket(to, Some(Node::Dir(target.clone())));
         self.show_in_bucket(from, None);
+        let thing = Thing::Dir(target.clone());
+        let ino = self.inodes().number_of(&thing);
+        let mut of = kept(&self.attr_of(ino, &thing));
+        of.changed = SystemTime::now();
+        // Without room for it the time stays as it was.
+        let _ = overlay.tree().set_attributes(BucketThing::Dir(target), of);
+        Ok(())
+    }
+
+    /// Has what programs wrote below a directory, and the permissions and times that
+    /// they gave, go with what was copied.
+    fn take_along(&self, copies: &Copies, from: &Dir, to: &Dir) -> Result<(), FsError> {
+        let mut tree = self.overlay()?.tree();
+        let written = tree.published_below(from.prefix());
+        tree.remove_below(from.prefix());
+        for (dir, name, made) in written {
+            let Some(remote) = made.file().and_then(|file| file.remote()) else { continue };
+            let Some(dir) = dir.moved(from, to) else { continue };
+            let key = remote.key();
+            let seen = remote.seen().and_then(|version| version.etag);
+            match copies.get(&key) {
+                Some((copied, version)) if copied.etag == seen => {
+                    remote.note_copied(version.clone());
+                }
+                // Made since the directory was looked at.
+                None if remote.is_dirty() => {
+                    let rest = &key.as_str()[from.prefix().as_str().len()..];
+                    remote.move_to(ObjectKey::new(format!("{}{rest}", to.prefix())), None);
+                }
+                // Somebody else's by now.
+                Some(_) | None => continue,
+            }
+            let dir = DirKey::Bucket(dir);
+            tree.put_until(&dir, &name, Entry::Item(Item::Made(made.clone())), None);
+            made.set_home(dir, &name);
+        }
+        tree.take_attributes(&BucketThing::Dir(to.clone()));
+        tree.move_attributes(|thing| match thing {
+            BucketThing::Dir(dir) => dir.moved(from, to).map(BucketThing::Dir),
+            BucketThing::Object(version) => {
+                let (_, copy) = copies.get(&version.key)?;
+                Some(BucketThing::object(copy))
+            }
+        });
         Ok(())
     }
 
@@ -92,15 +147,16 @@ impl FileSystem {
         &self,
         version: ObjectVersion,
         key: ObjectKey,
-    ) -> Result<(ObjectKey, ObjectVersion), FsError> {
+    ) -> Result<(ObjectKey, (ObjectVersion, ObjectVersion)), FsError> {
         match self.copy(&version, key.clone(), None).await {
-            Ok(copied) => Ok((version.key, copied)),
+            Ok(copied) => Ok((version.key.clone(), (version, copied))),
             Err(FsError::Store(error)) if error.kind == StoreErrorKind::Changed => {
                 let head = self.store.head(&key).await.map_err(Arc::new)?;
                 if head.size != version.size || head.etag != version.etag {
                     return Err(FsError::Store(error));
                 }
-                Ok((version.key.clone(), ObjectVersion { key, ..version }))
+                let copied = ObjectVersion { key, ..version.clone() };
+                Ok((version.key.clone(), (version, copied)))
             }
             Err(error) => Err(error),
         }

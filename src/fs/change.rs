@@ -14,7 +14,7 @@ use super::node::{Folder, Thing};
 use super::{Attr, FileSystem, FsError, Ino, OpenHow, Opened, Outdated};
 use crate::catalog::Walk;
 use crate::key::ObjectKey;
-use crate::overlay::{Attributes, Body, Entry, Item, Made, Remote, Tree};
+use crate::overlay::{Attributes, Body, BucketThing, Entry, Item, Made, Remote, Tree};
 use crate::view::has_image_name;
 
 /// The longest name that Linux takes, in bytes.
@@ -88,7 +88,13 @@ impl FileSystem {
     ) -> Result<(Attr, Duration), FsError> {
         let spot = self.free_spot(parent, name).await?;
         let thing = match (&node, self.key_for(&spot.folder, &spot.name)?) {
-            (NewNode::Dir, Some(_)) => Thing::Dir(self.make_marker(&spot).await?),
+            (NewNode::Dir, Some(_)) => {
+                let dir = self.make_marker(&spot).await?;
+                let of = self.new_attributes(&spot, &node, maker);
+                // Without room for them they are as the flags say.
+                let _ = self.overlay()?.tree().set_attributes(BucketThing::Dir(dir.clone()), of);
+                Thing::Dir(dir)
+            }
             (NewNode::Symlink(_) | NewNode::Fifo | NewNode::Socket, Some(_)) => {
                 // A bucket has nothing like that.
                 return Err(FsError::NotPermitted);
@@ -149,8 +155,7 @@ impl FileSystem {
         key: Option<ObjectKey>,
     ) -> Result<Arc<Made>, FsError> {
         let overlay = self.overlay()?;
-        let of = self.attributes_of(spot);
-        let is_dir = node == NewNode::Dir;
+        let of = self.new_attributes(spot, &node, maker);
         let remote = key.map(|key| Remote::new(key, None, false));
         let body = match node {
             NewNode::File => Body::File(overlay.new_file(remote)?),
@@ -159,17 +164,23 @@ impl FileSystem {
             NewNode::Fifo => Body::Fifo,
             NewNode::Socket => Body::Socket,
         };
-        let (mut mode, mut gid) = (maker.mode, maker.gid);
-        if of.mode & SET_GROUP != 0 {
-            gid = of.gid;
-            mode |= if is_dir { SET_GROUP } else { 0 };
-        }
-        let made = Made::new(overlay.new_ino(), body, Attributes::new(mode, maker.uid, gid));
+        let made = Made::new(overlay.new_ino(), body, of);
         let item = Entry::Item(Item::Made(made.clone()));
         overlay.tree().put(&spot.folder.key(), &spot.name, item)?;
         made.set_home(spot.folder.key(), &spot.name);
         self.note_written(&made);
         Ok(made)
+    }
+
+    /// The attributes of what `maker` makes in a directory.
+    fn new_attributes(&self, spot: &Spot, node: &NewNode, maker: Maker) -> Attributes {
+        let of = self.attributes_of(spot);
+        let (mut mode, mut gid) = (maker.mode, maker.gid);
+        if of.mode & SET_GROUP != 0 {
+            gid = of.gid;
+            mode |= if *node == NewNode::Dir { SET_GROUP } else { 0 };
+        }
+        Attributes::new(mode, maker.uid, gid)
     }
 
     /// Deletes the name of something that is no directory.
@@ -518,7 +529,7 @@ impl FileSystem {
                 let mut of = self.attributes_of(spot);
                 of.modified = std::time::SystemTime::now();
                 of.changed = of.modified;
-                let thing = crate::overlay::BucketThing::Dir(dir.clone());
+                let thing = BucketThing::Dir(dir.clone());
                 // Without room for it the time stays as it was.
                 let _ = overlay.tree().set_attributes(thing, of);
             }

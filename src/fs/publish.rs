@@ -11,7 +11,7 @@ use super::node::Thing;
 use super::{FileSystem, FsError};
 use crate::catalog::{Dir, Node};
 use crate::key::{ObjectKey, ObjectVersion};
-use crate::overlay::{Entry, Item, Made, Remote, SentAway, UploadConfig};
+use crate::overlay::{BucketThing, Entry, Item, Made, Remote, SentAway, UploadConfig};
 use crate::store::{
     Condition, CopyRequest, ListRequest, ListedObject, PutRequest, StoreError, StoreErrorKind,
 };
@@ -72,6 +72,7 @@ impl FileSystem {
         if let Some(marker) = page.objects.first() {
             self.delete_version(&marker.version).await?;
         }
+        self.overlay()?.tree().take_attributes(&BucketThing::Dir(dir.clone()));
         self.show_in_bucket(spot, None);
         Ok(())
     }
@@ -92,6 +93,7 @@ impl FileSystem {
             && !remote.is_some_and(Remote::is_conflict)
         {
             self.delete_version(&version).await?;
+            self.overlay()?.tree().take_attributes(&BucketThing::object(&version));
             self.show_in_bucket(spot, None);
         } else {
             // The bucket has nothing of it, or somebody else's: that shows again.
@@ -135,6 +137,10 @@ impl FileSystem {
             Thing::Made(made) => self.rename_made(made, to, key, target_seen).await?,
             Thing::Object(object) => {
                 let version = self.copy(&object.version, key, target_seen).await?;
+                self.overlay()?.tree().move_attributes(|thing| {
+                    let is_it = *thing == BucketThing::object(&object.version);
+                    is_it.then(|| BucketThing::object(&version))
+                });
                 let copied = ListedObject { version, storage_class: object.storage_class.clone() };
                 let ino = self.inodes().number_of(source);
                 self.inodes().replace(ino, Thing::Object(copied.clone()));

@@ -12,7 +12,7 @@ use super::node::{Folder, Thing};
 use super::{FileSystem, FsError, Ino};
 use crate::catalog::Node;
 use crate::key::{ObjectKey, ObjectVersion};
-use crate::overlay::{Entry, Item, Made, Uploads};
+use crate::overlay::{BucketThing, Entry, Item, Made, Uploads};
 use crate::store::ListedObject;
 
 /// How often is looked after files that wait.
@@ -206,10 +206,11 @@ impl FileSystem {
                 let item = Item::Bucket(Node::Object(object.clone()));
                 tree.put_until(&dir, &name, Entry::Item(item), until);
             }
-            if made.was_changed() {
-                let thing = crate::overlay::BucketThing::Object(object.version.clone());
+            let of = made.attributes();
+            let flags = (self.config.file_mode, self.config.uid, self.config.gid);
+            if made.was_changed() || (of.mode, of.uid, of.gid) != flags {
                 // Without room for them they are as the flags say.
-                let _ = tree.set_attributes(thing, made.attributes());
+                let _ = tree.set_attributes(BucketThing::object(&object.version), of);
             }
         }
         self.file_states.forget(made.ino());

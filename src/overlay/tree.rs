@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use super::node::{Attributes, Made};
 use crate::catalog::{Dir, Node};
@@ -52,6 +52,18 @@ pub enum BucketThing {
     Dir(Dir),
     /// A version of an object.
     Object(ObjectVersion),
+}
+
+impl BucketThing {
+    /// A version of an object. Where its ETag says which one it is, its time does not
+    /// count: of what was written here it is by our clock, in a listing by the server's.
+    pub fn object(version: &ObjectVersion) -> Self {
+        let mut version = version.clone();
+        if version.etag.is_some() {
+            version.last_modified = SystemTime::UNIX_EPOCH;
+        }
+        BucketThing::Object(version)
+    }
 }
 
 /// There is no memory for another name.
@@ -245,6 +257,26 @@ impl Tree {
         below.iter().for_each(|dir| self.remove_dir(dir));
     }
 
+    /// The files below the bucket's directories that begin like `prefix`, each with its
+    /// directory and name, that have a place in the bucket.
+    pub fn published_below(&self, prefix: &Prefix) -> Vec<(Dir, String, Arc<Made>)> {
+        let mut found = Vec::new();
+        for (key, upper) in &self.dirs {
+            let DirKey::Bucket(dir) = key else { continue };
+            if !dir.prefix().as_str().starts_with(prefix.as_str()) {
+                continue;
+            }
+            for (name, laid) in &upper.entries {
+                if let Entry::Item(Item::Made(made)) = &laid.entry
+                    && made.file().is_some_and(|file| file.remote().is_some())
+                {
+                    found.push((dir.clone(), name.clone(), made.clone()));
+                }
+            }
+        }
+        found
+    }
+
     /// Whether in any directory that is such there is something that the bucket has
     /// not got and will not get.
     pub fn any_made_alone(&self, is_such: impl Fn(&DirKey) -> bool) -> bool {
@@ -285,6 +317,18 @@ impl Tree {
         let taken = self.attributes.remove(thing)?;
         self.counted.resize(self.counted.bytes().saturating_sub(ATTRIBUTES_BYTES));
         Some(taken)
+    }
+
+    /// Has attributes be those of what `moved` says that a thing is now.
+    pub fn move_attributes(&mut self, moved: impl Fn(&BucketThing) -> Option<BucketThing>) {
+        let pair = |from: &BucketThing| Some((from.clone(), moved(from)?));
+        let pairs: Vec<_> = self.attributes.keys().filter_map(pair).collect();
+        for (from, to) in pairs {
+            if let Some(attributes) = self.take_attributes(&from) {
+                // What was taken has made room for it.
+                let _ = self.set_attributes(to, attributes);
+            }
+        }
     }
 }
 

@@ -244,18 +244,94 @@ fn pjdfstest_finds_nothing_that_is_not_posix_but_what_is_listed() {
 }
 
 #[test]
+fn pillow_saves_images_into_the_bucket() {
+    puts_the_same_files("pillow writing");
+}
+
+#[test]
+fn rasterio_and_gdal_write_images_with_overviews_and_metadata_into_the_bucket() {
+    puts_the_same_files("rasterio and gdal writing");
+}
+
+#[test]
+fn h5py_creates_and_appends_to_files_in_the_bucket() {
+    puts_the_same_files("h5py writing");
+}
+
+#[test]
+fn numpy_changes_arrays_in_the_bucket_through_mappings() {
+    puts_the_same_files("numpy writing");
+}
+
+#[test]
+fn sqlite_databases_of_each_journal_mode_are_in_the_bucket() {
+    puts_the_same_files("python's sqlite3 writing");
+}
+
+#[test]
+fn a_database_that_two_sqlite3_shells_write_is_in_the_bucket() {
+    puts_the_same_files("two sqlite3 shells writing");
+}
+
+#[test]
+fn git_repositories_are_in_the_bucket_without_a_fault() {
+    puts_the_same_files("git writing");
+}
+
+#[test]
+fn tar_unpacks_a_tree_into_the_bucket() {
+    puts_the_same_files("tar writing");
+}
+
+#[test]
+fn rsync_copies_into_the_bucket_and_over_objects_in_place() {
+    puts_the_same_files("rsync writing");
+}
+
+#[test]
+fn ffmpeg_writes_films_that_it_seeks_back_in_into_the_bucket() {
+    puts_the_same_files("ffmpeg writing");
+}
+
+#[test]
+fn stress_ng_finds_no_fault_in_files_that_are_sent() {
+    puts_the_same_files("stress-ng writing");
+}
+
+#[test]
+fn fsx_leaves_the_same_bytes_in_the_bucket() {
+    puts_the_same_files("fsx");
+}
+
+#[test]
+fn fsx_without_mappings_leaves_the_same_bytes_in_the_bucket() {
+    puts_the_same_files("fsx without mmap");
+}
+
+#[test]
+fn pjdfstest_finds_nothing_but_what_a_bucket_cannot_hold_and_leaves_nothing_in_it() {
+    puts_the_same_files("pjdfstest");
+}
+
+#[test]
 fn every_program_of_check_py_has_its_test() {
     let Some(python) = python() else { return };
     let listed = succeeds(script(&python, "check.py").arg("--list"));
     let known: BTreeSet<&str> = listed.lines().collect();
-    let tested: BTreeSet<&str> = include_str!("programs.rs")
+    let tested = tested_by(&TESTING);
+    assert_eq!(tested, known);
+    // What writes into memory writes into the bucket too.
+    assert_eq!(tested_by(&TESTING[1..3]), tested_by(&TESTING[3..]));
+}
+
+fn tested_by(functions: &[&str]) -> BTreeSet<&'static str> {
+    include_str!("programs.rs")
         .lines()
         .filter_map(|line| line.trim().strip_suffix("\");"))
         .filter_map(|line| line.split_once("(\""))
-        .filter(|(function, _)| TESTING.contains(function))
+        .filter(|(function, _)| functions.contains(function))
         .map(|(_, program)| program)
-        .collect();
-    assert_eq!(tested, known);
+        .collect()
 }
 
 #[test]
@@ -276,7 +352,8 @@ fn a_byte_that_differs_is_noticed() {
 }
 
 /// What runs a program of check.py.
-const TESTING: [&str; 3] = ["gives_the_same_result", "writes_the_same_files", "passes_the_suite"];
+const TESTING: [&str; 4] =
+    ["gives_the_same_result", "writes_the_same_files", "passes_the_suite", "puts_the_same_files"];
 
 /// Runs one program on a fresh mount and on the local copy.
 fn gives_the_same_result(program: &str) {
@@ -300,21 +377,74 @@ fn run_on_a_mount(program: &str, flags: &[&str]) {
     }
     let world = world(&python);
     let mount = Mounting::of(&world.server, BUCKET).with(flags).in_background();
-    let told = script(&python, "check.py")
-        .arg(program)
-        .arg(mount.path())
-        .arg(&world.local)
-        .output()
-        .unwrap();
-    let missing = told.status.code() == Some(NOT_INSTALLED);
-    if missing && !required("S3MEM_REQUIRE_PROGRAMS") {
-        say(both(&told).trim());
+    let mut check = script(&python, "check.py");
+    if !passes(check.arg(program).arg(mount.path()).arg(&world.local)) {
         return;
     }
-    assert!(told.status.success(), "{}", both(&told));
     mount.end();
     let counts = world.server.counts();
     assert_eq!((counts.put, counts.other), (0, 0), "the bucket must never change: {counts:?}");
+}
+
+/// Runs one program on a mount that puts what is written into a bucket of its own, and
+/// on a copy of the local copy. Afterwards both must hold the same.
+fn puts_the_same_files(program: &str) {
+    let Some(python) = python() else { return };
+    if !can_mount() {
+        return;
+    }
+    let world = world(&python);
+    let server = TestServer::start();
+    server.put_many(BUCKET, files_below(&world.local));
+    let mount = Mounting::of(&server, BUCKET).with(UPLOADING).in_foreground();
+    let folder = TempDir::new().unwrap();
+    let (copy, bucket) = (folder.path().join("copy"), folder.path().join("bucket"));
+    let mut check = script(&python, "check.py");
+    check.env("S3MEM_TEST_WRITES", "upload");
+    if !passes(check.arg(program).arg(mount.path()).arg(&world.local).arg(&copy)) {
+        return;
+    }
+    // Which waits until all is sent.
+    mount.end();
+    for key in server.keys(BUCKET) {
+        let path = bucket.join(&key);
+        let object = server.get(BUCKET, &key).unwrap();
+        let bytes = object.content.slice(0..object.content.size());
+        if key.ends_with('/') {
+            assert!(bytes.is_empty(), "{key} has a body");
+            fs::create_dir_all(path).unwrap();
+        } else {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+    }
+    assert!(passes(script(&python, "bucket.py").arg(program).arg(&bucket).arg(&copy)));
+    assert!(server.open_uploads(BUCKET).is_empty());
+}
+
+/// Flags of a mount where as much is allowed as can be; pjdfstest is several users.
+const UPLOADING: [&str; 9] = [
+    "--writes",
+    "upload",
+    "--memory",
+    "768M",
+    "--allow-other",
+    "--allow-overwrite",
+    "--allow-delete",
+    "--rename-directories",
+    "1000",
+];
+
+/// Whether a check passes; not if the program that it is about is not installed, which
+/// is said. A check that fails is a panic.
+fn passes(check: &mut Command) -> bool {
+    let told = check.output().unwrap();
+    if told.status.code() == Some(NOT_INSTALLED) && !required("S3MEM_REQUIRE_PROGRAMS") {
+        say(both(&told).trim());
+        return false;
+    }
+    assert!(told.status.success(), "{}", both(&told));
+    true
 }
 
 /// The server with every fixture in its bucket, and the folder with the copies.
@@ -337,23 +467,26 @@ fn world(python: &Path) -> &'static World {
         }
         succeeds(script(python, "make_fixtures.py").arg(&local));
         let server = TestServer::start();
-        let mut objects = Vec::new();
-        collect(&local, &local, &mut objects);
-        server.put_many(BUCKET, objects);
+        server.put_many(BUCKET, files_below(&local));
         World { server, local, _lock: lock }
     })
 }
 
-fn collect(root: &Path, folder: &Path, objects: &mut Vec<(String, Vec<u8>)>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            collect(root, &path, objects);
-        } else {
-            let key = path.strip_prefix(root).unwrap().to_str().unwrap();
-            objects.push((key.to_owned(), fs::read(&path).unwrap()));
+/// The files below a folder: the key of each, and its bytes.
+fn files_below(root: &Path) -> Vec<(String, Vec<u8>)> {
+    let (mut files, mut folders) = (Vec::new(), vec![root.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let key = path.strip_prefix(root).unwrap().to_str().unwrap();
+                files.push((key.to_owned(), fs::read(&path).unwrap()));
+            }
         }
     }
+    files
 }
 
 fn script(python: &Path, name: &str) -> Command {

@@ -6,11 +6,16 @@ two roots can be compared.
 """
 
 import hashlib
+import os
 import shutil
 import subprocess
 from pathlib import Path
 
 BAND = "tiles/10/S/DG/2015/12/7/0/B01.jp2"
+
+
+# Whether what is written goes into a bucket, which holds neither links nor permissions.
+IN_A_BUCKET = os.environ.get("S3MEM_TEST_WRITES") == "upload"
 
 
 class NotInstalled(Exception):

@@ -19,7 +19,7 @@ from PIL import Image
 from rasterio.enums import Resampling
 from rasterio.transform import from_origin
 
-from result import NotInstalled, command, contents, digest
+from result import IN_A_BUCKET, NotInstalled, command, contents, digest
 
 FULL_SIZE = os.environ.get("S3MEM_TEST_FULL_SIZE") == "1"
 
@@ -217,7 +217,8 @@ def git(root: Path, scratch: Path) -> dict:
     work = root / "work"
     work.mkdir()
     who = ["-c", "user.name=Nobody", "-c", "user.email=nobody@example.com"]
-    who += ["-c", "safe.directory=*", "-c", "gc.auto=0"]
+    # One thread makes the same packs in each run.
+    who += ["-c", "safe.directory=*", "-c", "gc.auto=0", "-c", "pack.threads=1"]
 
     def run(*words: object) -> bytes:
         environment = {"GIT_AUTHOR_DATE": "2020-01-01T00:00:00Z"}
@@ -238,7 +239,9 @@ def git(root: Path, scratch: Path) -> dict:
     run("checkout", "-q", "main")
     run("gc", "-q")
     run("fsck", "--full", "--strict")
-    command("git", *who, "clone", "-q", work, root / "clone")
+    # What names the root would differ: where it was cloned from.
+    command("git", *who, "-c", "core.logAllRefUpdates=false", "clone", "-q", work, root / "clone")
+    command("git", *who, "-C", root / "clone", "remote", "set-url", "origin", "../work")
     return {
         "log": run("log", "--format=%H %s").decode(),
         "status": run("status", "--porcelain").decode(),
@@ -267,8 +270,9 @@ def tar(root: Path, scratch: Path) -> dict:
 def rsync(root: Path, scratch: Path) -> dict:
     source = scratch / "source"
     shutil.copytree(root / "tree", source)
-    (source / "link").symlink_to("1")
-    os.link(next(p for p in sorted(source.rglob("*")) if p.is_file()), source / "hard")
+    if not IN_A_BUCKET:
+        (source / "link").symlink_to("1")
+        os.link(next(p for p in sorted(source.rglob("*")) if p.is_file()), source / "hard")
     target = root / "copied"
     command("rsync", "-aH", "--delete", f"{source}/", target)
     again = command("rsync", "-aHni", "--delete", f"{source}/", target).decode()
@@ -281,12 +285,11 @@ def rsync(root: Path, scratch: Path) -> dict:
     for folder in [target, root / "tree"]:
         command(*inplace, f"{source}/", folder)
         command("diff", "-r", "--no-dereference", source, folder)
-    return {
-        "a second run": again,
-        "link": os.readlink(target / "link"),
-        "hard links": (target / "hard").stat().st_nlink,
-        **contents(root / "tree"),
-    }
+    results = {"a second run": again, **contents(root / "tree")}
+    if not IN_A_BUCKET:
+        results["link"] = os.readlink(target / "link")
+        results["hard links"] = (target / "hard").stat().st_nlink
+    return results
 
 
 def ffmpeg(root: Path, scratch: Path) -> dict:
@@ -314,12 +317,14 @@ def ffmpeg(root: Path, scratch: Path) -> dict:
 def stress(root: Path, scratch: Path) -> dict:
     folder = root / "stress"
     folder.mkdir()
-    seconds = 60 if FULL_SIZE else 20
+    seconds = 60 if FULL_SIZE else 5 if IN_A_BUCKET else 20
     stressors = [
         *["dentry", "dir", "dirdeep", "fallocate", "filename", "flock", "fstat"],
         *["hdd", "link", "rename", "seek", "symlink", "sync-file", "touch", "unlink"],
         *["utime", "readahead", "lease", "locka", "open", "access", "chmod"],
     ]
+    if IN_A_BUCKET:
+        stressors = [name for name in stressors if name not in ("link", "symlink")]
     known = command("stress-ng", "--stressors").decode().split()
     several = [word for name in stressors if name in known for word in (f"--{name}", "1")]
     limits = ["--hdd-bytes", "32M", "--seek-size", "16M", "--fallocate-bytes", "32M"]

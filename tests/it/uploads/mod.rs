@@ -8,6 +8,7 @@ mod disk;
 mod failures;
 mod names;
 mod sending;
+mod traced;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};

@@ -1,6 +1,6 @@
 //! Deleting, renaming, folders, and what stays in memory.
 
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 
 use super::*;
 
@@ -138,6 +138,44 @@ fn a_folder_is_renamed_only_up_to_the_size_that_the_flag_says() {
 }
 
 #[test]
+fn what_was_written_in_a_folder_goes_with_it_when_it_is_renamed() {
+    let Some(server) = server() else { return };
+    server.put(BUCKET, "d/object", "x");
+    let flags = ["--allow-overwrite", "--allow-delete", "--rename-directories", "10"];
+    let mount = mount(&server, &flags);
+    let [old, new] = ["d", "new"].map(|name| mount.path().join(name));
+    fs::create_dir(old.join("below")).unwrap();
+    save(&old.join("below/a"), b"one").unwrap();
+    let mut open = File::create(old.join("open")).unwrap();
+    open.write_all(b"first").unwrap();
+    open.sync_all().unwrap();
+    let modes = [("object", 0o640), ("below", 0o750), ("below/a", 0o755), ("open", 0o600)];
+    for (name, mode) in modes {
+        fs::set_permissions(old.join(name), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    fs::rename(&old, &new).unwrap();
+    for (name, mode) in modes {
+        assert_eq!(mode_of(&new.join(name)), mode, "{name}");
+    }
+    // What is written from now on gets to where it is by now.
+    let mut again = OpenOptions::new().append(true).open(new.join("below/a")).unwrap();
+    again.write_all(b" two").unwrap();
+    close(again).unwrap();
+    open.write_all(b" second").unwrap();
+    close(open).unwrap();
+    assert_eq!(server.keys(BUCKET), ["new/below/", "new/below/a", "new/object", "new/open"]);
+    assert!(has(&server, "new/below/a", b"one two"));
+    assert!(has(&server, "new/open", b"first second"));
+    assert_eq!(fs::read(new.join("below/a")).unwrap(), b"one two");
+    // A folder that is made in its place has nothing of the old one.
+    fs::create_dir(&old).unwrap();
+    fs::create_dir(old.join("below")).unwrap();
+    assert_eq!(mode_of(&old.join("below")), 0o755);
+    assert!(names_in(&old.join("below")).is_empty());
+    mount.end();
+}
+
+#[test]
 fn a_rename_of_a_folder_that_was_interrupted_goes_on() {
     let Some(server) = server() else { return };
     for key in ["d/a", "d/b", "new/a"] {
@@ -187,7 +225,6 @@ fn names_of_the_patterns_stay_in_memory() {
 
 #[test]
 fn permissions_and_times_are_kept_for_the_life_of_the_mount() {
-    use std::os::unix::fs::PermissionsExt;
     let Some(server) = server() else { return };
     let mount = mount(&server, &[]);
     let path = mount.path().join("script");
@@ -200,6 +237,53 @@ fn permissions_and_times_are_kept_for_the_life_of_the_mount() {
     assert_eq!(meta.modified().unwrap(), time);
     assert!(has(&server, "script", b"#!/bin/sh\n"));
     mount.end();
+}
+
+#[test]
+fn a_folder_has_the_permissions_that_it_is_made_with() {
+    let Some(server) = server() else { return };
+    let mount = mount_free(&server);
+    let path = mount.path().join("folder");
+    let make = |mode| fs::DirBuilder::new().mode(mode).create(&path).unwrap();
+    make(0o700);
+    assert_eq!(mode_of(&path), 0o700);
+    fs::remove_dir(&path).unwrap();
+    make(0o755);
+    assert_eq!(mode_of(&path), 0o755);
+    mount.end();
+}
+
+#[test]
+fn permissions_and_times_outlive_the_listing_and_the_bytes_in_memory() {
+    let Some(server) = server() else { return };
+    let mount = mount(&server, &["--metadata-ttl", "1", "--allow-delete"]);
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+    let changed = mount.path().join("changed");
+    save(&changed, b"x").unwrap();
+    fs::set_permissions(&changed, fs::Permissions::from_mode(0o755)).unwrap();
+    File::open(&changed).unwrap().set_modified(time).unwrap();
+    let made = mount.path().join("made");
+    close(OpenOptions::new().write(true).create_new(true).mode(0o700).open(&made).unwrap())
+        .unwrap();
+    let number = |path: &Path| fs::metadata(path).unwrap().ino();
+    let before = [&changed, &made].map(|path| number(path));
+    until("both are objects of the listing", || {
+        number(&changed) != before[0] && number(&made) != before[1]
+    });
+    let is_kept = |changed: &Path, made: &Path| {
+        assert_eq!((mode_of(changed), mode_of(made)), (0o755, 0o700));
+        assert_eq!(fs::metadata(changed).unwrap().modified().unwrap(), time);
+    };
+    is_kept(&changed, &made);
+    let [other_changed, other_made] = ["other", "another"].map(|name| mount.path().join(name));
+    fs::rename(&changed, &other_changed).unwrap();
+    fs::rename(&made, &other_made).unwrap();
+    is_kept(&other_changed, &other_made);
+    mount.end();
+}
+
+fn mode_of(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
 }
 
 #[test]
