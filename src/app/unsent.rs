@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
@@ -21,6 +21,8 @@ use crate::fs::{FileSystem, Pending};
 const AGAIN: Duration = Duration::from_secs(3);
 /// Whoever waits hears at least so often that the daemon lives.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
+/// So long a file that was closed may be taken for open.
+const RELEASE: Duration = Duration::from_secs(1);
 /// So many files are named in a sentence.
 const NAMED: usize = 3;
 
@@ -185,9 +187,16 @@ impl Unsent {
         self.fs.pending().into_iter().filter(Pending::can_be_sent).collect()
     }
 
-    /// Open files keep the mount busy, which is another reason not to unmount.
+    /// Open files keep the mount busy, which is another reason not to unmount. Those
+    /// that were closed just now are waited for: the kernel tells of it behind close(2).
     fn closed(&self) -> Vec<Pending> {
-        self.fs.pending().into_iter().filter(|file| !file.is_open).collect()
+        let start = Instant::now();
+        let mut files = self.fs.pending();
+        while files.iter().any(|file| file.is_open) && start.elapsed() < RELEASE {
+            thread::sleep(RELEASE / 20);
+            files = self.fs.pending();
+        }
+        files.into_iter().filter(|file| !file.is_open).collect()
     }
 
     fn refusal(&self, files: &[Pending]) -> String {
