@@ -9,6 +9,7 @@ use std::sync::Arc;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::change::Spot;
+use super::file::OpenFile;
 use super::node::{Folder, Thing};
 use super::{FileSystem, FsError};
 use crate::catalog::{Dir, Node};
@@ -25,7 +26,7 @@ impl FileSystem {
     ///
     /// # Errors
     /// EXDEV where directories are not renamed, or not ones this large, or while files
-    /// below are not in the bucket yet; EPERM where nothing may be deleted; what the
+    /// below are open or not in the bucket yet; EPERM where nothing may be deleted; what the
     /// requests failed with, after which the same rename goes on where it was.
     pub(super) async fn rename_bucket_dir(
         &self,
@@ -56,9 +57,9 @@ impl FileSystem {
         let deletions =
             versions.into_iter().map(|version| async move { self.delete_version(&version).await });
         stream::iter(deletions).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
-        self.overlay()?.tree().remove_below(dir.prefix());
         for changed in [dir, &target] {
-            self.catalog.invalidate(changed);
+            self.overlay()?.tree().remove_below(changed.prefix());
+            self.catalog.invalidate_below(changed);
         }
         // The kernel knows what is below by its inodes, which it keeps.
         self.inodes().rebase(|thing| match thing {
@@ -67,7 +68,14 @@ impl FileSystem {
                 let storage_class = object.storage_class.clone();
                 Thing::Object(ListedObject { version: version.clone(), storage_class })
             }),
-            Thing::View(_) | Thing::Made(_) => None,
+            // The kernel knows it, and nobody has it open.
+            Thing::Made(made) => {
+                let remote = made.file()?.remote()?;
+                let version = copies.get(&remote.key())?.clone();
+                remote.note_copied(version.clone());
+                Some(Thing::Object(ListedObject { version, storage_class: None }))
+            }
+            Thing::View(_) => None,
         });
         self.show_in_bucket(to, Some(Node::Dir(target)));
         self.show_in_bucket(from, None);
@@ -128,12 +136,18 @@ impl FileSystem {
         }
     }
 
-    /// Whether files below a directory are not in the bucket yet, or stay in memory.
-    fn has_unsent_below(&self, dir: &Dir) -> bool {
+    /// Whether files below a directory are not in the bucket yet, stay in memory, or are
+    /// open, so that more may be written to them.
+    pub(super) fn has_unsent_below(&self, dir: &Dir) -> bool {
         let Some(uploads) = self.uploads() else { return false };
         let prefix = dir.prefix().as_str();
         let is_below = |key: &ObjectKey| key.as_str().starts_with(prefix);
+        let is_open_below = |file: &OpenFile| {
+            let named = file.made().filter(|made| made.links() > 0);
+            named.and_then(|made| made.file()?.remote()).is_some_and(|r| is_below(&r.key()))
+        };
         uploads.pending().iter().any(|pending| is_below(&pending.key))
+            || self.files.any(is_open_below)
             || self.overlay.as_ref().is_some_and(|overlay| {
                 let is_below =
                     |key: &DirKey| matches!(key, DirKey::Bucket(dir) if dir.prefix().as_str().starts_with(prefix));

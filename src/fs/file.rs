@@ -329,7 +329,7 @@ impl OpenFile {
     }
 
     /// What a program wrote, if that is what the file is by now.
-    fn made(&self) -> Option<&Arc<Made>> {
+    pub(super) fn made(&self) -> Option<&Arc<Made>> {
         match &self.content {
             Content::Made(made) => Some(made),
             Content::Object(_) | Content::View(_) => self.replaced.get(),
