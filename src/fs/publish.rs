@@ -65,7 +65,7 @@ impl FileSystem {
         let page = self.store.list_page(request).await.map_err(Arc::new)?;
         let is_marker =
             |object: &ListedObject| object.version.key.as_str() == dir.prefix().as_str();
-        if page.objects.iter().any(|object| !is_marker(object)) {
+        if page.next.is_some() || page.objects.iter().any(|object| !is_marker(object)) {
             self.catalog.invalidate(dir);
             return Err(FsError::NotEmpty);
         }
