@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use s3mem::fs::{AttrChange, NewNode, OpenHow};
 
 use super::driver::{Driver, File, MAKER, OpenFile, Outcome};
+use super::names::is_dir_name;
 use super::oracle::{Change, bytes_of, is_memory_only};
 use super::steps::Fault;
 use crate::plain_tree::{At, Body, Id};
@@ -26,6 +27,9 @@ impl Driver {
     pub(super) async fn create(&mut self, at: &At, fault: Option<&Fault>) {
         let Some((dir, name, known)) = self.look(at).await else { return };
         let Some(ino) = self.ino_of_dir(dir).await else { return };
+        if known.is_none() && is_dir_name(&name) {
+            return;
+        }
         let key = self.key(dir, &name);
         self.arm(fault);
         let done = self.tree.fs.create(ino, OsStr::new(&name), MAKER).await;
@@ -45,6 +49,9 @@ impl Driver {
     pub(super) async fn make_node(&mut self, at: &At, fault: Option<&Fault>) {
         let Some((dir, name, known)) = self.look(at).await else { return };
         let Some(ino) = self.ino_of_dir(dir).await else { return };
+        if known.is_none() && is_dir_name(&name) {
+            return;
+        }
         let key = self.key(dir, &name);
         self.arm(fault);
         let done = self.tree.fs.make(ino, OsStr::new(&name), NewNode::File, MAKER).await;

@@ -17,10 +17,18 @@ fn refused(errno: i32) -> Plan {
     (Vec::new(), Err(errno))
 }
 
+/// Files and directories have other names here, so that no key is both.
+pub(super) fn is_dir_name(name: &str) -> bool {
+    matches!(name, "d" | "e" | "n")
+}
+
 impl Driver {
     pub(super) async fn mkdir(&mut self, at: &At, fault: Option<&Fault>) {
         let Some((dir, name, known)) = self.look(at).await else { return };
         let Some(ino) = self.ino_of_dir(dir).await else { return };
+        if !is_dir_name(&name) {
+            return;
+        }
         let key = self.key(dir, &name);
         let marker = format!("{key}/");
         let (mut changes, mut expected) = (Vec::new(), Ok(()));
@@ -148,9 +156,7 @@ impl Driver {
         }
         let source = self.model.find(from_dir, &from_name);
         let is_dir = |id: Option<Id>| id.is_some_and(|id| self.model.is_dir(id));
-        // Files and directories have other names here.
-        let is_dir_name = matches!(to_name.as_str(), "d" | "e" | "n");
-        if source.is_some() && target.is_none() && is_dir(source) != is_dir_name {
+        if source.is_some() && target.is_none() && is_dir(source) != is_dir_name(&to_name) {
             return;
         }
         // The kernel refuses these by itself.

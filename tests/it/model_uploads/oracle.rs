@@ -131,9 +131,9 @@ impl Oracle {
                 }
                 (None, _) => {}
             }
-            self.touched.insert(key.clone());
             self.ours.extend(now.map(|object| object.etag.clone()));
         }
+        self.touched.extend(changes.iter().map(|change| change.key.clone()));
         if extent == Extent::Done {
             for Change { key, bytes, .. } in changes {
                 let now = self.objects.get(key).map(|object| bytes_of(object));
