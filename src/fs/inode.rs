@@ -2,7 +2,7 @@
 //!
 //! A number follows from what it stands for, so it is the same again after the
 //! kernel forgot it and came back, and the table holds no more than the kernel
-//! remembers.
+//! remembers. What was renamed or written to keeps its number until then.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};

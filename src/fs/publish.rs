@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 use bytes::Bytes;
 
 use super::change::Spot;
-use super::node::Thing;
+use super::node::{Folder, Thing};
 use super::{FileSystem, FsError};
 use crate::catalog::{Dir, Node};
 use crate::key::{ObjectKey, ObjectVersion};
@@ -265,6 +265,15 @@ impl FileSystem {
             self.drop_made(replaced);
         }
         self.show_in_bucket(to, Some(Node::Object(copied)));
+    }
+
+    /// Forgets which object was put under a name: it is another one by now.
+    pub(super) fn forget_object(&self, folder: &Folder, name: &str) {
+        let (Some(overlay), Some(_)) = (&self.overlay, self.uploads()) else { return };
+        let mut tree = overlay.tree();
+        if let Some(Entry::Item(Item::Bucket(Node::Object(_)))) = tree.find(&folder.key(), name) {
+            tree.clear(&folder.key(), name);
+        }
     }
 
     /// Has a name stand for what the bucket has there, if anything.

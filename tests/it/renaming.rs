@@ -168,3 +168,28 @@ async fn a_file_that_is_made_and_cannot_be_sent_is_not_counted_as_looked_up() {
     tree.fs.send_pending().await;
     assert_eq!(tree.store.keys(), ["a"]);
 }
+
+#[tokio::test]
+async fn an_object_that_others_changed_is_stale_once_for_who_opens_it_to_write() {
+    let tree = free(["before"]).await;
+    tree.mv("before", "a").await.unwrap();
+    tree.store.put("a", "theirs");
+    let ino = tree.find("a").await.unwrap().ino;
+    assert_eq!(tree.open_ino(ino, TO_WRITE).await.unwrap_err().errno(), libc::ESTALE);
+    assert_eq!(tree.read("a").await.unwrap(), b"theirs");
+}
+
+#[tokio::test]
+async fn an_object_that_others_changed_stays_stale_for_who_deletes_or_renames_it() {
+    // The kernel tries both a second time by itself, after it has looked again.
+    let tree = free(["a"]).await;
+    tree.find("a").await.unwrap();
+    tree.store.put("a", "theirs");
+    for _ in 0..2 {
+        let deleted = tree.fs.unlink(ROOT, OsStr::new("a")).await;
+        assert_eq!(deleted.unwrap_err().errno(), libc::ESTALE);
+        assert_eq!(tree.mv("a", "b").await.unwrap_err().errno(), libc::ESTALE);
+        tree.find("a").await.unwrap();
+    }
+    assert_eq!(tree.store.keys(), ["a"]);
+}

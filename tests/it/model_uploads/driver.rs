@@ -134,6 +134,7 @@ impl Driver {
                 }
             }
             Step::Resize(at, size) => {
+                let at = At { is_cached: false, ..at };
                 if let Some(id) = self.look(&at).await.and_then(|(_, _, id)| id) {
                     self.resize(id, size, fault).await;
                 }
@@ -281,6 +282,15 @@ impl Driver {
         let found = self.tree.lookup(ino, name).await;
         let attr = found.unwrap_or_else(|error| panic!("looking up {name:?}: {error}"));
         Some(self.found(dir, name, attr, true))
+    }
+
+    /// Who was told that an object is another one finds that when it looks again.
+    pub(super) async fn look_again(&mut self, dir: Id, name: &str) {
+        let Some(found) = self.look_up(dir, name).await else { return };
+        let key = self.key(dir, name);
+        let seen = found.and_then(|id| self.about.get(&id)).and_then(|file| file.seen.clone());
+        let is_made = found.is_some_and(|id| self.about.get(&id).is_some_and(|file| file.is_made));
+        assert!(is_made || self.oracle.is_seen(&key, &seen), "{key:?} is not looked for again");
     }
 
     fn found(&mut self, dir: Id, name: &str, attr: Option<Attr>, counts: bool) -> Option<Id> {

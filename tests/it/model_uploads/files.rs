@@ -107,18 +107,31 @@ impl Driver {
         truncates: bool,
         fault: Option<&Fault>,
     ) {
-        let Some((dir, name, Some(id))) = self.look(at).await else { return };
-        let (ino, key) = (self.inos[&id], self.key(dir, &name));
-        self.arm(fault);
-        let done = self.tree.open_ino(ino, OpenHow { writes, truncates, thread: 0 }).await;
-        let failed = self.settle().await;
+        let at = At { is_cached: at.is_cached && fault.is_none(), ..at.clone() };
+        let Some((dir, name, Some(id))) = self.look(&at).await else { return };
+        let (mut ino, key) = (self.inos[&id], self.key(dir, &name));
+        let how = OpenHow { writes, truncates, thread: 0 };
         let expected = match self.model.is_dir(id) {
             true => vec![Err(libc::EISDIR)],
             false if writes => self.may_write(id, if truncates { 0 } else { u64::MAX }),
             false => vec![Ok(())],
         };
+        self.arm(fault);
+        let mut done = self.tree.open_ino(ino, how).await;
+        let is_stale = done.as_ref().is_err_and(|error| error.errno() == libc::ESTALE);
+        if at.is_cached && is_stale && self.look_up(dir, &name).await == Some(Some(id)) {
+            // The kernel looks the name up again, once.
+            ino = self.inos[&id];
+            done = self.tree.open_ino(ino, how).await;
+        }
+        let failed = self.settle().await;
         let outcome = self.judge(done, &expected, failed, (&key, writes, truncates));
         self.account(&[], &outcome, failed);
+        if let Outcome::Refused(errno) = outcome
+            && GONE.contains(&errno)
+        {
+            self.look_again(dir, &name).await;
+        }
         let Outcome::Done(handle) = outcome else { return };
         let file = self.about.get_mut(&id).unwrap();
         let mut object = None;
