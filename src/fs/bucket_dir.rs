@@ -69,13 +69,13 @@ impl FileSystem {
                 Thing::Object(ListedObject { version: version.clone(), storage_class })
             }),
             // The kernel knows it, and nobody has it open.
-            Thing::Made(made) => {
+            Thing::Made(made) if made.links() > 0 => {
                 let remote = made.file()?.remote()?;
                 let version = copies.get(&remote.key())?.clone();
                 remote.note_copied(version.clone());
                 Some(Thing::Object(ListedObject { version, storage_class: None }))
             }
-            Thing::View(_) => None,
+            Thing::View(_) | Thing::Made(_) => None,
         });
         self.show_in_bucket(to, Some(Node::Dir(target)));
         self.show_in_bucket(from, None);

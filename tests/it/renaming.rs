@@ -193,3 +193,18 @@ async fn an_object_that_others_changed_stays_stale_for_who_deletes_or_renames_it
     }
     assert_eq!(tree.store.keys(), ["a"]);
 }
+
+#[tokio::test]
+async fn a_deleted_file_that_is_open_is_not_taken_for_the_object_of_its_name() {
+    let tree = free(["d/", "d/a"]).await;
+    let d = tree.find("d").await.unwrap().ino;
+    let ino = tree.find("d/a").await.unwrap().ino;
+    let handle = tree.open_ino(ino, TO_WRITE).await.unwrap();
+    tree.fs.write(handle, 0, b"ours").unwrap();
+    tree.store.put("d/a", "of others");
+    tree.fs.fsync(handle).await.unwrap_err();
+    tree.fs.unlink(d, OsStr::new("a")).await.unwrap();
+    tree.mv("d", "e").await.unwrap();
+    assert_eq!(tree.fs.getattr(ino).unwrap().0.size, 4);
+    assert_eq!(tree.read("e/a").await.unwrap(), b"of others");
+}
