@@ -124,7 +124,7 @@ impl Listings {
     }
 
     /// The entry called `name`, if pages that arrived at `oldest` or later say
-    /// whether there is one; and when they arrived.
+    /// whether there is one, as the newest of them says; and when that arrived.
     pub(super) fn find(
         &self,
         dir: &Prefix,
@@ -133,13 +133,13 @@ impl Listings {
     ) -> Option<(Option<PageEntry>, Instant)> {
         let base = dir.as_str().len();
         let inner = lock(&self.inner);
-        inner.dirs.get(dir)?.candidates(name).filter(|page| page.fetched >= oldest).find_map(
-            |page| match page.find(base, name) {
-                Known::Here(entry) => Some((Some(entry.clone()), page.fetched)),
-                Known::Missing => Some((None, page.fetched)),
-                Known::Unknown => None,
-            },
-        )
+        let fresh = inner.dirs.get(dir)?.candidates(name).filter(|page| page.fetched >= oldest);
+        let known = fresh.filter_map(|page| match page.find(base, name) {
+            Known::Here(entry) => Some((Some(entry.clone()), page.fetched)),
+            Known::Missing => Some((None, page.fetched)),
+            Known::Unknown => None,
+        });
+        known.max_by_key(|(_, fetched)| *fetched)
     }
 
     /// Whether any entry whose name starts with `start` is `wanted`, if pages
@@ -171,12 +171,17 @@ impl Listings {
 
     pub(super) fn forget(&self, dir: &Prefix) {
         let mut inner = lock(&self.inner);
-        if let Some(known) = inner.dirs.remove(dir) {
-            for page in known.pages.values().chain(known.probes.values()) {
-                inner.used.pop(page.request());
-            }
-            inner.recount();
-        }
+        inner.forget(dir);
+        inner.recount();
+    }
+
+    /// Forgets a directory, and all below it.
+    pub(super) fn forget_below(&self, dir: &Prefix) {
+        let mut inner = lock(&self.inner);
+        let is_below = |other: &&Prefix| other.as_str().starts_with(dir.as_str());
+        let below: Vec<Prefix> = inner.dirs.keys().filter(is_below).cloned().collect();
+        below.iter().for_each(|dir| inner.forget(dir));
+        inner.recount();
     }
 
     async fn list(&self, request: PageRequest) -> PageResult {
@@ -254,6 +259,13 @@ impl KnownDir {
 }
 
 impl Inner {
+    fn forget(&mut self, dir: &Prefix) {
+        let Some(known) = self.dirs.remove(dir) else { return };
+        for page in known.pages.values().chain(known.probes.values()) {
+            self.used.pop(page.request());
+        }
+    }
+
     fn insert(&mut self, request: PageRequest, page: Arc<Page>) {
         let known = self.dirs.entry(request.dir.clone()).or_default();
         let mut replaced = Vec::new();

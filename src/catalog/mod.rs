@@ -126,6 +126,11 @@ impl Catalog {
         self.listings.forget(dir.prefix());
     }
 
+    /// Forgets what is known of `dir` and of all directories below it.
+    pub fn invalidate_below(&self, dir: &Dir) {
+        self.listings.forget_below(dir.prefix());
+    }
+
     /// The start of a walk through all entries of `dir`.
     pub fn walk(&self) -> Walk {
         Walk::default()

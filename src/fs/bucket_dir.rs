@@ -11,6 +11,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::attr::kept;
 use super::change::Spot;
+use super::file::OpenFile;
 use super::node::{Folder, Thing};
 use super::{FileSystem, FsError};
 use crate::catalog::{Dir, Node};
@@ -30,7 +31,7 @@ impl FileSystem {
     ///
     /// # Errors
     /// EXDEV where directories are not renamed, or not ones this large, or while files
-    /// below are not in the bucket yet; EPERM where nothing may be deleted; what the
+    /// below are open or not in the bucket yet; EPERM where nothing may be deleted; what the
     /// requests failed with, after which the same rename goes on where it was.
     pub(super) async fn rename_bucket_dir(
         &self,
@@ -69,7 +70,7 @@ impl FileSystem {
         stream::iter(deletions).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
         self.take_along(&copies, dir, &target)?;
         for changed in [dir, &target] {
-            self.catalog.invalidate(changed);
+            self.catalog.invalidate_below(changed);
         }
         // The kernel knows what is below by its inodes, which it keeps.
         self.inodes().rebase(|thing| match thing {
@@ -96,7 +97,9 @@ impl FileSystem {
     fn take_along(&self, copies: &Copies, from: &Dir, to: &Dir) -> Result<(), FsError> {
         let mut tree = self.overlay()?.tree();
         let written = tree.published_below(from.prefix());
-        tree.remove_below(from.prefix());
+        for dir in [from, to] {
+            tree.remove_below(dir.prefix());
+        }
         for (dir, name, made) in written {
             let Some(remote) = made.file().and_then(|file| file.remote()) else { continue };
             let Some(dir) = dir.moved(from, to) else { continue };
@@ -184,12 +187,18 @@ impl FileSystem {
         }
     }
 
-    /// Whether files below a directory are not in the bucket yet, or stay in memory.
-    fn has_unsent_below(&self, dir: &Dir) -> bool {
+    /// Whether files below a directory are not in the bucket yet, stay in memory, or are
+    /// open, so that more may be written to them.
+    pub(super) fn has_unsent_below(&self, dir: &Dir) -> bool {
         let Some(uploads) = self.uploads() else { return false };
         let prefix = dir.prefix().as_str();
         let is_below = |key: &ObjectKey| key.as_str().starts_with(prefix);
+        let is_open_below = |file: &OpenFile| {
+            let named = file.made().filter(|made| made.links() > 0);
+            named.and_then(|made| made.file()?.remote()).is_some_and(|r| is_below(&r.key()))
+        };
         uploads.pending().iter().any(|pending| is_below(&pending.key))
+            || self.files.any(is_open_below)
             || self.overlay.as_ref().is_some_and(|overlay| {
                 let is_below =
                     |key: &DirKey| matches!(key, DirKey::Bucket(dir) if dir.prefix().as_str().starts_with(prefix));

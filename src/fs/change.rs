@@ -106,12 +106,12 @@ impl FileSystem {
             Thing::Dir(_) | Thing::Object(_) | Thing::View(_) => None,
         };
         self.touch(&spot);
-        let found = (Some(thing), self.made_ttl());
-        let (attr, ttl) = self.enter(parent, &spot.folder, &spot.name, found);
         // mknod(2) makes files that nobody closes.
         if let Some(made) = made {
             self.send(&made).await?;
         }
+        let found = (Some(thing), self.made_ttl());
+        let (attr, ttl) = self.enter(parent, &spot.folder, &spot.name, found);
         Ok((attr.ok_or(FsError::NotFound)?, ttl))
     }
 
@@ -270,11 +270,12 @@ impl FileSystem {
         let stays_in_memory =
             !self.is_in_bucket(&from, &source)? && self.key_for(&to.folder, &to.name)?.is_none();
         if !stays_in_memory {
+            let ino = self.inodes().number_of(&source);
             match &source {
                 Thing::Dir(dir) => self.rename_bucket_dir(&from, dir, &to).await?,
                 _ => self.rename_file(&from, &source, &to, target.as_ref()).await?,
             }
-            self.note_moved(&source, &to);
+            self.inodes().move_to(ino, to.place());
             self.renamed(&source, &from, &to);
             return Ok(());
         }
@@ -487,7 +488,9 @@ impl FileSystem {
             (Some(_), None) => Err(FsError::NotADirectory),
             (Some(_), Some(folder)) if self.is_empty(&folder).await? => Ok(()),
             (Some(Folder::Bucket(old)), Some(Folder::Bucket(new)))
-                if self.uploads().is_some() && self.is_half_renamed(&old, &new).await? =>
+                if self.uploads().is_some()
+                    && !self.has_unsent_below(&new)
+                    && self.is_half_renamed(&old, &new).await? =>
             {
                 Ok(())
             }

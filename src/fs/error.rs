@@ -123,6 +123,16 @@ impl FsError {
         }
     }
 
+    /// Whether it tells that an object is another version by now, or gone.
+    pub(super) fn is_outdated(&self) -> bool {
+        match self {
+            FsError::Store(error) => {
+                matches!(error.kind, StoreErrorKind::Changed | StoreErrorKind::NotFound)
+            }
+            other => matches!(other, FsError::Stale),
+        }
+    }
+
     /// Logs what an operator should know, once for all who were told the same.
     pub fn report(&self) {
         if let FsError::Image(error) = self

@@ -12,7 +12,7 @@ use super::{FileSystem, FsError, Ino};
 use crate::mem::MemFile;
 use crate::overlay::Made;
 use crate::reader::{Answer, ReadBytes, Reader};
-use crate::store::{ListedObject, StoreErrorKind};
+use crate::store::ListedObject;
 use crate::view::ViewFile;
 
 /// What the first read of an archived object asks for, in bytes: what a program
@@ -226,13 +226,7 @@ impl FileSystem {
         ReadAnswer::Later(Box::pin(async move {
             let outcome = answer.await;
             if let Err(error) = &outcome {
-                let is_changed = match error {
-                    FsError::Store(cause) => {
-                        matches!(cause.kind, StoreErrorKind::Changed | StoreErrorKind::NotFound)
-                    }
-                    other => matches!(other, FsError::Stale),
-                };
-                if is_changed {
+                if error.is_outdated() {
                     fs.note_changed(file.ino);
                 }
                 file.note_failed(offset, error.clone());
@@ -329,7 +323,7 @@ impl OpenFile {
     }
 
     /// What a program wrote, if that is what the file is by now.
-    fn made(&self) -> Option<&Arc<Made>> {
+    pub(super) fn made(&self) -> Option<&Arc<Made>> {
         match &self.content {
             Content::Made(made) => Some(made),
             Content::Object(_) | Content::View(_) => self.replaced.get(),

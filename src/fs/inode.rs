@@ -2,7 +2,7 @@
 //!
 //! A number follows from what it stands for, so it is the same again after the
 //! kernel forgot it and came back, and the table holds no more than the kernel
-//! remembers.
+//! remembers. What was renamed or written to keeps its number until then.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -26,6 +26,8 @@ const INODE_BYTES: u64 = 400;
 #[derive(Debug)]
 pub(super) struct InodeTable {
     inodes: HashMap<Ino, Inode>,
+    /// Numbers that do not follow from what they stand for by now, by what does.
+    kept: HashMap<u64, Ino>,
     hasher: RandomState,
     counted: Reservation,
 }
@@ -57,6 +59,7 @@ impl InodeTable {
         let inode = Inode::new(Thing::Dir(root), place);
         InodeTable {
             inodes: HashMap::from([(ROOT, Inode { lookups: 1, ..inode })]),
+            kept: HashMap::new(),
             hasher: RandomState::new(),
             counted: budget.charge(INODE_BYTES),
         }
@@ -85,11 +88,14 @@ impl InodeTable {
     /// The number of `node`, known to the kernel or not.
     pub(super) fn number_of(&self, node: &Thing) -> Ino {
         let hash = match node {
-            Thing::Dir(dir) => self.hasher.hash_one(dir),
-            Thing::Object(object) => self.hasher.hash_one(&object.version),
-            Thing::View(view) => self.hasher.hash_one((&view.original, view.kind)),
             Thing::Made(made) => return made.ino(),
+            node => self.hash_of(node),
         };
+        if let Some(ino) = self.kept.get(&hash)
+            && self.inodes.get(ino).is_some_and(|held| held.stands_for(node))
+        {
+            return *ino;
+        }
         // 63 bits: some programs take inode numbers for signed. The upper half of
         // them is for what programs make.
         let mut ino = hash >> 2;
@@ -97,6 +103,15 @@ impl InodeTable {
             ino = (ino + 1) & (u64::MAX >> 2);
         }
         ino
+    }
+
+    fn hash_of(&self, node: &Thing) -> u64 {
+        match node {
+            Thing::Dir(dir) => self.hasher.hash_one(dir),
+            Thing::Object(object) => self.hasher.hash_one(&object.version),
+            Thing::View(view) => self.hasher.hash_one((&view.original, view.kind)),
+            Thing::Made(made) => self.hasher.hash_one(made.ino()),
+        }
     }
 
     /// Counts one more look-up of `node`; call it before the kernel is told.
@@ -120,7 +135,9 @@ impl InodeTable {
         inode.lookups = inode.lookups.saturating_sub(count);
         if inode.lookups == 0 && ino != ROOT {
             let weight = inode.weight_bytes();
-            self.inodes.remove(&ino);
+            if let Some(inode) = self.inodes.remove(&ino) {
+                self.forget_kept(ino, &inode.node);
+            }
             self.counted.resize(self.counted.bytes().saturating_sub(weight));
         }
     }
@@ -160,24 +177,39 @@ impl InodeTable {
         }
     }
 
-    /// Has an inode that the kernel knows stand for something else from now on.
+    /// Has an inode that the kernel knows stand for something else from now on, which
+    /// has its number as long as the kernel knows it.
     pub(super) fn replace(&mut self, ino: Ino, node: Thing) {
-        if let Some(inode) = self.inodes.get_mut(&ino) {
-            let before = inode.weight_bytes();
-            inode.node = node;
-            inode.is_stale = false;
-            let counted = self.counted.bytes() + inode.weight_bytes();
-            self.counted.resize(counted.saturating_sub(before));
+        let hash = self.hash_of(&node);
+        let Some(inode) = self.inodes.get_mut(&ino) else { return };
+        let before = inode.weight_bytes();
+        let held = std::mem::replace(&mut inode.node, node);
+        inode.is_stale = false;
+        let counted = self.counted.bytes() + inode.weight_bytes();
+        self.counted.resize(counted.saturating_sub(before));
+        self.forget_kept(ino, &held);
+        self.kept.insert(hash, ino);
+    }
+
+    fn forget_kept(&mut self, ino: Ino, node: &Thing) {
+        let hash = self.hash_of(node);
+        if self.kept.get(&hash) == Some(&ino) {
+            self.kept.remove(&hash);
         }
     }
 
     /// Has all that lies in a directory which was moved in the bucket stand for what
     /// is there now, as `moved` says it of each.
     pub(super) fn rebase(&mut self, moved: impl Fn(&Thing) -> Option<Thing>) {
+        let changed: Vec<(Ino, Thing)> = self
+            .inodes
+            .iter()
+            .filter_map(|(ino, inode)| Some((*ino, moved(&inode.node)?)))
+            .collect();
+        for (ino, node) in changed {
+            self.replace(ino, node);
+        }
         for inode in self.inodes.values_mut() {
-            if let Some(node) = moved(&inode.node) {
-                inode.node = node;
-            }
             if let Folder::Bucket(dir) = &inode.place.folder
                 && let Some(Thing::Dir(dir)) = moved(&Thing::Dir(dir.clone()))
             {
@@ -252,6 +284,24 @@ mod tests {
         assert!(table.node(first).is_none());
         assert_eq!(budget.used_bytes(), before, "nothing is counted for what was forgotten");
         assert_eq!(table.look_up(&dir("a/"), place), first);
+    }
+
+    #[test]
+    fn what_an_inode_stands_for_by_now_has_its_number_until_it_is_forgotten() {
+        let (mut table, _) = table();
+        let first = table.look_up(&dir("a/"), place);
+        let other = table.look_up(&dir("b/"), place);
+        table.forget(other, 1);
+        for name in ["c/", "d/"] {
+            table.replace(first, dir(name));
+            assert_eq!(table.number_of(&dir(name)), first);
+        }
+        assert_ne!(table.number_of(&dir("c/")), first);
+        table.forget(first, 1);
+        assert_ne!(table.number_of(&dir("d/")), first);
+        assert!(table.kept.is_empty());
+        table.replace(other, dir("d/"));
+        assert!(table.kept.is_empty(), "nobody knows it");
     }
 
     #[test]

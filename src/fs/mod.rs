@@ -222,6 +222,7 @@ impl FileSystem {
     fn note_changed(&self, ino: Ino) {
         let Some(place) = self.inodes().mark_stale(ino) else { return };
         if let Folder::Bucket(dir) = &place.folder {
+            self.forget_object(&place.folder, &place.name);
             self.catalog.invalidate(dir);
         }
         // Only fails when nobody listens, as in tests without a kernel.

@@ -7,11 +7,13 @@ use std::time::{Instant, SystemTime};
 use bytes::Bytes;
 
 use super::change::Spot;
-use super::node::Thing;
+use super::node::{Folder, Thing};
 use super::{FileSystem, FsError};
 use crate::catalog::{Dir, Node};
 use crate::key::{ObjectKey, ObjectVersion};
-use crate::overlay::{BucketThing, Entry, Item, Made, Remote, SentAway, UploadConfig};
+use crate::overlay::{
+    BucketThing, Entry, Item, Made, MadeFile, Remote, SentAway, UploadConfig,
+};
 use crate::store::{
     Condition, CopyRequest, ListRequest, ListedObject, PutRequest, StoreError, StoreErrorKind,
 };
@@ -65,7 +67,7 @@ impl FileSystem {
         let page = self.store.list_page(request).await.map_err(Arc::new)?;
         let is_marker =
             |object: &ListedObject| object.version.key.as_str() == dir.prefix().as_str();
-        if page.objects.iter().any(|object| !is_marker(object)) {
+        if page.next.is_some() || page.objects.iter().any(|object| !is_marker(object)) {
             self.catalog.invalidate(dir);
             return Err(FsError::NotEmpty);
         }
@@ -97,10 +99,7 @@ impl FileSystem {
             self.show_in_bucket(spot, None);
         } else {
             // The bucket has nothing of it, or somebody else's: that shows again.
-            self.overlay()?.tree().clear(&spot.folder.key(), &spot.name);
-            if let Some(dir) = spot.folder.bucket() {
-                self.catalog.invalidate(dir);
-            }
+            self.show_again(spot)?;
         }
         if let (Thing::Made(made), Some(remote)) = (thing, remote) {
             uploads.abandon_parts(remote);
@@ -133,29 +132,32 @@ impl FileSystem {
         if source_seen.is_some() && !config.allow_delete {
             return Err(FsError::NotPermitted);
         }
+        let replaced = match target {
+            Some(Thing::Made(made)) => Some(made),
+            _ => None,
+        };
         match source {
-            Thing::Made(made) => self.rename_made(made, to, key, target_seen).await?,
+            Thing::Made(made) => {
+                self.rename_made(made, to, key, target_seen, replaced).await?;
+            }
             Thing::Object(object) => {
                 let version = self.copy(&object.version, key, target_seen).await?;
+                let copied = ListedObject { version, storage_class: object.storage_class.clone() };
+                self.show_copied(to, copied.clone(), replaced);
+                self.delete_version(&object.version).await?;
                 self.overlay()?.tree().move_attributes(|thing| {
                     let is_it = *thing == BucketThing::object(&object.version);
-                    is_it.then(|| BucketThing::object(&version))
+                    is_it.then(|| BucketThing::object(&copied.version))
                 });
-                let copied = ListedObject { version, storage_class: object.storage_class.clone() };
                 let ino = self.inodes().number_of(source);
-                self.inodes().replace(ino, Thing::Object(copied.clone()));
-                self.show_in_bucket(to, Some(Node::Object(copied)));
+                self.inodes().replace(ino, Thing::Object(copied));
             }
             Thing::Dir(_) | Thing::View(_) => return Err(FsError::CrossDevice),
         }
-        if let Some(Thing::Made(replaced)) = target {
-            self.drop_made(replaced);
-        }
-        if let Some(version) = source_seen {
-            self.delete_version(&version).await?;
+        if source_seen.is_some() {
             self.show_in_bucket(from, None);
         } else {
-            self.overlay()?.tree().clear(&from.folder.key(), &from.name);
+            self.show_again(from)?;
         }
         Ok(())
     }
@@ -168,46 +170,126 @@ impl FileSystem {
         to: &Spot,
         key: ObjectKey,
         target_seen: Option<ObjectVersion>,
+        replaced: Option<&Arc<Made>>,
     ) -> Result<(), FsError> {
         let uploads = self.uploads().ok_or(FsError::ReadOnly)?;
         let file = made.file().ok_or(FsError::CrossDevice)?;
-        let Some(remote) = file.remote() else {
-            // It stayed in memory so far.
-            if self.is_open(made.ino()) {
-                return Err(FsError::CrossDevice);
-            }
-            file.publish(Remote::new(key, target_seen, false));
-            uploads.note_dirty(made);
-            self.put_made(made, to)?;
-            return self.send(made).await;
-        };
-        let copied = {
-            let _still = remote.still().await;
-            match remote.settled() {
-                Some((version, _)) => {
+        match file.remote() {
+            None => self.publish(made, file, Remote::new(key, target_seen, false)).await?,
+            Some(remote) => {
+                let still = remote.still().await;
+                if let Some((version, _)) = remote.settled() {
                     let copied = self.copy(&version, key, target_seen).await?;
+                    let shown = ListedObject { version: copied.clone(), storage_class: None };
+                    self.show_copied(to, shown, replaced);
+                    self.delete_version(&version).await?;
                     remote.note_copied(copied);
-                    true
-                }
-                None if !remote.is_whole() => {
+                } else if !remote.is_whole() {
                     // The upload is of the old name, and has what is not in memory.
                     return Err(std::io::Error::other(SentAway).into());
-                }
-                None => {
+                } else {
+                    let (before, seen) = (remote.key(), remote.seen());
+                    let problem = remote.problem();
                     uploads.abandon_parts(remote);
                     remote.move_to(key, target_seen);
-                    false
+                    drop(still);
+                    if let Err(error) = self.send_moved(made, seen.as_ref()).await {
+                        if let Some((version, _)) = remote.settled() {
+                            let shown = ListedObject { version, storage_class: None };
+                            self.show_copied(to, shown, replaced);
+                        }
+                        uploads.abandon_parts(remote);
+                        let told = match &error {
+                            FsError::Store(error) => Some(error.clone()),
+                            _ => None,
+                        };
+                        remote.move_to(before, seen);
+                        remote.note_problem(problem.or(told));
+                        uploads.note_dirty(made);
+                        return Err(error);
+                    }
                 }
             }
-        };
-        self.put_made(made, to)?;
-        if copied || self.is_open(made.ino()) { Ok(()) } else { self.send(made).await }
+        }
+        if let Some(replaced) = replaced {
+            self.drop_made(replaced);
+        }
+        self.put_made(made, to)
+    }
+
+    /// Sends a file under its new name, unless it is still being written, and deletes
+    /// what it was before.
+    async fn send_moved(
+        &self,
+        made: &Arc<Made>,
+        before: Option<&ObjectVersion>,
+    ) -> Result<(), FsError> {
+        if !self.is_open(made.ino()) {
+            self.send(made).await?;
+        }
+        match before {
+            Some(version) => self.delete_version(version).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Has a file that stayed in memory so far become an object, once it is one.
+    async fn publish(
+        &self,
+        made: &Arc<Made>,
+        file: &Arc<MadeFile>,
+        remote: Remote,
+    ) -> Result<(), FsError> {
+        let uploads = self.uploads().ok_or(FsError::ReadOnly)?;
+        if self.is_open(made.ino()) {
+            return Err(FsError::CrossDevice);
+        }
+        let before = file.bytes().stat()?;
+        if let Err(error) = uploads.send(file, &remote).await {
+            uploads.abandon_parts(&remote);
+            return Err(error.into());
+        }
+        file.publish(remote);
+        let now = file.bytes().stat()?;
+        if self.is_open(made.ino()) || (now.size, now.modified) != (before.size, before.modified) {
+            // Somebody writes to it meanwhile: it is sent again when that is closed.
+            file.note_written_unseen();
+            self.note_written(made);
+        }
+        Ok(())
     }
 
     fn put_made(&self, made: &Arc<Made>, to: &Spot) -> Result<(), FsError> {
         let item = Entry::Item(Item::Made(made.clone()));
         self.overlay()?.tree().put(&to.folder.key(), &to.name, item)?;
         made.set_home(to.folder.key(), &to.name);
+        Ok(())
+    }
+
+    /// Notes that a name stands for what was copied there, and not for a file any more
+    /// that it replaces.
+    fn show_copied(&self, to: &Spot, copied: ListedObject, replaced: Option<&Arc<Made>>) {
+        if let Some(replaced) = replaced {
+            self.drop_made(replaced);
+        }
+        self.show_in_bucket(to, Some(Node::Object(copied)));
+    }
+
+    /// Forgets which object was put under a name: it is another one by now.
+    pub(super) fn forget_object(&self, folder: &Folder, name: &str) {
+        let (Some(overlay), Some(_)) = (&self.overlay, self.uploads()) else { return };
+        let mut tree = overlay.tree();
+        if let Some(Entry::Item(Item::Bucket(Node::Object(_)))) = tree.find(&folder.key(), name) {
+            tree.clear(&folder.key(), name);
+        }
+    }
+
+    /// Has a name stand for what the bucket has there, if anything.
+    fn show_again(&self, spot: &Spot) -> Result<(), FsError> {
+        self.overlay()?.tree().clear(&spot.folder.key(), &spot.name);
+        if let Some(dir) = spot.folder.bucket() {
+            self.catalog.invalidate(dir);
+        }
         Ok(())
     }
 

@@ -181,7 +181,11 @@ impl FileSystem {
         let size = attr.size.min(keep);
         let mut offset = 0;
         while offset < size {
-            let piece = content.read(offset, (size - offset).min(PIECE_BYTES) as usize).await?;
+            let piece = content.read(offset, (size - offset).min(PIECE_BYTES) as usize).await;
+            if piece.as_ref().is_err_and(FsError::is_outdated) {
+                self.note_changed(ino);
+            }
+            let piece = piece?;
             if piece.is_empty() {
                 return Err(FsError::Stale);
             }

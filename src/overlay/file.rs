@@ -61,6 +61,13 @@ impl MadeFile {
         let _ = self.remote.set(remote);
     }
 
+    /// Notes that it was written to before that was noted.
+    pub fn note_written_unseen(&self) {
+        if let (Some(remote), Ok(stat)) = (self.remote(), self.bytes.stat()) {
+            remote.note_written(0..stat.size);
+        }
+    }
+
     /// The bytes of a range; fewer only where the file ends.
     ///
     /// # Errors

@@ -212,7 +212,7 @@ async fn s3(bucket: &str, url: &str, access: &str, secret: &str) -> Arc<dyn Obje
     Arc::new(S3::connect(config).await.unwrap())
 }
 
-fn sdk(url: &str, access: &str, secret: &str) -> aws_sdk_s3::Client {
+pub(crate) fn sdk(url: &str, access: &str, secret: &str) -> aws_sdk_s3::Client {
     let credentials = aws_sdk_s3::config::Credentials::new(access, secret, None, None, "test");
     let config = aws_sdk_s3::Config::builder()
         .behavior_version(aws_sdk_s3::config::BehaviorVersion::latest())

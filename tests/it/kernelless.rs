@@ -100,7 +100,11 @@ impl Tree {
 
     pub(crate) async fn open(&self, path: &str) -> Result<u64, FsError> {
         let ino = self.find(path).await?.ino;
-        let how = OpenHow::default();
+        self.open_ino(ino, OpenHow::default()).await
+    }
+
+    /// One open, as the kernel makes it: at once if that needs no request.
+    pub(crate) async fn open_ino(&self, ino: u64, how: OpenHow) -> Result<u64, FsError> {
         let opened = match self.fs.open_file_now(ino, how) {
             Some(outcome) => outcome,
             None => self.fs.open_file(ino, how).await,

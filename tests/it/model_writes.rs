@@ -6,7 +6,6 @@
 
 mod driver;
 mod steps;
-mod tree;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,9 +16,9 @@ use s3mem::fs::Writes;
 
 use self::driver::Driver;
 use self::steps::{Step, step};
-use self::tree::Model;
 use crate::kernelless::{Tree, TreeConfig};
 use crate::model::key;
+use crate::plain_tree::{Model, cases, run_alone};
 use crate::support::memory_store::{MemoryStore, StoreStyle, Tally};
 
 async fn run(objects: Vec<(String, String)>, steps: Vec<Step>, page_entries: usize, ttl: Duration) {
@@ -51,15 +50,8 @@ fn text() -> impl Strategy<Value = String> {
     prop_oneof![8 => "[a-z]{0,6}", 1 => "[a-z]{30}".prop_map(|text| text.repeat(200))]
 }
 
-/// So many cases take a few seconds; PROPTEST_CASES asks for others.
-fn config() -> ProptestConfig {
-    let config = ProptestConfig::default();
-    let is_asked_for = std::env::var_os("PROPTEST_CASES").is_some();
-    ProptestConfig { cases: if is_asked_for { config.cases } else { 400 }, ..config }
-}
-
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(cases(400))]
     #[test]
     fn what_programs_write_is_the_model(
         objects in prop::collection::vec((key(), text()), 0..12),
@@ -67,10 +59,6 @@ proptest! {
         page_entries in prop_oneof![1usize..4, Just(1000)],
         ttl in prop_oneof![1 => Just(Duration::ZERO), 2 => Just(Duration::from_secs(60))],
     ) {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap()
-            .block_on(run(objects, steps, page_entries, ttl));
+        run_alone(run(objects, steps, page_entries, ttl));
     }
 }

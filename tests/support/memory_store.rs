@@ -91,10 +91,20 @@ enum Trouble {
     Hang,
 }
 
+/// Which calls a rule is about.
+#[derive(Debug, Clone, Copy)]
+enum Calls {
+    Of(CallKind),
+    ThatWrite,
+    ThatRead,
+}
+
 #[derive(Debug)]
 struct Rule {
-    kind: CallKind,
+    calls: Calls,
     key: Option<String>,
+    /// So many calls that match go well before.
+    skips: u64,
     times: u64,
     trouble: Trouble,
 }
@@ -107,6 +117,7 @@ struct State {
     tally: Tally,
     open_bodies: u64,
     rules: VecDeque<Rule>,
+    has_failed: bool,
     style: StoreStyle,
     delay: Duration,
     /// Uploads in parts that are under way, by id.
@@ -205,6 +216,33 @@ impl MemoryStore {
         self.rule(kind, key, times, Trouble::LoseAnswer(error));
     }
 
+    /// Fails `times` calls that write, of any kind, after `skips` of them went well;
+    /// does what they ask for all the same if only the answers are lost.
+    pub fn fail_writes(&self, error: StoreErrorKind, is_done: bool, skips: u64, times: u64) {
+        let trouble = if is_done { Trouble::LoseAnswer(error) } else { Trouble::Fail(error) };
+        let rule = Rule { calls: Calls::ThatWrite, key: None, skips, times, trouble };
+        self.lock().rules.push_back(rule);
+    }
+
+    /// Fails `times` calls that read, of any kind, after `skips` of them went well.
+    pub fn fail_reads(&self, error: StoreErrorKind, skips: u64, times: u64) {
+        let trouble = Trouble::Fail(error);
+        let rule = Rule { calls: Calls::ThatRead, key: None, skips, times, trouble };
+        self.lock().rules.push_back(rule);
+    }
+
+    /// Nothing fails any more that was to fail; whether anything has since the last time.
+    pub fn heal(&self) -> bool {
+        let mut state = self.lock();
+        state.rules.clear();
+        std::mem::take(&mut state.has_failed)
+    }
+
+    /// Aborts all uploads in parts from outside, as a lifecycle rule does.
+    pub fn abort_uploads(&self) {
+        self.lock().uploads.clear();
+    }
+
     /// An object as it is now.
     pub fn object(&self, key: &str) -> Option<Arc<Object>> {
         self.lock().bucket.objects.get(key).cloned()
@@ -254,7 +292,8 @@ impl MemoryStore {
 
     fn rule(&self, kind: CallKind, key: Option<&str>, times: u64, trouble: Trouble) {
         let key = key.map(str::to_owned);
-        self.lock().rules.push_back(Rule { kind, key, times, trouble });
+        let rule = Rule { calls: Calls::Of(kind), key, skips: 0, times, trouble };
+        self.lock().rules.push_back(rule);
     }
 
     /// Records a call and does to it what the first rule that matches says; what
@@ -305,10 +344,20 @@ impl State {
     /// What the first rule that matches a call does to it.
     fn strike(&mut self, call: &Call) -> Option<Trouble> {
         let matches = |rule: &Rule| {
-            rule.kind == call.kind() && rule.key.as_deref().is_none_or(|key| key == call.key())
+            let is_such = match rule.calls {
+                Calls::Of(kind) => kind == call.kind(),
+                Calls::ThatWrite => call.kind().writes(),
+                Calls::ThatRead => !call.kind().writes(),
+            };
+            is_such && rule.key.as_deref().is_none_or(|key| key == call.key())
         };
         let index = self.rules.iter().position(matches)?;
         let rule = &mut self.rules[index];
+        if rule.skips > 0 {
+            rule.skips -= 1;
+            return None;
+        }
+        self.has_failed = true;
         rule.times -= 1;
         let trouble = rule.trouble.clone();
         if rule.times == 0 {

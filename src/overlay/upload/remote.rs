@@ -151,6 +151,11 @@ impl Remote {
         state.restart();
     }
 
+    /// Notes why it could not be sent.
+    pub fn note_problem(&self, problem: Option<Arc<StoreError>>) {
+        self.lock().problem = problem;
+    }
+
     /// The server has copied it: it is this version of another object now.
     pub fn note_copied(&self, version: ObjectVersion) {
         let mut state = self.lock();

@@ -64,10 +64,12 @@ impl Uploads {
                     state.problem = None;
                     return Ok(());
                 }
-                // It was written to while it was sent, and what was sent is no state of it.
+                // It was written to while it was sent, and what was sent is no state of it;
+                // or the server has lost parts of it.
                 Ok(None) if attempt < ATTEMPTS => attempt += 1,
                 Ok(None) => {
-                    let detail = "the file is written all the time while it is sent";
+                    let detail =
+                        "the file is written all the time while it is sent, or its parts get lost";
                     return Err(Arc::new(StoreError::new(
                         StoreErrorKind::Other,
                         format!("PUT {key}"),
@@ -125,12 +127,18 @@ impl Uploads {
             let request = format!("PUT {key}");
             return Err(Arc::new(StoreError::new(StoreErrorKind::Other, request, detail)));
         }
-        stream::iter(missing)
+        let sent = stream::iter(missing)
             .map(|(number, range)| self.send_part(file, remote, &upload, number, range))
             .buffer_unordered(PARTS_AT_ONCE)
             .try_collect::<Vec<()>>()
-            .await
-            .map_err(|error| self.restarted_if_lost(remote, error))?;
+            .await;
+        match sent {
+            Ok(_) => {}
+            Err(error) if error.kind == StoreErrorKind::NotFound => {
+                return self.restarted(remote, key);
+            }
+            Err(error) => return Err(error),
+        }
         let all: Option<Vec<Part>> = {
             let state = remote.lock();
             parts::of(size).map(|(number, _)| state.valid_part(number).cloned()).collect()
@@ -138,12 +146,19 @@ impl Uploads {
         let Some(all) = all.filter(|_| remote.lock().writes == before || !remote.is_whole()) else {
             return Ok(None);
         };
+        let may_be_gone = matches!(condition, Condition::Unchanged(_));
         let request = CompleteRequest { upload, parts: all, condition };
-        let written = self
-            .store
-            .complete_upload(request)
-            .await
-            .map_err(|error| self.restarted_if_lost(remote, Arc::new(error)))?;
+        let written = match self.store.complete_upload(request).await {
+            Ok(written) => written,
+            Err(error) if error.kind != StoreErrorKind::NotFound => return Err(Arc::new(error)),
+            // The object that it replaces is gone, or the upload.
+            Err(_) => {
+                if may_be_gone {
+                    self.store.head(key).await.map_err(Arc::new)?;
+                }
+                return self.restarted(remote, key);
+            }
+        };
         // Completed: there is nothing to abandon.
         if let Some(upload) = session.upload.get() {
             self.record.remove(upload);
@@ -241,12 +256,17 @@ impl Uploads {
 
     /// When the server has lost the upload, the next attempt begins a new one, if all
     /// of the file is still here.
-    fn restarted_if_lost(&self, remote: &Remote, error: Arc<StoreError>) -> Arc<StoreError> {
+    fn restarted<T>(&self, remote: &Remote, key: &ObjectKey) -> Outcome<Option<T>> {
         let mut state = remote.lock();
-        if error.kind == StoreErrorKind::NotFound && state.is_whole() {
-            drop(state.restart());
+        if !state.is_whole() {
+            let detail = "the server has lost the parts that were sent";
+            let request = format!("PUT {key}");
+            return Err(Arc::new(StoreError::new(StoreErrorKind::Other, request, detail)));
         }
-        error
+        if let Some(upload) = state.restart().upload.get() {
+            self.record.remove(upload);
+        }
+        Ok(None)
     }
 }
 

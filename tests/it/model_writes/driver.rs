@@ -3,14 +3,13 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::OsStr;
-use std::fmt::Debug;
 
 use proptest::sample::Index;
-use s3mem::fs::{AttrChange, FsError, Kind, Maker, NewNode, OpenHow, RenameHow};
+use s3mem::fs::{AttrChange, Kind, Maker, NewNode, OpenHow, RenameHow};
 
-use super::steps::{At, Name, Step};
-use super::tree::{Body, GID, Id, Model, ROOT, UID};
+use super::steps::Step;
 use crate::kernelless::{Listed, Sink, Tree};
+use crate::plain_tree::{At, Body, GID, Id, Model, ROOT, UID, both};
 
 const MOST_OPEN: usize = 8;
 
@@ -174,7 +173,7 @@ impl Driver {
             if self.model.is_dir(id) {
                 Box::pin(self.compare(id)).await;
             } else if self.model.is_file(id) {
-                let opened = self.open_how(id, OpenHow::default()).await;
+                let opened = self.tree.open_ino(self.inos[&id], OpenHow::default()).await;
                 let handle = opened.unwrap_or_else(|error| panic!("open {name:?}: {error}"));
                 self.read_all(handle, id).await;
                 self.tree.fs.release_file(handle);
@@ -186,16 +185,7 @@ impl Driver {
 
     /// The place that is meant, and what is there.
     async fn look(&mut self, at: &At) -> (Id, String, Option<Id>) {
-        let dirs = self.model.dirs();
-        let dir = dirs[at.dir.index(dirs.len())];
-        let entries = self.model.entries(dir);
-        let name = match &at.name {
-            Name::Old(index) if !entries.is_empty() => {
-                entries.keys().nth(index.index(entries.len())).cloned().unwrap_or_default()
-            }
-            Name::Old(_) => "n".to_owned(),
-            Name::Any(name) => name.clone(),
-        };
+        let (dir, name) = self.model.meant(at);
         let known = self.model.find(dir, &name);
         let id = match known.filter(|id| at.is_cached && self.lookups.contains_key(id)) {
             Some(id) => Some(id),
@@ -390,20 +380,13 @@ impl Driver {
         }
     }
 
-    async fn open_how(&self, id: Id, how: OpenHow) -> Result<u64, FsError> {
-        let opened = match self.tree.fs.open_file_now(self.inos[&id], how) {
-            Some(opened) => opened,
-            None => self.tree.fs.open_file(self.inos[&id], how).await,
-        };
-        opened.map(|opened| opened.handle)
-    }
-
     async fn open(&mut self, at: &At, writes: bool, truncates: bool) {
         let Some(id) = self.look(at).await.2 else { return };
         if !matches!(self.model.kind(id), Kind::File | Kind::Dir) {
             return;
         }
-        let opened = self.open_how(id, OpenHow { writes, truncates, thread: 0 }).await;
+        let how = OpenHow { writes, truncates, thread: 0 };
+        let opened = self.tree.open_ino(self.inos[&id], how).await;
         let expected = if self.model.is_dir(id) { Err(libc::EISDIR) } else { Ok(()) };
         if let Some(((), handle)) = both(opened, expected, at) {
             if truncates {
@@ -545,22 +528,5 @@ impl Driver {
             }
             stays
         });
-    }
-}
-
-/// What came of a step, if it went as the model says.
-fn both<T, U>(
-    done: Result<T, FsError>,
-    expected: Result<U, i32>,
-    what: impl Debug,
-) -> Option<(U, T)> {
-    match (done, expected) {
-        (Ok(done), Ok(expected)) => Some((expected, done)),
-        (Err(error), Err(errno)) if error.errno() == errno => None,
-        (done, expected) => panic!(
-            "{what:?}: {:?} and not {:?}",
-            done.map(drop).map_err(|error| error.to_string()),
-            expected.map(drop)
-        ),
     }
 }

@@ -4,23 +4,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use s3mem::fs::RenameHow;
 
-/// A name in a directory, there or not.
-#[derive(Debug, Clone)]
-pub(super) struct At {
-    /// Which directory.
-    pub(super) dir: Index,
-    pub(super) name: Name,
-    /// Whether the kernel believes look-ups that it made before.
-    pub(super) is_cached: bool,
-}
-
-#[derive(Debug, Clone)]
-pub(super) enum Name {
-    /// One of those that the directory has.
-    Old(Index),
-    /// Any.
-    Any(String),
-}
+use crate::plain_tree::{At, at};
 
 #[derive(Debug, Clone)]
 pub(super) enum Step {
@@ -78,19 +62,10 @@ pub(super) enum Step {
     ForgetAll,
 }
 
-fn at(old: u32, any_name: u32) -> impl Strategy<Value = At> {
-    let name = prop_oneof![
+fn name() -> impl Strategy<Value = String> {
+    prop_oneof![
         4 => "[ab]", 2 => "[ab][-.0]", 1 => "[ab]%%object", 1 => Just("n".to_owned()),
-    ];
-    let name = prop_oneof![
-        old => any::<Index>().prop_map(Name::Old),
-        any_name => name.prop_map(Name::Any),
-    ];
-    (any::<Index>(), name, any::<bool>()).prop_map(|(dir, name, is_cached)| At {
-        dir,
-        name,
-        is_cached,
-    })
+    ]
 }
 
 fn mode() -> impl Strategy<Value = u16> {
@@ -113,8 +88,8 @@ fn length() -> impl Strategy<Value = usize> {
 
 pub(super) fn step() -> impl Strategy<Value = Step> {
     let open = any::<Index>;
-    let (old, new) = (|| at(6, 1), || at(1, 4));
-    let mixed = || at(2, 3);
+    let (old, new) = (|| at((6, 1), name()), || at((1, 4), name()));
+    let mixed = || at((2, 3), name());
     prop_oneof![
         3 => (new(), mode(), any::<bool>()).prop_map(|(at, mode, is_kept)| Step::Create(at, mode, is_kept)),
         2 => (new(), mode()).prop_map(|(at, mode)| Step::Mkdir(at, mode)),

@@ -4,6 +4,7 @@
 //! The bucket is looked at in the server itself, never through the mount.
 
 mod changes;
+mod client;
 mod disk;
 mod failures;
 mod names;

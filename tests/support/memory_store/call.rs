@@ -53,6 +53,13 @@ pub enum CallKind {
     Delete,
 }
 
+impl CallKind {
+    /// Whether such calls change the bucket, or an upload.
+    pub fn writes(self) -> bool {
+        !matches!(self, Self::List | Self::Head | Self::Get)
+    }
+}
+
 impl Call {
     /// Which kind it is.
     pub fn kind(&self) -> CallKind {

@@ -273,6 +273,7 @@ impl S3 for Operations {
         if object.is_archived() {
             return Err(archived());
         }
+        let whole = input.checksum_mode.filter(|_| input.range.is_none());
         let (range, content_range) = resolve(input.range.as_ref(), object.content.size())?;
         Ok(S3Response::new(GetObjectOutput {
             accept_ranges: Some("bytes".to_owned()),
@@ -283,6 +284,8 @@ impl S3 for Operations {
             last_modified: Some(object.last_modified.into()),
             metadata: metadata(&object),
             storage_class: object.storage_class.clone().map(StorageClass::from),
+            // As on S3, a range comes without the checksum of the whole.
+            checksum_crc32c: whole.and_then(|_| object.checksum.clone()),
             body: Some(body(&object.content, range)),
             ..Default::default()
         }))

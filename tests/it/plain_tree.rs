@@ -1,21 +1,25 @@
-//! The model: a file system as plainly as it can be written down.
+//! What the models of writing share: a file system as plainly as it can be written
+//! down, the names in it that steps mean, and how an outcome is compared with it.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 
-use s3mem::fs::{Kind, RenameHow};
+use proptest::prelude::*;
+use proptest::sample::Index;
+use s3mem::fs::{FsError, Kind, RenameHow};
 
 use crate::model::{model_path, name};
 
 /// Which node; never used again for another.
-pub(super) type Id = usize;
-pub(super) const ROOT: Id = 0;
+pub(crate) type Id = usize;
+pub(crate) const ROOT: Id = 0;
 
-pub(super) const UID: u32 = 5;
-pub(super) const GID: u32 = 6;
+pub(crate) const UID: u32 = 5;
+pub(crate) const GID: u32 = 6;
 const SET_GROUP: u16 = 0o2000;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Body {
+pub(crate) enum Body {
     Dir(BTreeMap<String, Id>),
     File(Vec<u8>),
     Symlink(String),
@@ -23,23 +27,23 @@ pub(super) enum Body {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Node {
-    pub(super) body: Body,
-    pub(super) mode: u16,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
+pub(crate) struct Node {
+    pub(crate) body: Body,
+    pub(crate) mode: u16,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
     /// How many names it has.
-    pub(super) names: u32,
+    pub(crate) names: u32,
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Model {
-    pub(super) nodes: Vec<Node>,
+pub(crate) struct Model {
+    pub(crate) nodes: Vec<Node>,
 }
 
 impl Model {
     /// The tree that a bucket is shown as.
-    pub(super) fn of(objects: &BTreeMap<String, String>) -> Model {
+    pub(crate) fn of(objects: &BTreeMap<String, String>) -> Model {
         let root = Node { mode: 0o555, ..of_bucket(Body::Dir(BTreeMap::new())) };
         let mut model = Model { nodes: vec![root] };
         for (key, text) in objects {
@@ -62,43 +66,43 @@ impl Model {
         model
     }
 
-    pub(super) fn entries(&self, dir: Id) -> &BTreeMap<String, Id> {
+    pub(crate) fn entries(&self, dir: Id) -> &BTreeMap<String, Id> {
         match &self.nodes[dir].body {
             Body::Dir(entries) => entries,
             other => panic!("no directory: {other:?}"),
         }
     }
 
-    fn entries_mut(&mut self, dir: Id) -> &mut BTreeMap<String, Id> {
+    pub(crate) fn entries_mut(&mut self, dir: Id) -> &mut BTreeMap<String, Id> {
         match &mut self.nodes[dir].body {
             Body::Dir(entries) => entries,
             other => panic!("no directory: {other:?}"),
         }
     }
 
-    pub(super) fn bytes_mut(&mut self, file: Id) -> &mut Vec<u8> {
+    pub(crate) fn bytes_mut(&mut self, file: Id) -> &mut Vec<u8> {
         match &mut self.nodes[file].body {
             Body::File(bytes) => bytes,
             other => panic!("no file: {other:?}"),
         }
     }
 
-    pub(super) fn bytes(&self, file: Id) -> &[u8] {
+    pub(crate) fn bytes(&self, file: Id) -> &[u8] {
         match &self.nodes[file].body {
             Body::File(bytes) => bytes,
             other => panic!("no file: {other:?}"),
         }
     }
 
-    pub(super) fn is_dir(&self, id: Id) -> bool {
+    pub(crate) fn is_dir(&self, id: Id) -> bool {
         matches!(self.nodes[id].body, Body::Dir(_))
     }
 
-    pub(super) fn is_file(&self, id: Id) -> bool {
+    pub(crate) fn is_file(&self, id: Id) -> bool {
         matches!(self.nodes[id].body, Body::File(_))
     }
 
-    pub(super) fn kind(&self, id: Id) -> Kind {
+    pub(crate) fn kind(&self, id: Id) -> Kind {
         match &self.nodes[id].body {
             Body::Dir(_) => Kind::Dir,
             Body::File(_) => Kind::File,
@@ -107,7 +111,7 @@ impl Model {
         }
     }
 
-    pub(super) fn size(&self, id: Id) -> u64 {
+    pub(crate) fn size(&self, id: Id) -> u64 {
         match &self.nodes[id].body {
             Body::Dir(_) | Body::Fifo => 0,
             Body::File(bytes) => bytes.len() as u64,
@@ -116,7 +120,7 @@ impl Model {
     }
 
     /// The count of links as `stat` shows it.
-    pub(super) fn links(&self, id: Id) -> u32 {
+    pub(crate) fn links(&self, id: Id) -> u32 {
         match self.nodes[id].names {
             0 => 0,
             _ if self.is_dir(id) => 2,
@@ -124,23 +128,23 @@ impl Model {
         }
     }
 
-    pub(super) fn find(&self, dir: Id, name: &str) -> Option<Id> {
+    pub(crate) fn find(&self, dir: Id, name: &str) -> Option<Id> {
         self.entries(dir).get(name).copied()
     }
 
     /// All directories that have a name, the root first.
-    pub(super) fn dirs(&self) -> Vec<Id> {
+    pub(crate) fn dirs(&self) -> Vec<Id> {
         let dirs = 0..self.nodes.len();
         dirs.filter(|id| self.is_dir(*id) && self.nodes[*id].names > 0).collect()
     }
 
     /// The directory that contains another, and its name there.
-    pub(super) fn place(&self, dir: Id) -> Option<(Id, String)> {
+    pub(crate) fn place(&self, dir: Id) -> Option<(Id, String)> {
         self.places(dir).into_iter().next()
     }
 
     /// All names that something has.
-    pub(super) fn places(&self, id: Id) -> Vec<(Id, String)> {
+    pub(crate) fn places(&self, id: Id) -> Vec<(Id, String)> {
         let mut places = Vec::new();
         for dir in self.dirs() {
             let names = self.entries(dir).iter().filter(|(_, entry)| **entry == id);
@@ -150,7 +154,7 @@ impl Model {
     }
 
     /// Whether `dir` is `other` or somewhere below it.
-    pub(super) fn is_within(&self, mut dir: Id, other: Id) -> bool {
+    pub(crate) fn is_within(&self, mut dir: Id, other: Id) -> bool {
         loop {
             if dir == other {
                 return true;
@@ -162,14 +166,29 @@ impl Model {
         }
     }
 
-    fn add(&mut self, dir: Id, name: &str, node: Node) -> Id {
+    /// The directory and the name that are meant.
+    pub(crate) fn meant(&self, at: &At) -> (Id, String) {
+        let dirs = self.dirs();
+        let dir = dirs[at.dir.index(dirs.len())];
+        let entries = self.entries(dir);
+        let name = match &at.name {
+            Name::Old(index) if !entries.is_empty() => {
+                entries.keys().nth(index.index(entries.len())).cloned().unwrap_or_default()
+            }
+            Name::Old(_) => "n".to_owned(),
+            Name::Any(name) => name.clone(),
+        };
+        (dir, name)
+    }
+
+    pub(crate) fn add(&mut self, dir: Id, name: &str, node: Node) -> Id {
         let id = self.nodes.len();
         self.nodes.push(node);
         self.entries_mut(dir).insert(name.to_owned(), id);
         id
     }
 
-    pub(super) fn make(&mut self, dir: Id, name: &str, body: Body, mode: u16) -> Result<Id, i32> {
+    pub(crate) fn make(&mut self, dir: Id, name: &str, body: Body, mode: u16) -> Result<Id, i32> {
         if self.find(dir, name).is_some() {
             return Err(libc::EEXIST);
         }
@@ -183,7 +202,7 @@ impl Model {
         Ok(self.add(dir, name, node))
     }
 
-    pub(super) fn unlink(&mut self, dir: Id, name: &str) -> Result<(), i32> {
+    pub(crate) fn unlink(&mut self, dir: Id, name: &str) -> Result<(), i32> {
         let id = self.find(dir, name).ok_or(libc::ENOENT)?;
         if self.is_dir(id) {
             return Err(libc::EISDIR);
@@ -193,7 +212,7 @@ impl Model {
         Ok(())
     }
 
-    pub(super) fn rmdir(&mut self, dir: Id, name: &str) -> Result<(), i32> {
+    pub(crate) fn rmdir(&mut self, dir: Id, name: &str) -> Result<(), i32> {
         let id = self.find(dir, name).ok_or(libc::ENOENT)?;
         if !self.is_dir(id) {
             return Err(libc::ENOTDIR);
@@ -206,7 +225,7 @@ impl Model {
         Ok(())
     }
 
-    pub(super) fn rename(
+    pub(crate) fn rename(
         &mut self,
         from: (Id, &str),
         to: (Id, &str),
@@ -241,7 +260,7 @@ impl Model {
         Ok(())
     }
 
-    pub(super) fn link(&mut self, id: Id, dir: Id, name: &str) -> Result<(), i32> {
+    pub(crate) fn link(&mut self, id: Id, dir: Id, name: &str) -> Result<(), i32> {
         if self.find(dir, name).is_some() {
             return Err(libc::EEXIST);
         }
@@ -254,6 +273,70 @@ impl Model {
     }
 }
 
-fn of_bucket(body: Body) -> Node {
+pub(crate) fn of_bucket(body: Body) -> Node {
     Node { body, mode: 0o444, uid: 1000, gid: 100, names: 1 }
+}
+
+/// A name in a directory, there or not.
+#[derive(Debug, Clone)]
+pub(crate) struct At {
+    /// Which directory.
+    pub(crate) dir: Index,
+    pub(crate) name: Name,
+    /// Whether the kernel believes look-ups that it made before.
+    pub(crate) is_cached: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Name {
+    /// One of those that the directory has.
+    Old(Index),
+    /// Any.
+    Any(String),
+}
+
+/// A name that is there with the weight `old`, and one of `names` with the other.
+pub(crate) fn at(
+    (old, any_name): (u32, u32),
+    names: impl Strategy<Value = String>,
+) -> impl Strategy<Value = At> {
+    let name = prop_oneof![
+        old => any::<Index>().prop_map(Name::Old),
+        any_name => names.prop_map(Name::Any),
+    ];
+    (any::<Index>(), name, any::<bool>()).prop_map(|(dir, name, is_cached)| At {
+        dir,
+        name,
+        is_cached,
+    })
+}
+
+/// What came of a step, if it went as the model says.
+pub(crate) fn both<T, U>(
+    done: Result<T, FsError>,
+    expected: Result<U, i32>,
+    what: impl Debug,
+) -> Option<(U, T)> {
+    match (done, expected) {
+        (Ok(done), Ok(expected)) => Some((expected, done)),
+        (Err(error), Err(errno)) if error.errno() == errno => None,
+        (done, expected) => panic!(
+            "{what:?}: {:?} and not {:?}",
+            done.map(drop).map_err(|error| error.to_string()),
+            expected.map(drop)
+        ),
+    }
+}
+
+/// So many cases unless PROPTEST_CASES asks for others.
+pub(crate) fn cases(cases: u32) -> ProptestConfig {
+    let config = ProptestConfig::default();
+    let is_asked_for = std::env::var_os("PROPTEST_CASES").is_some();
+    ProptestConfig { cases: if is_asked_for { config.cases } else { cases }, ..config }
+}
+
+/// Runs a case by itself, on this thread.
+pub(crate) fn run_alone(case: impl Future<Output = ()>) {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().build().unwrap().block_on(case);
 }
