@@ -11,7 +11,6 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::attr::kept;
 use super::change::Spot;
-use super::file::OpenFile;
 use super::node::{Folder, Thing};
 use super::{FileSystem, FsError};
 use crate::catalog::{Dir, Node};
@@ -31,7 +30,7 @@ impl FileSystem {
     ///
     /// # Errors
     /// EXDEV where directories are not renamed, or not ones this large, or while files
-    /// below are open or not in the bucket yet; EPERM where nothing may be deleted; what the
+    /// below are not in the bucket yet; EPERM where nothing may be deleted; what the
     /// requests failed with, after which the same rename goes on where it was.
     pub(super) async fn rename_bucket_dir(
         &self,
@@ -187,22 +186,31 @@ impl FileSystem {
         }
     }
 
-    /// Whether files below a directory are not in the bucket yet, stay in memory, or are
-    /// open, so that more may be written to them.
-    pub(super) fn has_unsent_below(&self, dir: &Dir) -> bool {
+    /// Whether files below a directory are not in the bucket yet, or stay in memory.
+    fn has_unsent_below(&self, dir: &Dir) -> bool {
         let Some(uploads) = self.uploads() else { return false };
         let prefix = dir.prefix().as_str();
         let is_below = |key: &ObjectKey| key.as_str().starts_with(prefix);
-        let is_open_below = |file: &OpenFile| {
-            let named = file.made().filter(|made| made.links() > 0);
-            named.and_then(|made| made.file()?.remote()).is_some_and(|r| is_below(&r.key()))
-        };
         uploads.pending().iter().any(|pending| is_below(&pending.key))
-            || self.files.any(is_open_below)
             || self.overlay.as_ref().is_some_and(|overlay| {
                 let is_below =
                     |key: &DirKey| matches!(key, DirKey::Bucket(dir) if dir.prefix().as_str().starts_with(prefix));
                 overlay.tree().any_made_alone(is_below)
             })
+    }
+
+    /// Whether files below a directory were written that somebody has open.
+    fn has_open_below(&self, dir: &Dir) -> bool {
+        let prefix = dir.prefix().as_str();
+        self.files.any(|file| {
+            let named = file.made().filter(|made| made.links() > 0);
+            let remote = named.and_then(|made| made.file()?.remote());
+            remote.is_some_and(|remote| remote.key().as_str().starts_with(prefix))
+        })
+    }
+
+    /// Whether a directory may give its place to one whose rename was interrupted.
+    pub(super) fn may_give_way(&self, dir: &Dir) -> bool {
+        !self.has_unsent_below(dir) && !self.has_open_below(dir)
     }
 }

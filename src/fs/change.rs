@@ -489,7 +489,7 @@ impl FileSystem {
             (Some(_), Some(folder)) if self.is_empty(&folder).await? => Ok(()),
             (Some(Folder::Bucket(old)), Some(Folder::Bucket(new)))
                 if self.uploads().is_some()
-                    && !self.has_unsent_below(&new)
+                    && self.may_give_way(&new)
                     && self.is_half_renamed(&old, &new).await? =>
             {
                 Ok(())

@@ -11,9 +11,7 @@ use super::node::{Folder, Thing};
 use super::{FileSystem, FsError};
 use crate::catalog::{Dir, Node};
 use crate::key::{ObjectKey, ObjectVersion};
-use crate::overlay::{
-    BucketThing, Entry, Item, Made, MadeFile, Remote, SentAway, UploadConfig,
-};
+use crate::overlay::{BucketThing, Entry, Item, Made, MadeFile, Remote, SentAway, UploadConfig};
 use crate::store::{
     Condition, CopyRequest, ListRequest, ListedObject, PutRequest, StoreError, StoreErrorKind,
 };
@@ -162,8 +160,8 @@ impl FileSystem {
         Ok(())
     }
 
-    /// Has a file in memory become another object: the server copies what it has; what
-    /// it has not got is sent under the new name.
+    /// Has a file in memory become another object: the server copies what it has, also
+    /// when more is being written; what it has not got is sent under the new name.
     async fn rename_made(
         &self,
         made: &Arc<Made>,
@@ -178,11 +176,19 @@ impl FileSystem {
             None => self.publish(made, file, Remote::new(key, target_seen, false)).await?,
             Some(remote) => {
                 let still = remote.still().await;
-                if let Some((version, _)) = remote.settled() {
+                let is_written = remote.is_whole() && self.is_open(made.ino());
+                let to_copy = match remote.settled() {
+                    Some((version, _)) => Some(version),
+                    None => remote.seen().filter(|_| is_written),
+                };
+                if let Some(version) = to_copy {
                     let copied = self.copy(&version, key, target_seen).await?;
                     let shown = ListedObject { version: copied.clone(), storage_class: None };
                     self.show_copied(to, shown, replaced);
                     self.delete_version(&version).await?;
+                    if remote.is_dirty() {
+                        uploads.abandon_parts(remote);
+                    }
                     remote.note_copied(copied);
                 } else if !remote.is_whole() {
                     // The upload is of the old name, and has what is not in memory.

@@ -130,21 +130,37 @@ async fn a_folder_takes_the_place_of_an_empty_one_with_all_that_it_has() {
 }
 
 #[tokio::test]
-async fn a_folder_with_a_file_that_is_open_is_not_renamed() {
+async fn a_folder_is_renamed_with_a_file_that_is_open_once_that_was_sent() {
     let tree = free(["d/", "d/a"]).await;
     let ino = tree.find("d/a").await.unwrap().ino;
     let handle = tree.open_ino(ino, TO_WRITE).await.unwrap();
     tree.fs.write(handle, 0, b"D").unwrap();
-    tree.fs.fsync(handle).await.unwrap();
     assert_eq!(tree.mv("d", "e").await.unwrap_err().errno(), libc::EXDEV);
+    tree.fs.fsync(handle).await.unwrap();
+    tree.mv("d", "e").await.unwrap();
+    assert_eq!(tree.find("e/a").await.unwrap().ino, ino, "it is the same file");
     tree.fs.write(handle, 0, b"E").unwrap();
     tree.close(handle).await.unwrap();
-    assert_eq!(tree.bytes("d/a").unwrap(), b"E/a");
-    tree.mv("d", "e").await.unwrap();
+    assert_eq!(tree.bytes("e/a").unwrap(), b"E/a");
     let handle = tree.open_ino(ino, TO_WRITE).await.unwrap();
     tree.fs.write(handle, 0, b"F").unwrap();
     tree.close(handle).await.unwrap();
     assert_eq!(tree.bytes("e/a").unwrap(), b"F/a");
+    assert_eq!(tree.store.keys(), ["e/", "e/a"]);
+}
+
+#[tokio::test]
+async fn an_object_that_is_being_written_to_is_never_gone_from_the_bucket_when_it_is_renamed() {
+    let tree = free(["a"]).await;
+    let ino = tree.find("a").await.unwrap().ino;
+    let handle = tree.open_ino(ino, TO_WRITE).await.unwrap();
+    tree.fs.write(handle, 1, b"new").unwrap();
+    tree.mv("a", "b").await.unwrap();
+    assert_eq!((tree.bytes("b").unwrap(), tree.store.keys().len()), (b"a".to_vec(), 1));
+    assert_eq!(tree.store.tally().put, 0);
+    tree.close(handle).await.unwrap();
+    assert_eq!((tree.bytes("b").unwrap(), tree.store.keys().len()), (b"anew".to_vec(), 1));
+    assert!(tree.fs.pending().is_empty());
 }
 
 #[tokio::test]

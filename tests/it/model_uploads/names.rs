@@ -229,7 +229,9 @@ impl Driver {
         file.was_moved = true;
         if is_memory_only(&key) {
         } else if file.is_dirty && was_open && !was_memory {
-            (file.seen, file.is_conflict) = (seen, false);
+            // The server has copied what it had; the rest is sent later.
+            file.seen = if file.seen.is_some() { etag } else { seen };
+            file.is_conflict = false;
         } else {
             (file.seen, file.is_dirty, file.is_conflict) = (etag, false, false);
         }
@@ -251,7 +253,7 @@ impl Driver {
                 (false, true) => return refused(libc::EISDIR),
                 (true, false) => return refused(libc::ENOTDIR),
                 (true, true) if !self.model.entries(target).is_empty() => {
-                    if was_memory || is_memory || self.is_held(&to_key) {
+                    if was_memory || is_memory || self.is_held(&to_key, true) {
                         return refused(libc::ENOTEMPTY);
                     }
                     let (old, new) = (self.rest(&from_key), self.rest(&to_key));
@@ -294,7 +296,7 @@ impl Driver {
         }
         let prefix = format!("{from}/");
         let keys = self.below(&prefix);
-        if self.is_held(from) || keys.len() as u64 > config.rename_objects {
+        if self.is_held(from, false) || keys.len() as u64 > config.rename_objects {
             return refused(libc::EXDEV);
         }
         let (mut changes, mut expected) = (Vec::new(), Ok(()));
@@ -313,8 +315,8 @@ impl Driver {
         (changes, expected)
     }
 
-    /// Whether something below a directory is in memory alone, or open.
-    fn is_held(&self, dir: &str) -> bool {
+    /// Whether something below a directory is in memory alone, or open if that counts.
+    fn is_held(&self, dir: &str, counts_open: bool) -> bool {
         let prefix = format!("{dir}/");
         let named = (0..self.model.nodes.len()).filter(|id| self.model.nodes[*id].names > 0);
         named.into_iter().any(|id| {
@@ -324,7 +326,8 @@ impl Driver {
             };
             let key = self.key_of(id);
             let is_alone = is_memory_only(&key) || file.is_dirty;
-            key.starts_with(&prefix) && (is_alone || file.is_made && self.is_open(id, false))
+            let is_open = counts_open && file.is_made && self.is_open(id, false);
+            key.starts_with(&prefix) && (is_alone || is_open)
         })
     }
 
@@ -343,8 +346,10 @@ impl Driver {
             let was = format!("{from}/{}", &key[prefix.len()..]);
             let object = self.oracle.objects.get(&key).cloned();
             let file = self.about.get_mut(&id).unwrap();
-            (file.is_made, file.was_moved) = (false, true);
-            file.seen = object.as_ref().map(|object| object.etag.clone());
+            let seen = object.as_ref().map(|object| object.etag.clone());
+            // Bytes in memory are of the version that was copied, or not of use any more.
+            (file.is_made, file.was_moved) = (file.is_made && file.seen == seen, true);
+            file.seen = seen;
             let is_kept = object.is_some_and(|object| bytes_of(&object) == self.model.bytes(id));
             if !is_kept {
                 assert!(self.is_unsure(&was), "{key:?} is not what was renamed");
@@ -392,19 +397,23 @@ impl Driver {
             return refused(libc::EXDEV);
         }
         let (mut changes, mut expected) = (Vec::new(), Ok(()));
-        if !stays_open {
+        // What is being written is sent later; what the bucket has is copied at once.
+        let is_copied = !file.is_dirty || stays_open && file.seen.is_some();
+        if is_copied || !stays_open {
             if !self.oracle.is_seen(to, &target_seen) {
                 expected = Err(libc::ESTALE);
             }
-            let bytes = Some(self.model.bytes(source).to_vec());
+            let bytes = match stays_open {
+                true => self.oracle.objects.get(from).map(|object| bytes_of(object)),
+                false => Some(self.model.bytes(source).to_vec()),
+            };
             changes.push(Change { key: to.to_owned(), bytes, seen: target_seen });
         }
         if let Some(seen) = file.seen.clone() {
             let (deletion, outcome) = self.to_delete(from, seen.clone());
             changes.extend(deletion);
             expected = expected.and(outcome);
-            // What is in the bucket is copied there.
-            if !file.is_dirty && !self.oracle.is_seen(from, &Some(seen)) {
+            if is_copied && !self.oracle.is_seen(from, &Some(seen)) {
                 expected = Err(libc::ESTALE);
             }
         }
