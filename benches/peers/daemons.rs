@@ -62,19 +62,35 @@ impl Daemon {
     }
 
     pub(crate) fn is_installed(self) -> bool {
-        self == Daemon::S3mem
-            || env::var_os("PATH").is_some_and(|path| {
-                env::split_paths(&path).any(|folder| folder.join(self.name()).is_file())
-            })
+        self.program().is_some()
     }
 
-    pub(crate) fn how_to_install(self) -> &'static str {
-        match self {
-            Daemon::S3mem => "it is built with this bench",
-            Daemon::Rclone => "apt-get install rclone",
-            Daemon::S3fs => "apt-get install s3fs",
-            Daemon::Mountpoint => "it is compared only where mount-s3 is on the PATH",
+    /// The program: this package's own, one on the PATH, or the mount-s3 that
+    /// scripts/peers.sh has built.
+    fn program(self) -> Option<PathBuf> {
+        if self == Daemon::S3mem {
+            return Some(env!("CARGO_BIN_EXE_s3mem").into());
         }
+        let on_path = env::var_os("PATH").and_then(|path| {
+            env::split_paths(&path)
+                .map(|folder| folder.join(self.name()))
+                .find(|program| program.is_file())
+        });
+        on_path.or_else(|| {
+            let built = cache()?.join("bin/mount-s3");
+            (self == Daemon::Mountpoint && built.is_file()).then_some(built)
+        })
+    }
+
+    /// One line: what the program says of itself, or how to get it.
+    pub(crate) fn describe(self) -> String {
+        let Some(program) = self.program() else {
+            return format!("{} is not installed: scripts/peers.sh installs it", self.name());
+        };
+        let told = Command::new(program).arg("--version").output();
+        let told = told.map(|output| output.stdout).unwrap_or_default();
+        let told = String::from_utf8_lossy(&told);
+        format!("{}: {}", self.name(), told.lines().next().unwrap_or("tells no version"))
     }
 
     fn command(
@@ -84,10 +100,9 @@ impl Daemon {
         scratch: &Path,
         access: Access,
     ) -> Result<Command> {
-        let mut command = Command::new(self.name());
+        let mut command = Command::new(self.program().ok_or("it is not installed")?);
         match self {
             Daemon::S3mem => {
-                command = Command::new(env!("CARGO_BIN_EXE_s3mem"));
                 command.arg("mount").arg(BUCKET).arg(point).args([
                     "--endpoint-url",
                     endpoint,
@@ -155,6 +170,14 @@ impl Daemon {
             .stdout(Stdio::null());
         Ok(command)
     }
+}
+
+/// The folder that the scripts keep things in: scripts/lib/common.sh.
+fn cache() -> Option<PathBuf> {
+    let folder = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    folder("S3MEM_CACHE")
+        .or_else(|| Some(folder("XDG_CACHE_HOME")?.join("s3mem")))
+        .or_else(|| Some(folder("HOME")?.join(".cache/s3mem")))
 }
 
 fn owner_only(path: &Path) -> io::Result<()> {

@@ -9,7 +9,7 @@
 //! Each work is done on a fresh mount with an empty page cache. The server runs
 //! in this process and shares the processors with the daemons, so the numbers
 //! compare the daemons with each other; they say little about a network. A peer
-//! that is not installed is named and left out.
+//! that is not installed is named and left out; scripts/peers.sh installs them.
 
 #[expect(dead_code, reason = "the benchmark of writing uses more of it")]
 mod daemons;
@@ -51,11 +51,11 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<()> {
-    let (present, absent): (Vec<_>, Vec<_>) =
-        options.daemons.iter().copied().partition(|daemon| daemon.is_installed());
-    for daemon in absent {
-        println!("{} is not installed: {}", daemon.name(), daemon.how_to_install());
+    for daemon in &options.daemons {
+        println!("{}", daemon.describe());
     }
+    let present: Vec<_> =
+        options.daemons.iter().copied().filter(|daemon| daemon.is_installed()).collect();
     if fs::write("/proc/sys/vm/drop_caches", "3").is_err() {
         println!("not root: the page cache is not dropped, but every mount is a new one");
     }

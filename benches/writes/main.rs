@@ -8,8 +8,8 @@
 //! A work ends when its files are closed, which is when they are in the bucket (but
 //! for rclone, which uploads later, and for what stays in memory). The server runs in
 //! this process and shares the processors with the daemons, so the numbers compare
-//! the daemons with each other. A peer that is not installed is named and left out;
-//! what a peer can't do is said in its place.
+//! the daemons with each other. A peer that is not installed is named and left out
+//! (scripts/peers.sh installs them); what a peer refuses is said in its place.
 
 #[path = "../peers/daemons.rs"]
 #[expect(dead_code, reason = "the benchmark of reading uses more of it")]
@@ -22,6 +22,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::io;
 use std::process::ExitCode;
 use std::sync::mpsc;
 use std::thread;
@@ -59,12 +60,8 @@ fn main() -> ExitCode {
 }
 
 fn run(repetitions: usize) -> Result<()> {
-    for (name, subject) in SUBJECTS {
-        if let Some((daemon, _)) = subject
-            && !daemon.is_installed()
-        {
-            println!("{name} is not installed: {}", daemon.how_to_install());
-        }
+    for daemon in Daemon::ALL {
+        println!("{}", daemon.describe());
     }
     let mut seconds: BTreeMap<(usize, u64, usize), Vec<f64>> = BTreeMap::new();
     let mut failures = BTreeMap::new();
@@ -102,6 +99,20 @@ fn run(repetitions: usize) -> Result<()> {
     Ok(())
 }
 
+/// What a daemon does not do is told from what went wrong.
+fn said(error: Box<dyn Error + Send + Sync>) -> String {
+    const REFUSALS: [i32; 5] =
+        [libc::EINVAL, libc::ENOTSUP, libc::ENOSYS, libc::EPERM, libc::EROFS];
+    let number = error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::raw_os_error)
+        .or_else(|| error.downcast_ref::<nix::Error>().map(|&number| number as i32));
+    match number {
+        Some(number) if REFUSALS.contains(&number) => format!("refused: {error}"),
+        _ => format!("failed: {error}"),
+    }
+}
+
 /// How many seconds a work takes on a fresh mount, or on a tmpfs.
 fn measure(work: Work, subject: Option<(Daemon, Access)>, delay: Duration) -> Result<f64> {
     let server = TestServer::start();
@@ -123,7 +134,7 @@ fn measure(work: Work, subject: Option<(Daemon, Access)>, delay: Duration) -> Re
         mounted.kill();
     }
     working.join().map_err(|_| "the work panicked")?;
-    let took = outcome.map_err(|_| "given up after two minutes")??;
+    let took = outcome.map_err(|_| "given up after two minutes")?.map_err(said)?;
     // What is still sent is not waited for.
     drop(mounted);
     Ok(took)

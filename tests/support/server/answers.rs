@@ -16,7 +16,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3mem::store::checksum;
 use s3s::dto::*;
 use s3s::stream::{ByteStream, RemainingLength};
-use s3s::{Body, S3Error, S3ErrorCode, S3Result, s3_error};
+use s3s::{Body, S3Error, S3ErrorCode, S3Result, TrailingHeaders, s3_error};
 
 use super::super::bucket::{Content, Object as Stored, Page};
 use super::super::pattern::pattern_bytes;
@@ -99,6 +99,18 @@ pub(super) fn checked(bytes: &[u8], told: Option<String>) -> S3Result<Option<Str
         }
         told => Ok(told),
     }
+}
+
+/// The CRC32C that a client sent before a body, or behind it as Mountpoint does.
+/// Trailers are there once the body has been read.
+pub(super) fn told_crc32c(
+    header: Option<String>,
+    trailers: Option<&TrailingHeaders>,
+) -> Option<String> {
+    header.or_else(|| {
+        let trailers = trailers?.take()?;
+        Some(trailers.get("x-amz-checksum-crc32c")?.to_str().ok()?.to_owned())
+    })
 }
 
 /// A condition on the key that is written, which `s3s` does not know of every request.

@@ -12,11 +12,11 @@ use bytes::Bytes;
 use md5::{Digest, Md5};
 use s3mem::store::checksum::{crc32c, told_of_parts};
 use s3s::dto::*;
-use s3s::{S3ErrorCode, S3Result, s3_error};
+use s3s::{S3ErrorCode, S3Request, S3Result, s3_error};
 
 use super::super::bucket::{Content, Meta, Object as Stored, hex, unhex};
 use super::Hosted;
-use super::answers::checked;
+use super::answers::{checked, told_crc32c};
 use super::service::{Operations, collect};
 
 /// What every part but the last has to have, in bytes.
@@ -76,10 +76,12 @@ pub(super) fn create(
 
 pub(super) async fn upload(
     operations: &Operations,
-    input: UploadPartInput,
+    request: S3Request<UploadPartInput>,
 ) -> S3Result<UploadPartOutput> {
+    let input = request.input;
     let bytes = collect(input.body, input.content_length).await?;
-    let checksum_crc32c = checked(&bytes, input.checksum_crc32c)?;
+    let told = told_crc32c(input.checksum_crc32c, request.trailing_headers.as_ref());
+    let checksum_crc32c = checked(&bytes, told)?;
     let to = (input.upload_id.as_str(), input.part_number);
     let (etag, _) = add(operations, &input.bucket, &input.key, to, bytes, checksum_crc32c.clone())?;
     let e_tag = Some(ETag::Strong(etag));

@@ -19,7 +19,7 @@ use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 use super::super::bucket::{After, Content, Listing, Meta, Object as Stored, Page};
 use super::answers::{
     Conditions, Render, archived, body, checked, condition, content_type, matches, metadata,
-    precondition_failed, resolve,
+    precondition_failed, resolve, told_crc32c,
 };
 use super::{ACCESS_KEY, Hosted, REGION, SECRET_KEY, Shared, multipart};
 
@@ -305,7 +305,8 @@ impl S3 for Operations {
             encryption: input.server_side_encryption.map(|sse| sse.as_str().to_owned()),
             kms_key: input.ssekms_key_id,
         };
-        let checksum = checked(&bytes, input.checksum_crc32c)?;
+        let told = told_crc32c(input.checksum_crc32c, request.trailing_headers.as_ref());
+        let checksum = checked(&bytes, told)?;
         let mut object = Stored::new(Content::Stored(bytes), meta);
         object.checksum.clone_from(&checksum);
         let e_tag = Some(ETag::Strong(object.etag.clone()));
@@ -410,7 +411,7 @@ impl S3 for Operations {
         &self,
         request: S3Request<UploadPartInput>,
     ) -> S3Result<S3Response<UploadPartOutput>> {
-        multipart::upload(self, request.input).await.map(S3Response::new)
+        multipart::upload(self, request).await.map(S3Response::new)
     }
 
     async fn upload_part_copy(
