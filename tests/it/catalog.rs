@@ -117,7 +117,7 @@ async fn a_failed_list_fails_all_who_waited_and_is_tried_again_by_the_next() {
 async fn a_listing_is_believed_for_its_ttl() {
     let store = Arc::new(MemoryStore::new());
     store.put("d/a", "1");
-    let ttl = Duration::from_millis(300);
+    let ttl = Duration::from_secs(2);
     let tree = Tree::over(store, TreeConfig { ttl, ..TreeConfig::default() }).await;
     assert!(tree.find("d/new").await.is_err());
     tree.store.put("d/new", "2");

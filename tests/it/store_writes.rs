@@ -239,7 +239,7 @@ async fn an_upload_that_is_refused_for_good_leaves_nothing() {
 #[tokio::test]
 async fn a_server_that_only_fails_is_given_up_within_the_deadline() {
     for op in [Op::CreateUpload, Op::UploadPart, Op::CompleteUpload] {
-        let stack = Stack::within(Duration::from_millis(300)).await;
+        let stack = Stack::within(Duration::from_secs(2)).await;
         stack.server.fault(Fault::new(Effect::Refuse(Refusal::InternalError)).on(op));
         assert_eq!(kind(stack.upload(Condition::Any).await), StoreErrorKind::Transient, "{op:?}");
         assert_eq!(stack.server.keys(BUCKET), [""; 0]);
@@ -282,6 +282,19 @@ async fn a_copy_whose_answer_was_lost_is_known_by_its_etag() {
     stack.server.fault(Fault::new(slow_down()).on(Op::Put).times(1));
     assert_eq!(kind(stack.copy(Condition::Absent).await), StoreErrorKind::Changed);
     assert!(stack.holds(b"source"));
+}
+
+#[tokio::test]
+async fn bodies_are_signed_over_http_and_checked_where_they_are_not() {
+    for (signs, unsigned) in [(true, 0), (false, 3)] {
+        let change = |s3: S3| if signs { s3 } else { s3.with_unsigned_bodies() };
+        let stack = Stack::with(WriteSettings::default(), change, Duration::from_secs(20)).await;
+        stack.put(b"first", Condition::Absent).await.unwrap();
+        assert!(stack.holds(b"first"));
+        stack.upload(Condition::Any).await.unwrap();
+        assert!(stack.holds(&whole()));
+        assert_eq!(stack.server.counts().unsigned_bodies, unsigned);
+    }
 }
 
 /// A stack that copies more than 5 MiB in parts of as much, and an object of three.
@@ -418,7 +431,8 @@ async fn conflicts_and_bodies_damaged_on_their_way_are_sent_again() {
 #[tokio::test]
 async fn a_copy_in_parts_that_nobody_waits_for_any_more_is_aborted() {
     let limited = |s3: S3| s3.with_copy_limit(PART_BYTES as u64);
-    let timeout = Duration::from_millis(400);
+    // Long enough for it to be begun on a machine that is busy.
+    let timeout = Duration::from_secs(5);
     let stack = Stack::with(WriteSettings::default(), limited, timeout).await;
     stack.server.put(BUCKET, "from", vec![1; PART_BYTES + 1]);
     stack.server.fault(Fault::new(Effect::Hang).on(Op::UploadPart));
