@@ -92,6 +92,8 @@ pub struct S3 {
     pub(super) copy_limit: u64,
     /// Where the requests are counted that nobody above sees: those of copies in parts.
     pub(super) stats: Option<Arc<Stats>>,
+    /// Whether the signature of a request covers its body.
+    pub(super) signs_bodies: bool,
 }
 
 impl fmt::Debug for S3 {
@@ -138,7 +140,17 @@ impl S3 {
         }
         let client = Arc::new(RwLock::new(build_client(&config, &shared, None)));
         let config = Arc::new(config);
-        Ok(S3 { config, shared, client, copy_limit: MAX_COPY_BYTES, stats: None })
+        let signs_bodies = !is_encrypted(shared.endpoint_url());
+        let copy_limit = MAX_COPY_BYTES;
+        Ok(S3 { config, shared, client, copy_limit, stats: None, signs_bodies })
+    }
+
+    /// Signs no bodies, as over HTTPS, where nobody on the way can change them, and
+    /// the signed CRC32C tells of what is damaged: a SHA-256 of each byte is a third of
+    /// what an upload takes of the processor.
+    pub fn with_unsigned_bodies(mut self) -> S3 {
+        self.signs_bodies = false;
+        self
     }
 
     /// Copies what has more than so many bytes in parts of as many, as tests do it;
@@ -374,6 +386,12 @@ fn build_client(config: &S3Config, shared: &SdkConfig, region: Option<&str>) -> 
     Client::from_conf(builder.build())
 }
 
+/// Whether what is sent to this endpoint (AWS's own if there is none) is encrypted.
+fn is_encrypted(url: Option<&str>) -> bool {
+    let scheme = url.map(|url| url.split_once("://").map_or("", |(scheme, _)| scheme));
+    scheme.is_none_or(|scheme| scheme.eq_ignore_ascii_case("https"))
+}
+
 /// Whether a bucket can't be a part of this endpoint's host name.
 fn needs_path_style(url: &str) -> bool {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
@@ -424,6 +442,14 @@ mod tests {
         assert_eq!(checked_total("bytes 0-99/5000", 100), None);
         assert_eq!(checked_total("bytes 100-199/*", 100), None);
         assert_eq!(checked_total("nonsense", 0), None);
+    }
+
+    #[test]
+    fn bodies_are_signed_unless_they_are_encrypted() {
+        for url in [None, Some("https://s3.example.org"), Some("HTTPS://localhost")] {
+            assert!(is_encrypted(url), "{url:?}");
+        }
+        assert!(!is_encrypted(Some("http://127.0.0.1:9000")));
     }
 
     #[test]

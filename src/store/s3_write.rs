@@ -3,6 +3,7 @@
 //!
 //! Contract: as in [`super::s3`], one call is one attempt. Every body carries its
 //! CRC32C, which we compute, so that the server refuses what was damaged on its way.
+//! Over HTTP the signature covers bodies too; over HTTPS it covers their checksum.
 
 use std::sync::Arc;
 
@@ -97,7 +98,10 @@ impl S3 {
                     .set_expected_bucket_owner(self.owner());
                 let is_conditional = *condition != Condition::Any;
                 async move {
-                    let sent = call.send().await;
+                    let sent = match self.signs_bodies {
+                        true => call.send().await,
+                        false => call.customize().disable_payload_signing().send().await,
+                    };
                     sent.map_err(|e| write_error(format!("PUT {key}"), is_conditional, e))
                 }
             })
@@ -150,7 +154,13 @@ impl S3 {
                     .set_request_payer(self.payer())
                     .set_expected_bucket_owner(self.owner());
                 let name = name.clone();
-                async move { call.send().await.map_err(|e| service_error(name, e)) }
+                async move {
+                    let sent = match self.signs_bodies {
+                        true => call.send().await,
+                        false => call.customize().disable_payload_signing().send().await,
+                    };
+                    sent.map_err(|e| service_error(name, e))
+                }
             })
             .await?;
         let etag = output.e_tag().map(ETag::new).ok_or_else(|| no_etag(name))?;

@@ -34,6 +34,8 @@ pub struct Counts {
     /// For each GetObject in order of arrival: key, first byte, length in bytes.
     /// The length is 0 where there is no such object or range.
     pub ranges: Vec<(String, u64, u64)>,
+    /// Requests whose signature does not cover their body.
+    pub unsigned_bodies: u64,
     /// The most GetObjects that were under way at once, their bodies included.
     pub max_in_flight_gets: u64,
 }
@@ -83,6 +85,7 @@ impl Counters {
         let is_get = asked.op == Op::Get;
         self.with(|tally| {
             let counts = &mut tally.counts;
+            counts.unsigned_bodies += u64::from(asked.is_body_unsigned);
             match asked.op {
                 Op::List => counts.list += 1,
                 Op::Head => counts.head += 1,

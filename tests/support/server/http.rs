@@ -58,6 +58,8 @@ pub(super) struct Asked {
     pub(super) key: String,
     /// The number of the part that is written.
     pub(super) part: Option<u64>,
+    /// Whether the signature does not cover the body.
+    pub(super) is_body_unsigned: bool,
 }
 
 impl Asked {
@@ -90,7 +92,9 @@ impl Asked {
         let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
         let part = parameters(query).find(|(name, _)| *name == "partNumber");
         let part = part.and_then(|(_, number)| number.parse().ok());
-        Asked { op, bucket: decode(bucket), key: decode(key), part }
+        let signed = request.headers().get("x-amz-content-sha256");
+        let is_body_unsigned = signed.is_some_and(|hash| hash == "UNSIGNED-PAYLOAD");
+        Asked { op, bucket: decode(bucket), key: decode(key), part, is_body_unsigned }
     }
 }
 
