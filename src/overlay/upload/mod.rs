@@ -163,9 +163,10 @@ impl Uploads {
     /// back that this takes; how many bytes that were.
     pub async fn send_away(&self, file: &MadeFile) -> u64 {
         let Some(remote) = file.remote() else { return 0 };
+        // Who sends the rest, or renames the file, counts on what is in memory.
+        let _early = remote.sending.read().await;
         let mut freed = self.give_back(file, remote);
         if freed == 0 {
-            let _early = remote.sending.read().await;
             let complete = remote.complete_parts().into_iter();
             let sending = complete.map(|number| self.send_early(file, remote, number));
             stream::iter(sending).buffer_unordered(PARTS_AT_ONCE).for_each(|()| async {}).await;

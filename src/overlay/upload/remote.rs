@@ -1,6 +1,7 @@
 //! What the bucket has of a file, and what of it is still to be sent.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Instant;
@@ -23,8 +24,11 @@ pub struct Remote {
     state: Mutex<RemoteState>,
     /// Held to write into the file, and alone to give memory of it back.
     here: RwLock<()>,
-    /// Held by each part that is sent ahead, and alone to send the rest.
+    /// Held by who sends parts ahead or gives their memory back, and alone to send the
+    /// rest.
     pub(super) sending: Arc<tokio::sync::RwLock<()>>,
+    /// One lock for each part that is being sent.
+    parts_under_way: Mutex<BTreeMap<u32, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 /// All that changes about it.
@@ -94,6 +98,7 @@ impl Remote {
             }),
             here: RwLock::default(),
             sending: Arc::default(),
+            parts_under_way: Mutex::default(),
         }
     }
 
@@ -165,6 +170,37 @@ impl Remote {
         state.problem = None;
     }
 
+    /// What is held to send a part, so that two who want it sent send it once.
+    pub(super) fn part_lock(&self, number: u32) -> Arc<tokio::sync::Mutex<()>> {
+        let mut locks = self.parts_under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+        locks.entry(number).or_default().clone()
+    }
+
+    /// The bytes of a part, as `read` gets them, and by which write they are; `None` if
+    /// the upload has the part as it is now. Its memory is not given back meanwhile.
+    ///
+    /// # Errors
+    /// Those of `read`; [`SentAway`] where the upload that had it is gone.
+    pub(super) fn read_part<T>(
+        &self,
+        number: u32,
+        read: impl FnOnce() -> io::Result<T>,
+    ) -> io::Result<Option<(T, u64)>> {
+        let _here = self.here.read().unwrap_or_else(PoisonError::into_inner);
+        let as_of = {
+            let state = self.lock();
+            if state.valid_part(number).is_some() {
+                return Ok(None);
+            }
+            if state.is_gone(number) {
+                return Err(io::Error::other(SentAway));
+            }
+            state.writes
+        };
+        Ok(Some((read()?, as_of)))
+    }
+
     /// The right to read or write a range, which is in memory meanwhile.
     pub fn hold(&self, range: Range<u64>) -> Result<RwLockReadGuard<'_, ()>, SentAway> {
         let guard = self.here.read().unwrap_or_else(PoisonError::into_inner);
@@ -224,7 +260,7 @@ impl Remote {
         }
         state.writes += 1;
         let write = state.writes;
-        let first = parts::at(size.min(state.size).saturating_sub(1));
+        let first = parts::at(size.min(state.size));
         let changed: Vec<u32> = state.parts.range(first..).map(|(number, _)| *number).collect();
         for number in changed {
             state.touched.insert(number, write);
@@ -289,26 +325,18 @@ impl RemoteState {
     fn touch(&mut self, range: &Range<u64>) {
         self.writes += 1;
         let write = self.writes;
-        // A part that ended where the file did grows too.
-        let from = range.start.min(self.size.saturating_sub(1));
+        // A part that is not full and ended where the file did grows too.
+        let from = range.start.min(self.size);
         for number in parts::at(from)..=parts::at(range.end.saturating_sub(1)) {
             self.touched.insert(number, write);
         }
         self.size = self.size.max(range.end);
     }
 
-    /// The parts are an object now.
-    pub(super) fn complete(&mut self) {
-        let gone = std::mem::take(&mut self.gone);
-        self.restart();
-        // They are in the bucket alone until the file is opened anew.
-        self.gone = gone;
-    }
-
-    /// Forgets the upload in parts; what it was is returned.
+    /// Forgets the upload in parts; what it was is returned. What is not in memory does
+    /// not come back by that.
     pub(super) fn restart(&mut self) -> Arc<Session> {
         self.parts.clear();
-        self.gone.clear();
         self.ahead = NOT_AHEAD;
         std::mem::take(&mut self.session)
     }
@@ -370,6 +398,21 @@ mod tests {
     }
 
     #[test]
+    fn a_full_part_at_the_end_of_the_file_is_not_sent_again_when_the_file_grows() {
+        let remote = remote();
+        remote.note_written(0..2 * PART);
+        send(&remote, 1);
+        send(&remote, 2);
+        remote.note_written(2 * PART..2 * PART + 1);
+        assert!(remote.lock().valid_part(2).is_some());
+        remote.note_resized(2 * PART).unwrap();
+        assert!(remote.lock().valid_part(2).is_some());
+        remote.note_resized(2 * PART - 1).unwrap();
+        assert!(remote.lock().valid_part(1).is_some());
+        assert!(remote.lock().valid_part(2).is_none());
+    }
+
+    #[test]
     fn a_part_at_the_end_of_the_file_is_sent_again_when_the_file_grows() {
         for grow in [
             |remote: &Remote| {
@@ -402,6 +445,20 @@ mod tests {
     }
 
     #[test]
+    fn a_part_that_was_sent_is_not_read_again_and_one_that_is_lost_is_an_error() {
+        let remote = remote();
+        remote.note_written(0..3 * PART);
+        assert_eq!(remote.read_part(1, || Ok('a')).unwrap(), Some(('a', 1)));
+        send(&remote, 1);
+        assert_eq!(remote.read_part(1, || Ok('a')).unwrap(), None);
+        remote.send_away(|_| true);
+        assert_eq!(remote.read_part(1, || Ok('0')).unwrap(), None);
+        remote.lock().restart();
+        assert!(remote.read_part(1, || Ok('0')).is_err(), "its memory has zeros now");
+        assert_eq!(remote.hold(0..1).err(), Some(SentAway));
+    }
+
+    #[test]
     fn an_object_whose_beginning_is_not_in_memory_is_not_written_to() {
         let remote = remote();
         remote.note_written(0..3 * PART);
@@ -411,7 +468,7 @@ mod tests {
         assert!(remote.hold_to_write(end.clone()).is_ok());
         {
             let mut state = remote.lock();
-            state.complete();
+            state.restart();
             state.sent = Some(state.writes);
         }
         assert_eq!(remote.hold_to_write(end).err(), Some(SentAway));

@@ -163,7 +163,7 @@ impl Uploads {
         if let Some(upload) = session.upload.get() {
             self.record.remove(upload);
         }
-        remote.lock().complete();
+        drop(remote.lock().restart());
         self.etag_of(key, written.etag).await.map(Some)
     }
 
@@ -176,10 +176,15 @@ impl Uploads {
         range: Range<u64>,
     ) -> Outcome<()> {
         let bytes = range.end - range.start;
+        let lock = remote.part_lock(number);
+        let _alone = lock.lock().await;
         let _room = self.room(&upload.key, bytes).await?;
         let _counted = self.budget.charge(bytes);
-        let as_of = remote.lock().writes;
-        let body = read(file, range).map_err(|error| local(&upload.key, &error))?;
+        let part = remote.read_part(number, || read(file, range));
+        let Some((body, as_of)) = part.map_err(|error| local(&upload.key, &error))? else {
+            // Somebody else has sent it meanwhile.
+            return Ok(());
+        };
         let request = PartRequest { upload: upload.clone(), number, body };
         let part = self.store.put_part(request).await.map_err(Arc::new)?;
         remote.lock().add_part(part, as_of);

@@ -125,6 +125,7 @@ fn a_file_larger_than_the_memory_is_sent_while_it_is_written_in_order() {
     assert_eq!(errno(file.read_exact_at(&mut byte, 5)), libc::EIO);
     close(file).unwrap();
     assert!(has(&server, "large", &bytes));
+    assert_eq!(server.counts().put, 19, "each part of 8 MiB is sent once");
     until("the memory is given back", || {
         let mut file = File::open(&path).unwrap();
         let mut start = vec![0; 1000];
