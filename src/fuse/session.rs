@@ -78,9 +78,15 @@ impl Mounted {
     /// Waits until the mount is gone.
     ///
     /// # Errors
-    /// What the session ended with.
+    /// What the session ended with, if not with the end of the mount.
     pub fn wait(self) -> io::Result<()> {
-        self.thread.join().unwrap_or_else(|_| Err(io::Error::other("the FUSE session panicked")))
+        let ended = self.thread.join();
+        match ended.unwrap_or_else(|_| Err(io::Error::other("the FUSE session panicked"))) {
+            // A mount that ends while the kernel hands over a request, such as one of
+            // the releases of files that were closed just now.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => Ok(()),
+            ended => ended,
+        }
     }
 }
 

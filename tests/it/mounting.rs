@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::mount::{UnmountFlags, unmount};
 use tempfile::TempDir;
 
 use crate::support::server::{ACCESS_KEY, REGION, SECRET_KEY, TestServer};
@@ -193,10 +194,20 @@ impl Mount {
     /// Unmounts; a program that still holds a file open would make it fail.
     pub(crate) fn end(mut self) {
         succeeds(s3mem(&self.program, "umount").arg(self.point.path()));
+        self.has_ended();
+    }
+
+    /// Unmounts without a word to the daemon, as root may.
+    pub(crate) fn end_at_once(mut self) {
+        unmount(self.point.path(), UnmountFlags::empty()).unwrap();
+        self.has_ended();
+    }
+
+    fn has_ended(&mut self) {
         self.mounted = false;
         if let Some(daemon) = &mut self.daemon {
             let status = daemon.child.wait().unwrap();
-            assert!(status.success(), "the daemon ended with {status}");
+            assert!(status.success(), "the daemon ended with {status}:\n{}", self.log());
         }
     }
 }

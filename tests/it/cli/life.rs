@@ -7,7 +7,10 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use s3mem::sys::allow_many_open_files;
+
 use super::{Ran, S3MEM, Shell, assert_lists, can_mount, is_root, signal, wait_until};
+use crate::mounting::Mounting;
 use crate::support::server::{ACCESS_KEY, SECRET_KEY, TestServer};
 
 fn server() -> TestServer {
@@ -247,6 +250,22 @@ fn the_daemon_ends_when_somebody_else_unmounts() {
     shell.mount("tiles", &[]).succeeds();
     assert!(shell.command("umount").arg(&shell.mount_point).status().unwrap().success());
     wait_until("the daemon has ended", || shell.daemon().is_none());
+}
+
+#[test]
+fn the_end_is_a_good_one_while_the_kernel_still_tells_of_closed_files() {
+    if !can_mount() || !is_root() {
+        return;
+    }
+    let server = server();
+    allow_many_open_files().unwrap();
+    // The two meet in about one of seven rounds.
+    for _ in 0..20 {
+        let mount = Mounting::of(&server, "tiles").in_foreground();
+        let path = mount.join("readme");
+        drop((0..2000).map(|_| File::open(&path).unwrap()).collect::<Vec<_>>());
+        mount.end_at_once();
+    }
 }
 
 #[test]

@@ -67,6 +67,7 @@ fn a_thousand_small_reads_of_a_thousand_large_files_stay_in_the_budget() {
         files.push(file);
     }
     let most = mount.memory_bytes("VmHWM");
+    println!("1,000 open files: peak {} MiB", most / MIB);
     assert!(most <= 64 * MIB + BESIDE_BYTES, "{most} bytes resident");
     drop(files);
     mount.end();
