@@ -4,7 +4,8 @@
 # MinIO publishes no binaries any more: `go install` of a commit is its own
 # recommended way. S3MEM_MINIO=PATH uses a program that is already there.
 
-MINIO_COMMIT=7aac2a2c5b7c
+# In full: a proxy of Go modules may not know how to find it by its commit alone.
+MINIO_VERSION=v0.0.0-20260212201848-7aac2a2c5b7c
 
 MINIO_PROGRAM=
 MINIO_MISSING=
@@ -19,13 +20,13 @@ minio_find() {
         MINIO_MISSING="S3MEM_MINIO names $MINIO_PROGRAM, which is no program"
         return 1
     fi
-    MINIO_PROGRAM="$S3MEM_CACHE/bin/minio-$MINIO_COMMIT"
+    MINIO_PROGRAM="$S3MEM_CACHE/bin/minio-$MINIO_VERSION"
     [[ -x $MINIO_PROGRAM ]] && return 0
     if ! command -v go >/dev/null; then
         MINIO_MISSING="building it needs go, which is not installed"
         return 1
     fi
-    note "building MinIO $MINIO_COMMIT (minutes, once; the log is $S3MEM_CACHE/minio-build.log)"
+    note "building MinIO $MINIO_VERSION (minutes, once; the log is $S3MEM_CACHE/minio-build.log)"
     if ! with_lock minio minio_build; then
         MINIO_MISSING="go install failed: $(tail -n 1 "$S3MEM_CACHE/minio-build.log" | sed 's/^[[:space:]]*//')"
         return 1
@@ -38,7 +39,7 @@ minio_build() {
     local building="$S3MEM_CACHE/minio-building"
     rm -rf "$building"
     mkdir -p "$building" "$S3MEM_CACHE/bin"
-    GOBIN="$building" go install "github.com/minio/minio@$MINIO_COMMIT" \
+    GOBIN="$building" go install "github.com/minio/minio@$MINIO_VERSION" \
         >"$S3MEM_CACHE/minio-build.log" 2>&1 || {
         rm -rf "$building"
         return 1
