@@ -13,6 +13,7 @@ mod limit;
 mod meter;
 mod retry;
 mod s3;
+mod s3_conditions;
 mod s3_copy;
 mod s3_error;
 mod s3_write;

@@ -1,6 +1,7 @@
 //! The bucket itself, through the AWS SDK. The only file that names `aws_*`, beside
-//! writes in [`super::s3_write`], copies in [`super::s3_copy`] and the table of
-//! errors in [`super::s3_error`].
+//! writes in [`super::s3_write`], copies in [`super::s3_copy`], what servers do about
+//! conditions in [`super::s3_conditions`] and the table of errors in
+//! [`super::s3_error`].
 //!
 //! Contract: one call is one attempt; retries, limits and counts are the
 //! decorators'. Finds out by itself in which region the bucket is.
@@ -24,6 +25,7 @@ use aws_sdk_s3::types::{ChecksumMode, EncodingType, RequestPayer};
 use futures_util::stream::{self, StreamExt};
 use percent_encoding::percent_decode;
 
+use super::s3_conditions::Listener;
 use super::s3_copy::MAX_COPY_BYTES;
 use super::s3_error::{credentials_error, service_error};
 use super::{
@@ -90,10 +92,13 @@ pub struct S3 {
     client: Arc<RwLock<Client>>,
     /// Objects of more bytes are copied in parts.
     pub(super) copy_limit: u64,
-    /// Where the requests are counted that nobody above sees: those of copies in parts.
+    /// Where the requests are counted that nobody above sees: those of copies in parts,
+    /// and looks before copies and deletes.
     pub(super) stats: Option<Arc<Stats>>,
     /// Whether the signature of a request covers its body.
     pub(super) signs_bodies: bool,
+    /// Which server it is.
+    pub(super) listener: Listener,
 }
 
 impl fmt::Debug for S3 {
@@ -138,11 +143,13 @@ impl S3 {
         if let Some(provider) = shared.credentials_provider() {
             provider.provide_credentials().await.map_err(credentials_error)?;
         }
-        let client = Arc::new(RwLock::new(build_client(&config, &shared, None)));
+        let listener = Listener::default();
+        let client = build_client(&config, &shared, None, listener.clone());
+        let client = Arc::new(RwLock::new(client));
         let config = Arc::new(config);
         let signs_bodies = !is_encrypted(shared.endpoint_url());
         let copy_limit = MAX_COPY_BYTES;
-        Ok(S3 { config, shared, client, copy_limit, stats: None, signs_bodies })
+        Ok(S3 { config, shared, client, copy_limit, stats: None, signs_bodies, listener })
     }
 
     /// Signs no bodies, as over HTTPS, where nobody on the way can change them, and
@@ -160,7 +167,7 @@ impl S3 {
         self
     }
 
-    /// Counts in `stats` the requests that a copy in parts sends beside the first.
+    /// Counts in `stats` the requests that nobody above sees.
     pub(super) fn with_stats(mut self, stats: Arc<Stats>) -> S3 {
         self.stats = Some(stats);
         self
@@ -190,7 +197,8 @@ impl S3 {
         let Err(StoreError { kind: StoreErrorKind::WrongRegion(Some(region)), .. }) = &first else {
             return first;
         };
-        let moved = build_client(&self.config, &self.shared, Some(region));
+        let listener = self.listener.clone();
+        let moved = build_client(&self.config, &self.shared, Some(region), listener);
         let outcome = request(moved.clone()).await;
         if !matches!(&outcome, Err(StoreError { kind: StoreErrorKind::WrongRegion(_), .. })) {
             tracing::info!("bucket {} is in region {region}", self.config.bucket);
@@ -372,12 +380,18 @@ async fn next_chunk(
     Some((chunk, (body, name)))
 }
 
-fn build_client(config: &S3Config, shared: &SdkConfig, region: Option<&str>) -> Client {
+fn build_client(
+    config: &S3Config,
+    shared: &SdkConfig,
+    region: Option<&str>,
+    listener: Listener,
+) -> Client {
     let mut builder = aws_sdk_s3::config::Builder::from(shared)
         .force_path_style(config.path_style || shared.endpoint_url().is_some_and(needs_path_style))
         // Ranges carry no checksum, and servers other than AWS dislike being asked.
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
-        .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+        .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+        .interceptor(listener);
     let known = region.map(|name| Region::new(name.to_owned())).or(shared.region().cloned());
     builder = builder.region(known.unwrap_or(Region::from_static(FIRST_REGION)));
     if config.no_sign_request {

@@ -40,6 +40,7 @@ impl S3 {
             return self.copy_in_parts(request).await;
         }
         let CopyRequest { from, to, condition, .. } = &request;
+        self.look_before(to, condition, &copy_name(&request)).await?;
         let output = self
             .in_its_region(|client| {
                 let call = client

@@ -239,6 +239,10 @@ impl S3 {
         key: &ObjectKey,
         etag: Option<&ETag>,
     ) -> Result<(), StoreError> {
+        if let Some(etag) = etag {
+            let condition = Condition::Unchanged(etag.clone());
+            self.look_before(key, &condition, &format!("DELETE {key}")).await?;
+        }
         let outcome = self
             .in_its_region(|client| {
                 let call = client

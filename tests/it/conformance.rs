@@ -235,6 +235,14 @@ async fn the_server_in_the_process_conforms() {
 }
 
 #[tokio::test]
+async fn a_server_that_ignores_conditions_on_copies_and_deletes_conforms() {
+    let subject = Subject::in_process().await;
+    let Writer::Server(server) = &subject.writer else { unreachable!() };
+    server.ignore_conditions();
+    subject.conforms().await;
+}
+
+#[tokio::test]
 async fn minio_conforms() {
     if let Some(subject) = Subject::minio("all").await {
         subject.conforms().await;

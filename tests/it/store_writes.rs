@@ -284,6 +284,51 @@ async fn a_copy_whose_answer_was_lost_is_known_by_its_etag() {
     assert!(stack.holds(b"source"));
 }
 
+/// MinIO ignores conditions on copies and deletes, and so may others.
+#[tokio::test]
+async fn a_server_that_may_ignore_conditions_is_looked_at_before_copies_and_deletes() {
+    let stack = Stack::new().await;
+    stack.server.ignore_conditions();
+    stack.server.put(BUCKET, "from", "source");
+    stack.server.put(BUCKET, "obj", "seen");
+    let seen = stack.version("obj").etag.unwrap();
+    stack.server.put(BUCKET, "obj", "foreign");
+    let refused = stack.store.delete(&key("obj"), Some(&seen)).await;
+    assert_eq!(kind(refused), StoreErrorKind::Changed);
+    for condition in [Condition::Absent, Condition::Unchanged(seen.clone())] {
+        assert_eq!(kind(stack.copy(condition).await), StoreErrorKind::Changed);
+    }
+    assert!(stack.holds(b"foreign"));
+    let found = stack.version("obj").etag.unwrap();
+    stack.copy(Condition::Unchanged(found)).await.unwrap();
+    assert!(stack.holds(b"source"));
+    let copied = stack.version("obj").etag.unwrap();
+    stack.store.delete(&key("obj"), Some(&copied)).await.unwrap();
+    assert_eq!(kind(stack.copy(Condition::Unchanged(copied)).await), StoreErrorKind::NotFound);
+    stack.copy(Condition::Absent).await.unwrap();
+    assert!(stack.holds(b"source"));
+    // A look before each, and nothing else where the look says no.
+    let (counts, told) = (stack.server.counts(), stack.stats.snapshot());
+    assert_eq!((counts.head, counts.put, counts.other), (7, 2, 1));
+    assert_eq!((told.head_requests, told.delete_requests), (7, 2));
+    // What is on no condition needs none.
+    stack.copy(Condition::Any).await.unwrap();
+    stack.store.delete(&key("obj"), None).await.unwrap();
+    assert_eq!(stack.server.counts().head, 7);
+}
+
+#[tokio::test]
+async fn amazon_s3_holds_conditions_without_a_look_before() {
+    let stack = Stack::new().await;
+    stack.server.put(BUCKET, "from", "source");
+    // The first answer says who it is.
+    stack.put(b"seen", Condition::Absent).await.unwrap();
+    let seen = stack.version("obj").etag.unwrap();
+    stack.copy(Condition::Unchanged(seen.clone())).await.unwrap();
+    assert_eq!(kind(stack.store.delete(&key("obj"), Some(&seen)).await), StoreErrorKind::Changed);
+    assert_eq!(stack.server.counts().head, 0);
+}
+
 #[tokio::test]
 async fn bodies_are_signed_over_http_and_checked_where_they_are_not() {
     for (signs, unsigned) in [(true, 0), (false, 3)] {

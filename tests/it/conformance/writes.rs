@@ -29,14 +29,7 @@ impl Subject {
         self.uploads_keep_their_conditions_and_can_be_given_up().await;
         self.copies_are_of_one_version().await;
         self.deletes_say_what_was_not_there().await;
-        if !self.is_minio() {
-            self.copies_and_deletes_keep_their_conditions().await;
-        }
-    }
-
-    /// MinIO ignores conditions on copies and deletes.
-    fn is_minio(&self) -> bool {
-        matches!(self.writer, Writer::Sdk(..))
+        self.copies_and_deletes_keep_their_conditions().await;
     }
 
     async fn write(

@@ -210,7 +210,8 @@ async fn handle(
     let (mut head, mut body) = response.into_parts();
     in_flight.answered(head.status);
     head.headers.insert("x-amz-request-id", HeaderValue::from_str(&id)?);
-    head.headers.insert("server", HeaderValue::from_static("s3mem-test-server"));
+    let name = if shared.ignores_conditions() { "MinIO" } else { "AmazonS3" };
+    head.headers.insert("server", HeaderValue::from_static(name));
     if asked.op == Op::HeadBucket
         && let Some(region) = shared.region(&asked.bucket)
     {

@@ -96,6 +96,7 @@ struct Settings {
     bandwidth: Bandwidth,
     delay: Duration,
     listing: ListingStyle,
+    ignores_conditions: bool,
 }
 
 impl Shared {
@@ -125,6 +126,10 @@ impl Shared {
 
     fn listing(&self) -> ListingStyle {
         self.settings().listing
+    }
+
+    fn ignores_conditions(&self) -> bool {
+        self.settings().ignores_conditions
     }
 
     fn policy(&self, bucket: &str) -> Option<Policy> {
@@ -305,6 +310,12 @@ impl TestServer {
     /// What listings look like.
     pub fn set_listing(&self, style: ListingStyle) {
         self.shared.set(|settings| settings.listing = style);
+    }
+
+    /// From now on calls itself MinIO, and ignores conditions on copies and deletes as
+    /// that does. Otherwise it calls itself Amazon S3.
+    pub fn ignore_conditions(&self) {
+        self.shared.set(|settings| settings.ignores_conditions = true);
     }
 
     fn insert(&self, bucket: &str, key: &str, object: Object) -> String {

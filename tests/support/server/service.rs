@@ -325,8 +325,9 @@ impl S3 for Operations {
         &self,
         request: S3Request<CopyObjectInput>,
     ) -> S3Result<S3Response<CopyObjectOutput>> {
-        let if_match = condition(&request.headers, "if-match")?;
-        let if_none_match = condition(&request.headers, "if-none-match")?;
+        let keeps = !self.shared.ignores_conditions();
+        let if_match = condition(&request.headers, "if-match")?.filter(|_| keeps);
+        let if_none_match = condition(&request.headers, "if-none-match")?.filter(|_| keeps);
         let input = request.input;
         let source = self.source(&input.copy_source, input.copy_source_if_match.as_ref())?;
         let replaced = input.metadata_directive.as_ref().map(MetadataDirective::as_str)
@@ -364,9 +365,10 @@ impl S3 for Operations {
         &self,
         request: S3Request<DeleteObjectInput>,
     ) -> S3Result<S3Response<DeleteObjectOutput>> {
+        let keeps = !self.shared.ignores_conditions();
         let input = request.input;
         self.write(&input.bucket, |hosted| {
-            let condition = input.if_match.as_ref();
+            let condition = input.if_match.as_ref().filter(|_| keeps);
             match hosted.bucket.objects.get(&input.key) {
                 None if condition.is_some() => return Err(S3ErrorCode::NoSuchKey.into()),
                 Some(found) if condition.is_some() && !matches(condition, found) => {
