@@ -64,6 +64,9 @@ impl FileSystem {
             self.copy_once(version, key)
         });
         let copies: Copies = stream::iter(moves).buffer_unordered(AT_ONCE).try_collect().await?;
+        for (version, copied) in copies.values() {
+            self.cache.note_copied(version, copied);
+        }
         let deletions =
             versions.into_iter().map(|version| async move { self.delete_version(&version).await });
         stream::iter(deletions).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;

@@ -142,6 +142,7 @@ impl FileSystem {
                 let version = self.copy(&object.version, key, target_seen).await?;
                 let copied = ListedObject { version, storage_class: object.storage_class.clone() };
                 self.show_copied(to, copied.clone(), replaced);
+                self.cache.note_copied(&object.version, &copied.version);
                 self.delete_version(&object.version).await?;
                 self.overlay()?.tree().move_attributes(|thing| {
                     let is_it = *thing == BucketThing::object(&object.version);
@@ -185,6 +186,7 @@ impl FileSystem {
                     let copied = self.copy(&version, key, target_seen).await?;
                     let shown = ListedObject { version: copied.clone(), storage_class: None };
                     self.show_copied(to, shown, replaced);
+                    self.cache.note_copied(&version, &copied);
                     self.delete_version(&version).await?;
                     if remote.is_dirty() {
                         uploads.abandon_parts(remote);

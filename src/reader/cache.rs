@@ -129,6 +129,13 @@ impl BlockCache {
         }
     }
 
+    /// Has whoever reads `from` go on with `to`, which is the server's copy of it.
+    pub fn note_copied(&self, from: &ObjectVersion, to: &ObjectVersion) {
+        for version in self.lock().versions.values() {
+            version.pin.note_copied(from, to);
+        }
+    }
+
     /// Registers a handle on a version, and says what pins its GETs.
     pub(super) fn open(&self, version: &ObjectVersion) -> (VersionId, Arc<Pin>) {
         let mut inner = self.lock();

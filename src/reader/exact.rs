@@ -76,10 +76,11 @@ impl ExactReader {
 
     async fn get(&self, range: Range<u64>) -> Result<Vec<u8>, StoreError> {
         let length = (range.end - range.start) as usize;
-        let key = self.pin.version.key.clone();
-        let request = GetRequest { key, range: range.clone(), etag: self.pin.etag().cloned() };
+        let version = self.version();
+        let (key, etag) = (version.key.clone(), self.pin.etag(version).cloned());
+        let request = GetRequest { key, range: range.clone(), etag };
         let mut body = self.store.get_range(request).await?;
-        self.pin.check(&body.head)?;
+        self.pin.check(version, &body.head)?;
         let mut bytes = Vec::with_capacity(length);
         while bytes.len() < length
             && let Some(chunk) = body.bytes.next().await
@@ -89,7 +90,7 @@ impl ExactReader {
         if bytes.len() != length {
             return Err(StoreError::new(
                 StoreErrorKind::ShortBody,
-                format!("GET {}", self.pin.version.key),
+                format!("GET {}", version.key),
                 format!("bytes {}..{} came as {}", range.start, range.end, bytes.len()),
             ));
         }

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use futures_util::StreamExt;
 
@@ -23,6 +23,8 @@ const CONNECTION_BYTES: u64 = 400 << 10;
 #[derive(Debug)]
 pub(super) struct Pin {
     pub(super) version: ObjectVersion,
+    /// Where the bytes are: another version since this mount has renamed the object.
+    place: Mutex<Arc<ObjectVersion>>,
     /// The tag that the first answer had, where the listing gave none.
     first_etag: OnceLock<ETag>,
     changed: AtomicBool,
@@ -33,6 +35,7 @@ pub(super) struct Pin {
 impl Pin {
     pub(super) fn new(version: ObjectVersion) -> Arc<Self> {
         Arc::new(Pin {
+            place: Mutex::new(Arc::new(version.clone())),
             version,
             first_etag: OnceLock::new(),
             changed: AtomicBool::new(false),
@@ -50,29 +53,45 @@ impl Pin {
         self.changed.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn etag(&self) -> Option<&ETag> {
-        self.version.etag.as_ref().or_else(|| self.first_etag.get())
+    /// Where the bytes are.
+    pub(super) fn place(&self) -> Arc<ObjectVersion> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes that the server has made `to` of `from`, which is about to go.
+    pub(super) fn note_copied(&self, from: &ObjectVersion, to: &ObjectVersion) {
+        let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        // Without tags it is not said which version was copied, or which is there.
+        let is_it = place.key == from.key && place.etag == from.etag && from.etag.is_some();
+        if is_it && to.etag.is_some() && place.size == to.size {
+            *place = Arc::new(to.clone());
+        }
+    }
+
+    /// The tag that the bytes have at a place.
+    pub(super) fn etag<'a>(&'a self, place: &'a ObjectVersion) -> Option<&'a ETag> {
+        place.etag.as_ref().or_else(|| self.first_etag.get())
     }
 
     /// Refuses an answer of another version, also of a server that ignores If-Match.
-    pub(super) fn check(&self, head: &ObjectHead) -> Result<(), StoreError> {
-        let etag_differs = match (&head.etag, &self.version.etag) {
+    pub(super) fn check(&self, place: &ObjectVersion, head: &ObjectHead) -> Result<(), StoreError> {
+        let etag_differs = match (&head.etag, &place.etag) {
             (Some(answered), Some(pinned)) => answered != pinned,
             (Some(answered), None) => self.first_etag.get_or_init(|| answered.clone()) != answered,
             (None, _) => false,
         };
         // Without a tag in the listing its time, to the second, has to do.
-        let time_differs = self.version.etag.is_none()
+        let time_differs = place.etag.is_none()
             && head.last_modified.is_some_and(|answered| {
-                let listed = self.version.last_modified;
+                let listed = place.last_modified;
                 let apart =
                     answered.duration_since(listed).or_else(|_| listed.duration_since(answered));
                 apart.is_ok_and(|apart| apart.as_secs() >= 1)
             });
-        if etag_differs || time_differs || head.size != self.version.size {
+        if etag_differs || time_differs || head.size != place.size {
             return Err(StoreError::new(
                 StoreErrorKind::Changed,
-                format!("GET {}", self.version.key),
+                format!("GET {}", place.key),
                 "the object was overwritten since it was looked up",
             ));
         }
@@ -128,13 +147,28 @@ impl FetchJob {
     }
 
     async fn fill(&mut self, store: &dyn ObjectStore, pin: &Pin) -> Result<(), StoreError> {
-        let request = GetRequest {
-            key: pin.version.key.clone(),
-            range: self.start..self.end,
-            etag: pin.etag().cloned(),
-        };
+        loop {
+            let place = pin.place();
+            match self.fill_from(&place, store, pin).await {
+                // Renamed meanwhile: the rest is in the copy.
+                Err(_) if !Arc::ptr_eq(&place, &pin.place()) => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Fills what is missing with the bytes that are at a place.
+    async fn fill_from(
+        &mut self,
+        place: &ObjectVersion,
+        store: &dyn ObjectStore,
+        pin: &Pin,
+    ) -> Result<(), StoreError> {
+        let range = self.missing_from()..self.end;
+        let etag = pin.etag(place).cloned();
+        let request = GetRequest { key: place.key.clone(), range: range.clone(), etag };
         let mut body = store.get_range(request).await?;
-        pin.check(&body.head)?;
+        pin.check(place, &body.head)?;
         // What the connection holds of the body until it is in its blocks.
         let _buffered = self.cache.budget().charge(CONNECTION_BYTES);
         while let Some(chunk) = body.bytes.next().await {
@@ -145,9 +179,16 @@ impl FetchJob {
         }
         Err(StoreError::new(
             StoreErrorKind::ShortBody,
-            format!("GET {}", pin.version.key),
-            format!("the body of bytes {}..{} ended early", self.start, self.end),
+            format!("GET {}", place.key),
+            format!("the body of bytes {}..{} ended early", range.start, range.end),
         ))
+    }
+
+    /// The first byte that has not come.
+    fn missing_from(&self) -> u64 {
+        self.writers.front().map_or(self.end, |(offset, writer)| {
+            offset + (writer.block().len() - writer.missing()) as u64
+        })
     }
 
     fn append(&mut self, chunk: &[u8]) {

@@ -9,8 +9,12 @@ use s3mem::store::StoreErrorKind;
 
 use crate::kernelless::{Tree, TreeConfig};
 use crate::support::memory_store::{CallKind, MemoryStore};
+use crate::support::pattern::pattern_mismatch;
 
 const MAKER: Maker = Maker { uid: 1, gid: 1, mode: 0o644, thread: 0 };
+const MIB: u64 = 1 << 20;
+/// Of the bytes of large objects.
+const SEED: u64 = 7;
 const TO_WRITE: OpenHow = OpenHow { writes: true, truncates: false, thread: 0 };
 
 /// A bucket of these objects, each with its key as bytes, in which anything may be changed.
@@ -19,6 +23,20 @@ async fn free<const N: usize>(keys: [&str; N]) -> Tree {
     for key in keys {
         store.put(key, if key.ends_with('/') { String::new() } else { key.to_owned() });
     }
+    over(store).await
+}
+
+/// A bucket with objects of 20 MiB, and with the markers of folders.
+async fn large<const N: usize>(keys: [&str; N]) -> Tree {
+    let store = Arc::new(MemoryStore::new());
+    for key in keys {
+        let size = if key.ends_with('/') { 0 } else { 20 * MIB };
+        store.put_pattern(key, size, SEED);
+    }
+    over(store).await
+}
+
+async fn over(store: Arc<MemoryStore>) -> Tree {
     let uploads = UploadConfig {
         allow_overwrite: true,
         allow_delete: true,
@@ -223,4 +241,63 @@ async fn a_deleted_file_that_is_open_is_not_taken_for_the_object_of_its_name() {
     tree.mv("d", "e").await.unwrap();
     assert_eq!(tree.fs.getattr(ino).unwrap().0.size, 4);
     assert_eq!(tree.read("e/a").await.unwrap(), b"of others");
+}
+
+/// Reads a large object but for its first MiB.
+async fn read_rest(tree: &Tree, handle: u64) {
+    for at in (MIB..20 * MIB).step_by(MIB as usize) {
+        let bytes = tree.pread(handle, at, MIB as usize).await.unwrap();
+        assert_eq!(bytes.len() as u64, MIB);
+        assert_eq!(pattern_mismatch(SEED, at, &bytes), None, "at {at}");
+    }
+}
+
+#[tokio::test]
+async fn who_reads_an_object_reads_on_when_it_or_its_folder_is_renamed() {
+    let tree = large(["a", "d/", "d/a"]).await;
+    let (file, below) = (tree.open("a").await.unwrap(), tree.open("d/a").await.unwrap());
+    for handle in [file, below] {
+        tree.pread(handle, 0, 4096).await.unwrap();
+    }
+    // Twice: what is read is by then a copy of a copy.
+    tree.mv("a", "b").await.unwrap();
+    tree.mv("b", "c").await.unwrap();
+    tree.mv("d", "e").await.unwrap();
+    assert_eq!(tree.store.keys(), ["c", "e/", "e/a"]);
+    read_rest(&tree, file).await;
+    read_rest(&tree, below).await;
+    // It is not what has its name now.
+    tree.store.put("c", "of others");
+    assert_eq!(tree.pread(file, 0, 4096).await.unwrap().len(), 4096);
+}
+
+#[tokio::test]
+async fn a_get_that_a_rename_overtakes_gets_the_rest_of_the_copy() {
+    let tree = Arc::new(large(["a"]).await);
+    let handle = tree.open("a").await.unwrap();
+    tree.pread(handle, 0, 4096).await.unwrap();
+    tree.store.hang_next(CallKind::Get, Some("a"), 100);
+    let reading = tokio::spawn({
+        let tree = tree.clone();
+        async move { read_rest(&tree, handle).await }
+    });
+    let asked = tree.store.tally().get;
+    while tree.store.tally().get == asked {
+        tokio::task::yield_now().await;
+    }
+    tree.mv("a", "b").await.unwrap();
+    tree.store.release();
+    reading.await.unwrap();
+    assert_eq!(tree.store.keys(), ["b"]);
+}
+
+#[tokio::test]
+async fn who_reads_an_object_is_told_when_others_change_it_after_it_was_renamed() {
+    let tree = large(["a"]).await;
+    let handle = tree.open("a").await.unwrap();
+    tree.pread(handle, 0, 4096).await.unwrap();
+    tree.mv("a", "b").await.unwrap();
+    tree.store.put_pattern("b", 20 * MIB, SEED + 1);
+    let error = tree.pread(handle, 10 * MIB, 4096).await.unwrap_err();
+    assert_eq!(error.errno(), libc::ESTALE);
 }
