@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
@@ -147,16 +148,16 @@ impl S3 {
         let client = build_client(&config, &shared, None, listener.clone());
         let client = Arc::new(RwLock::new(client));
         let config = Arc::new(config);
-        let signs_bodies = !is_encrypted(shared.endpoint_url());
+        let signs_bodies = shared.endpoint_url().is_some_and(can_be_changed_on_the_way);
         let copy_limit = MAX_COPY_BYTES;
         Ok(S3 { config, shared, client, copy_limit, stats: None, signs_bodies, listener })
     }
 
-    /// Signs no bodies, as over HTTPS, where nobody on the way can change them, and
-    /// the signed CRC32C tells of what is damaged: a SHA-256 of each byte is a third of
-    /// what an upload takes of the processor.
-    pub fn with_unsigned_bodies(mut self) -> S3 {
-        self.signs_bodies = false;
+    /// Signs bodies, as over HTTP to another machine. Otherwise nobody on the way can
+    /// change them, and the signed CRC32C tells of what is damaged: a SHA-256 of each
+    /// byte is a third of what an upload takes of the processor.
+    pub fn with_signed_bodies(mut self) -> S3 {
+        self.signs_bodies = true;
         self
     }
 
@@ -400,17 +401,28 @@ fn build_client(
     Client::from_conf(builder.build())
 }
 
-/// Whether what is sent to this endpoint (AWS's own if there is none) is encrypted.
-fn is_encrypted(url: Option<&str>) -> bool {
-    let scheme = url.map(|url| url.split_once("://").map_or("", |(scheme, _)| scheme));
-    scheme.is_none_or(|scheme| scheme.eq_ignore_ascii_case("https"))
+/// Whether somebody between us and this endpoint could change what is sent there:
+/// neither where it is encrypted nor where it stays on this machine.
+fn can_be_changed_on_the_way(url: &str) -> bool {
+    let Some((scheme, host)) = scheme_and_host(url) else { return true };
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    let stays_here = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+    !scheme.eq_ignore_ascii_case("https") && !stays_here
+}
+
+/// The parts of `SCHEME://HOST:PORT/...`; an IPv6 address with its brackets.
+fn scheme_and_host(url: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.split('/').next()?;
+    let end = authority.find(']').map_or_else(|| authority.find(':'), |at| Some(at + 1));
+    Some((scheme, &authority[..end.unwrap_or(authority.len())]))
 }
 
 /// Whether a bucket can't be a part of this endpoint's host name.
 fn needs_path_style(url: &str) -> bool {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let host = rest.split(['/', ':']).next().unwrap_or(rest);
-    rest.starts_with('[') || host == "localhost" || host.parse::<std::net::Ipv4Addr>().is_ok()
+    scheme_and_host(url).is_some_and(|(_, host)| {
+        host.starts_with('[') || host == "localhost" || host.parse::<Ipv4Addr>().is_ok()
+    })
 }
 
 /// A key as the listing wrote it: url-encoded as in a form, where the server said
@@ -459,11 +471,16 @@ mod tests {
     }
 
     #[test]
-    fn bodies_are_signed_unless_they_are_encrypted() {
-        for url in [None, Some("https://s3.example.org"), Some("HTTPS://localhost")] {
-            assert!(is_encrypted(url), "{url:?}");
+    fn bodies_are_signed_unless_nobody_can_change_them() {
+        for url in ["https://s3.example.org", "HTTPS://10.0.0.1:9000", "http://127.0.0.1:9000"] {
+            assert!(!can_be_changed_on_the_way(url), "{url}");
         }
-        assert!(!is_encrypted(Some("http://127.0.0.1:9000")));
+        for url in ["http://localhost/", "http://[::1]:9000"] {
+            assert!(!can_be_changed_on_the_way(url), "{url}");
+        }
+        for url in ["http://10.0.0.1:9000", "http://localhost.example.org", "http://127.org"] {
+            assert!(can_be_changed_on_the_way(url), "{url}");
+        }
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //!
 //! Contract: as in [`super::s3`], one call is one attempt. Every body carries its
 //! CRC32C, which we compute, so that the server refuses what was damaged on its way.
-//! Over HTTP the signature covers bodies too; over HTTPS it covers their checksum.
+//! Over HTTP to another machine the signature covers bodies too; else it covers their
+//! checksum.
 
 use std::sync::Arc;
 
