@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::conformance::sdk;
 use crate::mounted::{BUCKET, server};
@@ -250,6 +250,22 @@ impl Backend {
                 list.uploads().iter().filter(|open| open.key() == Some(key)).count()
             }
         }
+    }
+
+    /// How many parts the server keeps of those uploads.
+    pub(crate) fn kept_parts(&self, key: &str) -> usize {
+        let (client, bucket) = self.client();
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let list = client.list_multipart_uploads().bucket(bucket).prefix(key).send();
+            let mut count = 0;
+            for open in list.await.unwrap().uploads().iter().filter(|o| o.key() == Some(key)) {
+                let list = client.list_parts().bucket(bucket).key(key);
+                let list = list.upload_id(open.upload_id().unwrap()).send().await.unwrap();
+                count += list.parts().len();
+            }
+            count
+        })
     }
 
     pub(crate) fn delete(&self, key: &str) {

@@ -94,11 +94,11 @@ fn a_crash_leaves_parts_that_the_next_mount_throws_away() {
         let mut mount = mount(&backend, &[]);
         let mut file = File::create(mount.path().join("large")).unwrap();
         file.write_all(&noise(3, 40 * MIB as usize)).unwrap();
-        until("parts are sent ahead", || backend.open_uploads("large") > 0);
+        until("parts are sent ahead", || backend.kept_parts("large") > 0);
         mount.kill();
         drop(file);
         drop(mount);
-        assert_eq!(backend.open_uploads("large"), 1);
+        assert!(backend.kept_parts("large") > 0);
         let next = self::mount(&backend, &[]);
         until("they are thrown away", || backend.open_uploads("large") == 0);
         assert!(backend.get("large").is_none());

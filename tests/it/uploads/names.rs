@@ -35,6 +35,31 @@ fn an_object_that_others_changed_is_not_deleted() {
 }
 
 #[test]
+fn a_rename_neither_moves_nor_replaces_an_object_that_others_changed() {
+    for backend in backends() {
+        for key in ["changed", "kept", "replaced"] {
+            backend.put(key, "before");
+        }
+        let mount = mount_free(&backend);
+        assert_eq!(names_in(mount.path()), ["changed", "kept", "replaced"]);
+        for key in ["changed", "made", "replaced"] {
+            backend.put(key, "theirs");
+        }
+        for (old, new) in [("kept", "replaced"), ("kept", "made"), ("changed", "moved")] {
+            let renamed = fs::rename(mount.join(old), mount.join(new));
+            assert!(renamed.is_err(), "{old} became {new} on {}", backend.name());
+            assert_eq!(errno(renamed), libc::ESTALE, "{old} to {new}");
+        }
+        assert_eq!(backend.keys(), ["changed", "kept", "made", "replaced"]);
+        assert!(backend.has("kept", b"before"));
+        for key in ["changed", "made", "replaced"] {
+            assert!(backend.has(key, b"theirs"), "{key}");
+        }
+        mount.end();
+    }
+}
+
+#[test]
 fn a_file_that_is_deleted_before_it_is_closed_never_gets_into_the_bucket() {
     for backend in backends() {
         let mount = mount(&backend, &[]);
