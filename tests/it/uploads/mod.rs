@@ -24,7 +24,9 @@ use crate::mounting::{Mount, Mounting};
 /// The bucket, mounted so that new objects can be made.
 fn mount(backend: &Backend, flags: &[&str]) -> Mount {
     let writing = ["--memory", "256M", "--writes", "upload", "--metadata-ttl", "3600"];
-    let mounting = backend.mounting().with(writing).with(["--request-timeout", "4"]);
+    // Where requests fail on command they fail soon; MinIO may be slow, on a busy disk.
+    let timeout = if backend.server().is_some() { "4" } else { "60" };
+    let mounting = backend.mounting().with(writing).with(["--request-timeout", timeout]);
     mounting.with(flags).in_foreground()
 }
 
