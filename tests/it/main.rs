@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod backend;
 mod catalog;
 mod cli;
 mod conformance;

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{StatVfsMountFlags, getxattr, listxattr, statvfs};
 
-use super::backend::backends;
 use super::*;
+use crate::backend::backends;
 use crate::mounting::say;
 use crate::support::server::Meta;
 

@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::backend::backends;
 use super::*;
+use crate::backend::backends;
 use crate::support::pattern::pattern_bytes;
 
 const SIZE: u64 = 32 * MIB;

@@ -5,7 +5,6 @@
 //! are generous to a busy machine where nothing may hang.
 
 mod attributes;
-mod backend;
 mod changes;
 mod costs;
 mod directories;

@@ -7,9 +7,9 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use rustix::fs::sendfile;
 use tempfile::tempfile;
 
-use super::backend::backends;
 use super::system::{Mapping, truncate};
 use super::*;
+use crate::backend::backends;
 use crate::support::pattern::pattern_bytes;
 
 /// No multiple of a page, nor of anything else.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 
-use super::backend::{Backend, backends};
 use super::*;
+use crate::backend::{Backend, backends};
 use crate::support::server::{ACCESS_KEY, SECRET_KEY};
 
 /// Keys and where they are in the mount. `L` stands for 300 letters, `M` for 900.
