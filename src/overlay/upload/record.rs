@@ -2,12 +2,12 @@
 //!
 //! S3 keeps the parts of an upload that is never finished, and bills them. What a
 //! listing of uploads says does not tell ours from others', so each mount writes
-//! down its own: one file for each daemon, in memory that outlives it (/run), which
-//! the daemon locks for as long as it lives. A mount of the same bucket takes over
-//! the files that nobody holds any more.
+//! down its own: one file for each daemon that has any, in memory that outlives it
+//! (/run), which the daemon locks. A mount of the same bucket takes over the files that
+//! nobody holds any more.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,11 +26,12 @@ pub(super) struct Record {
     left: Mutex<Vec<Left>>,
 }
 
-/// This mount's own file.
+/// What this mount has under way.
 #[derive(Debug)]
 struct Written {
-    file: File,
     path: PathBuf,
+    /// As long as there is any.
+    file: Option<File>,
     uploads: BTreeSet<(String, String)>,
 }
 
@@ -48,7 +49,10 @@ impl Record {
         let Some(folder) = folder else { return Record::default() };
         let prefix = format!("{:016x}-", checksum(bucket));
         let left = take_over(folder, &prefix).unwrap_or_default();
-        let written = write_anew(folder, &prefix).map_err(|error| {
+        let path = folder.join(format!("{prefix}{}.{ENDING}", std::process::id()));
+        let mut written = Written { path, file: None, uploads: BTreeSet::new() };
+        let tried = fs::create_dir_all(folder).and_then(|()| written.try_out());
+        let written = tried.map(|()| written).map_err(|error| {
             tracing::warn!(
                 "uploads that a crash leaves unfinished can't be thrown away by the next mount: \
                  {}: {error}",
@@ -99,19 +103,50 @@ impl Record {
 }
 
 impl Written {
+    /// Finds out now, not at the first upload, whether the file can be written.
+    fn try_out(&mut self) -> io::Result<()> {
+        self.file = Some(self.create()?);
+        self.write()
+    }
+
+    /// Has the file say what is under way; where nothing is, there is none.
     fn write(&mut self) -> io::Result<()> {
+        if self.uploads.is_empty() {
+            return match self.file.take() {
+                Some(_) => fs::remove_file(&self.path),
+                None => Ok(()),
+            };
+        }
         let text: String =
             self.uploads.iter().map(|(key, id)| format!("{} {}\n", word(key), word(id))).collect();
-        self.file.rewind()?;
-        self.file.write_all(text.as_bytes())?;
-        self.file.set_len(text.len() as u64)
+        let mut file = match self.file.take() {
+            Some(file) => file,
+            None => self.create()?,
+        };
+        let written = file
+            .rewind()
+            .and_then(|()| file.write_all(text.as_bytes()))
+            .and_then(|()| file.set_len(text.len() as u64));
+        // In any case: while it is locked nobody takes it for one that a crash left.
+        self.file = Some(file);
+        written
+    }
+
+    /// A new file, which nobody finds before it is locked.
+    fn create(&self) -> io::Result<File> {
+        let unnamed = self.path.with_extension("new");
+        let file = OpenOptions::new().create(true).truncate(true).write(true).open(&unnamed)?;
+        file.lock()?;
+        fs::rename(&unnamed, &self.path)?;
+        Ok(file)
     }
 }
 
 impl Drop for Written {
     fn drop(&mut self) {
+        // What is not over is left to the next mount.
         if self.uploads.is_empty() {
-            let _ = fs::remove_file(&self.path);
+            let _ = self.write();
         }
     }
 }
@@ -130,17 +165,6 @@ fn upload_of(line: &str) -> Option<Upload> {
     let (key, id) = line.split_once(' ')?;
     let text = |word: &str| Some(percent_decode_str(word).decode_utf8().ok()?.into_owned());
     Some(Upload { key: ObjectKey::new(text(key)?), id: Arc::from(text(id)?) })
-}
-
-fn write_anew(folder: &Path, prefix: &str) -> io::Result<Written> {
-    fs::create_dir_all(folder)?;
-    let path = folder.join(format!("{prefix}{}.{ENDING}", std::process::id()));
-    let file = OpenOptions::new().create(true).truncate(true).read(true).write(true).open(&path)?;
-    file.try_lock().map_err(|error| match error {
-        TryLockError::Error(error) => error,
-        TryLockError::WouldBlock => io::Error::from(io::ErrorKind::WouldBlock),
-    })?;
-    Ok(Written { file, path, uploads: BTreeSet::new() })
 }
 
 /// The files of this bucket that no daemon holds.
@@ -202,6 +226,22 @@ mod tests {
         assert!(next.left_behind().is_empty());
         drop(next);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn there_is_a_file_while_an_upload_is_under_way_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = || fs::read_dir(folder.path()).unwrap().count();
+        let record = Record::open(Some(folder.path()), "bucket");
+        assert_eq!(files(), 0);
+        for _ in 0..2 {
+            record.add(&upload("a", "1"));
+            record.add(&upload("b", "2"));
+            record.remove(&upload("a", "1"));
+            assert_eq!(files(), 1);
+            record.remove(&upload("b", "2"));
+            assert_eq!(files(), 0);
+        }
     }
 
     #[test]
