@@ -19,6 +19,9 @@ use rustix::mount::{
 
 use super::MemFile;
 
+/// What others may write between a look at what is left and a write.
+const AT_ONCE_BYTES: u64 = 16 << 20;
+
 /// Files in memory that together take no more than a limit.
 #[derive(Debug)]
 pub struct Arena {
@@ -80,6 +83,12 @@ impl Arena {
             Home::Anonymous(_) => memfd_create("s3mem", MemfdFlags::CLOEXEC)?,
         };
         Ok(MemFile::new(File::from(descriptor), self.clone()))
+    }
+
+    /// Whether writing `bytes` more may find no room that this process did not look for.
+    pub(super) fn is_nearly_full(&self, bytes: u64) -> bool {
+        let left = self.limit_bytes.saturating_sub(self.used_bytes());
+        !self.counts() && left < bytes.saturating_add(AT_ONCE_BYTES)
     }
 
     /// Whether this process has to hold the limit itself.

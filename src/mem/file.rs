@@ -82,10 +82,16 @@ impl MemFile {
     /// Writes all of `bytes` at `offset`.
     ///
     /// # Errors
-    /// No room in the arena (`StorageFull`); then some of it may be written.
+    /// No room in the arena (`StorageFull`); then nothing is written.
     pub fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let length = bytes.len() as u64;
-        self.growing(offset, length, || self.file.write_all_at(bytes, offset))
+        self.growing(offset, length, || {
+            // The kernel would write what fits of it.
+            if self.arena.is_nearly_full(length) && self.has_hole(offset, length) {
+                fallocate(&self.file, FallocateFlags::KEEP_SIZE, offset, length)?;
+            }
+            self.file.write_all_at(bytes, offset)
+        })
     }
 
     /// Makes it `size` bytes long, with a hole behind what there was.
