@@ -38,7 +38,7 @@ impl Source for FileState {
         let file = self.file.upgrade().ok_or_else(changed)?;
         let length = (range.end - range.start) as usize;
         let failed = |error: std::io::Error| -> SourceError { Arc::new(error) };
-        let bytes = file.bytes().read(range.start, length).map_err(failed)?;
+        let bytes = file.read(range.start, length).map_err(failed)?;
         // Looked at afterwards: what was written before is in the bytes.
         let now = file.bytes().stat().map_err(failed)?;
         match (now.size, now.modified) == (self.state.size, self.state.modified) {
