@@ -119,6 +119,7 @@ fn upload_config(
         rename_objects: args.rename_directories.unwrap_or(0),
         bucket: bucket.to_owned(),
         record_folder: record_folder(environment),
+        ..UploadConfig::default()
     })
 }
 

@@ -14,7 +14,7 @@ use super::node::{Folder, Thing};
 use super::{Attr, FileSystem, FsError, Ino, OpenHow, Opened, Outdated};
 use crate::catalog::Walk;
 use crate::key::ObjectKey;
-use crate::overlay::{Attributes, Body, BucketThing, Entry, Item, Made, Remote, Tree};
+use crate::overlay::{Attributes, Body, BucketThing, Entry, Item, Made, Tree};
 use crate::view::has_image_name;
 
 /// The longest name that Linux takes, in bytes.
@@ -156,7 +156,7 @@ impl FileSystem {
     ) -> Result<Arc<Made>, FsError> {
         let overlay = self.overlay()?;
         let of = self.new_attributes(spot, &node, maker);
-        let remote = key.map(|key| Remote::new(key, None, false));
+        let remote = key.and_then(|key| Some(self.uploads()?.remote(key, None, false)));
         let body = match node {
             NewNode::File => Body::File(overlay.new_file(remote)?),
             NewNode::Dir => Body::Dir,

@@ -64,7 +64,7 @@ impl FileSystem {
                     drop(remote.still().await);
                 }
             } else if !remote.is_conflict()
-                && let Err(error) = self.send(&made).await
+                && let Err(error) = self.send_closed(&made).await
             {
                 error.report();
             }

@@ -174,7 +174,7 @@ impl FileSystem {
         let uploads = self.uploads().ok_or(FsError::ReadOnly)?;
         let file = made.file().ok_or(FsError::CrossDevice)?;
         match file.remote() {
-            None => self.publish(made, file, Remote::new(key, target_seen, false)).await?,
+            None => self.publish(made, file, uploads.remote(key, target_seen, false)).await?,
             Some(remote) => {
                 let still = remote.still().await;
                 let is_written = remote.is_whole() && self.is_open(made.ino());
@@ -222,7 +222,11 @@ impl FileSystem {
         if let Some(replaced) = replaced {
             self.drop_made(replaced);
         }
-        self.put_made(made, to)
+        self.put_made(made, to)?;
+        if !self.is_open(made.ino()) {
+            self.keep(made.clone());
+        }
+        Ok(())
     }
 
     /// Sends a file under its new name, unless it is still being written, and deletes
@@ -353,10 +357,8 @@ impl FileSystem {
     pub(super) fn drop_made(&self, made: &Arc<Made>) {
         made.remove_link();
         self.file_states.forget(made.ino());
-        if let (Some(uploads), Some(remote)) =
-            (self.uploads(), made.file().and_then(|file| file.remote()))
-        {
-            uploads.abandon_parts(remote);
+        if let Some(uploads) = self.uploads() {
+            uploads.abandon_deleted(made.clone());
             uploads.note_clean(made);
         }
     }

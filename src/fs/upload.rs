@@ -124,9 +124,18 @@ impl FileSystem {
         let outcome = uploads.send(file, remote).await;
         match &outcome {
             Ok(()) => uploads.note_clean(made),
-            Err(_) => uploads.note_dirty(made),
+            Err(_) => self.note_written(made),
         }
         Ok(outcome?)
+    }
+
+    /// The same of a file that nobody has open, perhaps: its memory may be had then.
+    pub(super) async fn send_closed(&self, made: &Arc<Made>) -> Result<(), FsError> {
+        self.send(made).await?;
+        if !self.is_open(made.ino()) {
+            self.keep(made.clone());
+        }
+        Ok(())
     }
 
     /// After a handle of a file was released: sends what a mapping wrote behind the
@@ -144,14 +153,13 @@ impl FileSystem {
         }
         let fs = self.clone();
         self.runtime.spawn(async move {
-            match fs.send(&made).await {
-                Ok(()) => fs.keep(made),
-                Err(error) => error.report(),
+            if let Err(error) = fs.send_closed(&made).await {
+                error.report();
             }
         });
     }
 
-    fn keep(&self, made: Arc<Made>) {
+    pub(super) fn keep(&self, made: Arc<Made>) {
         let is_whole = made.file().and_then(|file| file.remote()).is_none_or(|r| r.is_whole());
         if !is_whole {
             self.settle(&made);
@@ -214,6 +222,10 @@ impl FileSystem {
             }
         }
         self.file_states.forget(made.ino());
+        // Parts that were sent of what was not written after all.
+        if let Some(uploads) = self.uploads() {
+            uploads.abandon_parts(remote);
+        }
         true
     }
 
@@ -252,19 +264,18 @@ impl FileSystem {
         let waiting = self.kept.lock().len();
         for _ in 0..waiting {
             let Some(kept) = self.kept.lock().pop_front() else { break };
-            if self.settle(&kept) {
+            // One that was deleted was held by nobody else, perhaps.
+            if kept.links() == 0 || self.settle(&kept) {
                 return true;
             }
         }
-        if let Some(file) = made.and_then(Made::file)
-            && uploads.send_away(file).await > 0
+        if let Some(made) = made
+            && uploads.send_away(made).await > 0
         {
             return true;
         }
         for other in uploads.dirty() {
-            if let Some(file) = other.file()
-                && uploads.send_away(file).await > 0
-            {
+            if uploads.send_away(&other).await > 0 {
                 return true;
             }
         }
@@ -277,9 +288,7 @@ impl FileSystem {
         for number in numbers {
             let (uploads, made) = (uploads.clone(), made.clone());
             self.runtime.spawn(async move {
-                let Some(file) = made.file() else { return };
-                let Some(remote) = file.remote() else { return };
-                uploads.send_ahead(file, remote, number).await;
+                uploads.send_ahead(&made, number).await;
             });
         }
     }
@@ -317,9 +326,8 @@ impl FileSystem {
             if remote.problem().is_none() || remote.is_conflict() || self.is_open(made.ino()) {
                 continue;
             }
-            if self.send(&made).await.is_ok() {
+            if self.send_closed(&made).await.is_ok() {
                 tracing::info!("\"{}\" is in the bucket now", remote.key().as_str().escape_debug());
-                self.keep(made);
             }
         }
     }

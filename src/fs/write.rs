@@ -60,11 +60,12 @@ impl FileSystem {
         Ok(())
     }
 
-    /// Notes that a file has to be sent, if it belongs into the bucket.
+    /// Notes that a file has to be sent, if it belongs into the bucket and is not there
+    /// as it is: a write that was refused changed nothing.
     pub(super) fn note_written(&self, made: &Arc<Made>) {
         if let Some(uploads) = self.uploads()
             && made.links() > 0
-            && made.file().is_some_and(|file| file.remote().is_some())
+            && made.file().and_then(|file| file.remote()).is_some_and(Remote::is_dirty)
         {
             uploads.note_dirty(made);
         }
@@ -132,7 +133,7 @@ impl FileSystem {
             self.note_written(&made);
             // Where nobody has it open, nobody will close it.
             if !self.is_written(ino) {
-                self.send(&made).await?;
+                self.send_closed(&made).await?;
             }
         }
         let node = self.inodes().node(ino).ok_or(FsError::BadHandle)?.clone();
@@ -256,10 +257,10 @@ impl FileSystem {
             Thing::Object(object) => {
                 let version = object.version.clone();
                 let is_copy = keep >= version.size;
-                Ok(Some(Remote::new(version.key.clone(), Some(version), is_copy)))
+                Ok(Some(uploads.remote(version.key.clone(), Some(version), is_copy)))
             }
             Thing::View(_) | Thing::Dir(_) | Thing::Made(_) => {
-                Ok(Some(Remote::new(key, None, false)))
+                Ok(Some(uploads.remote(key, None, false)))
             }
         }
     }

@@ -90,7 +90,7 @@ impl MadeFile {
             (Ok(()), None) => Ok(0..0),
             (Err(error), remote) => {
                 if let Some(remote) = remote {
-                    remote.note_half_written(&range);
+                    remote.note_half_written(&range, self.bytes.stat()?.size);
                 }
                 Err(error)
             }
@@ -102,10 +102,10 @@ impl MadeFile {
     /// # Errors
     /// As [`MadeFile::write`].
     pub fn resize(&self, size: u64) -> io::Result<()> {
-        if let Some(remote) = self.remote() {
-            remote.note_resized(size).map_err(io::Error::other)?;
+        match self.remote() {
+            Some(remote) => remote.resize(size, || self.bytes.set_len(size)),
+            None => self.bytes.set_len(size),
         }
-        self.bytes.set_len(size)
     }
 
     /// As fallocate(2).
@@ -117,7 +117,11 @@ impl MadeFile {
         let _here = self.hold_to_write(range.clone())?;
         let outcome = self.bytes.allocate(mode, offset, length);
         if let Some(remote) = self.remote() {
-            remote.note_written(range);
+            let size = self.bytes.stat()?.size;
+            match &outcome {
+                Ok(()) => remote.note_allocated(&range, size),
+                Err(_) => remote.note_half_written(&range, size),
+            }
         }
         outcome
     }

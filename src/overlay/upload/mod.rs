@@ -20,11 +20,12 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use remote::{Remote, SentAway};
 
+use parts::Parts;
 use record::Record;
 use remote::Session;
 
 use super::{Made, MadeFile};
-use crate::key::ObjectKey;
+use crate::key::{ObjectKey, ObjectVersion};
 use crate::mem::Budget;
 use crate::store::{ObjectStore, StoreError, StoreErrorKind};
 
@@ -36,7 +37,7 @@ const UNIT_BYTES: u64 = 1 << 20;
 const UNITS: std::ops::RangeInclusive<u64> = 16..=256;
 
 /// Settings of [`Uploads`].
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UploadConfig {
     /// Whether objects that exist may be overwritten.
     pub allow_overwrite: bool,
@@ -52,6 +53,24 @@ pub struct UploadConfig {
     pub bucket: String,
     /// Where that record is; none is kept if `None`.
     pub record_folder: Option<PathBuf>,
+    /// How large the first parts of a large file are, in bytes; a file of up to two of
+    /// them is sent in one request. S3 takes none under 5 MiB.
+    pub part_bytes: u64,
+}
+
+impl Default for UploadConfig {
+    fn default() -> Self {
+        UploadConfig {
+            allow_overwrite: false,
+            allow_delete: false,
+            content_type: None,
+            memory_only: Vec::new(),
+            rename_objects: 0,
+            bucket: String::new(),
+            record_folder: None,
+            part_bytes: 8 << 20,
+        }
+    }
 }
 
 /// A file that is not in the bucket yet.
@@ -71,6 +90,7 @@ pub struct Pending {
 #[derive(Debug)]
 pub struct Uploads {
     config: UploadConfig,
+    parts: Parts,
     store: Arc<dyn ObjectStore>,
     budget: Arc<Budget>,
     runtime: Runtime,
@@ -95,6 +115,7 @@ impl Uploads {
             record: Record::open(config.record_folder.as_deref(), &config.bucket),
             room: Semaphore::new(units as usize),
             units: units as u32,
+            parts: Parts::new(config.part_bytes),
             config,
             store,
             budget,
@@ -106,6 +127,12 @@ impl Uploads {
     /// The settings.
     pub fn config(&self) -> &UploadConfig {
         &self.config
+    }
+
+    /// What a file is in the bucket that becomes the object `key`, in place of `seen`.
+    /// `is_copy` says that it has the bytes of that version; else it is empty.
+    pub fn remote(&self, key: ObjectKey, seen: Option<ObjectVersion>, is_copy: bool) -> Remote {
+        Remote::new(self.parts, key, seen, is_copy)
     }
 
     /// Whether something of this name stays in memory.
@@ -161,10 +188,14 @@ impl Uploads {
 
     /// Sends what can be sent of a file while it is written, and gives the memory
     /// back that this takes; how many bytes that were.
-    pub async fn send_away(&self, file: &MadeFile) -> u64 {
+    pub async fn send_away(&self, made: &Made) -> u64 {
+        let Some(file) = made.file() else { return 0 };
         let Some(remote) = file.remote() else { return 0 };
-        // Who sends the rest, or renames the file, counts on what is in memory.
+        // Who sends the rest, renames or deletes the file, counts on what is in memory.
         let _early = remote.sending.read().await;
+        if made.links() == 0 {
+            return 0;
+        }
         let mut freed = self.give_back(file, remote);
         if freed == 0 {
             let complete = remote.complete_parts().into_iter();
@@ -194,6 +225,17 @@ impl Uploads {
     pub fn abandon_parts(&self, remote: &Remote) {
         let session = remote.lock().restart();
         self.abandon(session);
+    }
+
+    /// The same of a file that was deleted, once nothing of it is being sent.
+    pub fn abandon_deleted(self: &Arc<Self>, made: Arc<Made>) {
+        let uploads = self.clone();
+        self.runtime.spawn(async move {
+            if let Some(remote) = made.file().and_then(|file| file.remote()) {
+                let _still = remote.still().await;
+                uploads.abandon_parts(remote);
+            }
+        });
     }
 
     fn abandon(&self, session: Arc<Session>) {

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use tokio::sync::OnceCell;
 
-use super::parts;
+use super::parts::Parts;
 use crate::key::{ObjectKey, ObjectVersion};
 use crate::store::{Part, StoreError, StoreErrorKind, Upload};
 
@@ -34,6 +34,8 @@ pub struct Remote {
 /// All that changes about it.
 #[derive(Debug)]
 pub(super) struct RemoteState {
+    /// Where its parts begin and end.
+    layout: Parts,
     /// The object that it becomes.
     pub(super) key: ObjectKey,
     /// The version that the bucket has, as far as is known; `None` for no object.
@@ -61,6 +63,8 @@ pub(super) struct RemoteState {
     is_in_order: bool,
     /// The next part to be sent ahead.
     ahead: u32,
+    /// Whether the server is making an object of it.
+    is_sealed: bool,
 }
 
 /// One upload in parts, which is begun when the first part is sent.
@@ -75,12 +79,17 @@ pub(super) struct Session {
 pub struct SentAway;
 
 impl Remote {
-    /// A file that becomes the object `key`, in place of `seen`. `is_copy` says that
-    /// it has the bytes of that version; else it is empty.
-    pub fn new(key: ObjectKey, seen: Option<ObjectVersion>, is_copy: bool) -> Self {
+    /// As [`Uploads::remote`](super::Uploads::remote), to be sent in such parts.
+    pub(super) fn new(
+        layout: Parts,
+        key: ObjectKey,
+        seen: Option<ObjectVersion>,
+        is_copy: bool,
+    ) -> Self {
         let size = seen.as_ref().filter(|_| is_copy).map_or(0, |version| version.size);
         Remote {
             state: Mutex::new(RemoteState {
+                layout,
                 key,
                 seen,
                 writes: 0,
@@ -93,8 +102,9 @@ impl Remote {
                 gone: BTreeSet::new(),
                 size,
                 end: 0,
-                is_in_order: !is_copy,
+                is_in_order: size == 0,
                 ahead: 1,
+                is_sealed: false,
             }),
             here: RwLock::default(),
             sending: Arc::default(),
@@ -177,18 +187,20 @@ impl Remote {
         locks.entry(number).or_default().clone()
     }
 
-    /// The bytes of a part, as `read` gets them, and by which write they are; `None` if
-    /// the upload has the part as it is now. Its memory is not given back meanwhile.
+    /// The bytes of a part, as `read` gets them of its range, and by which write they
+    /// are; `None` if the upload has the part as it is now. The range ends where the part
+    /// does, whatever the file's size was when it was decided to send it: `read` gives
+    /// what there is. Neither is the memory given back nor the file cut meanwhile.
     ///
     /// # Errors
     /// Those of `read`; [`SentAway`] where the upload that had it is gone.
     pub(super) fn read_part<T>(
         &self,
         number: u32,
-        read: impl FnOnce() -> io::Result<T>,
+        read: impl FnOnce(Range<u64>) -> io::Result<T>,
     ) -> io::Result<Option<(T, u64)>> {
         let _here = self.here.read().unwrap_or_else(PoisonError::into_inner);
-        let as_of = {
+        let (range, as_of) = {
             let state = self.lock();
             if state.valid_part(number).is_some() {
                 return Ok(None);
@@ -196,9 +208,9 @@ impl Remote {
             if state.is_gone(number) {
                 return Err(io::Error::other(SentAway));
             }
-            state.writes
+            (state.layout.range(number), state.writes)
         };
-        Ok(Some((read()?, as_of)))
+        Ok(Some((read(range)?, as_of)))
     }
 
     /// The right to read or write a range, which is in memory meanwhile.
@@ -207,17 +219,19 @@ impl Remote {
         let state = self.lock();
         let is_gone = !state.gone.is_empty()
             && range.start < range.end
-            && state.gone.range(parts::at(range.start)..=parts::at(range.end - 1)).next().is_some();
+            && state
+                .gone
+                .range(state.layout.at(range.start)..=state.layout.at(range.end - 1))
+                .next()
+                .is_some();
         if is_gone { Err(SentAway) } else { Ok(guard) }
     }
 
-    /// As [`Remote::hold`], to write. Once a file is an object whose beginning is not in
-    /// memory, it has to be opened anew.
+    /// As [`Remote::hold`], to write. Once a file is an object, or is being made one,
+    /// whose beginning is not in memory, it has to be opened anew.
     pub fn hold_to_write(&self, range: Range<u64>) -> Result<RwLockReadGuard<'_, ()>, SentAway> {
         let guard = self.hold(range)?;
-        let state = self.lock();
-        let is_over = !state.gone.is_empty() && state.sent.is_some();
-        drop(state);
+        let is_over = self.lock().is_over();
         if is_over { Err(SentAway) } else { Ok(guard) }
     }
 
@@ -229,10 +243,11 @@ impl Remote {
     /// Notes a write, which has happened; the parts that can be sent ahead now.
     pub(crate) fn note_written(&self, range: Range<u64>) -> Range<u32> {
         let mut state = self.lock();
-        state.touch(&range);
+        let size = state.size.max(range.end);
+        state.touch(&range, size);
         state.is_in_order &= range.start == state.end;
         state.end = state.end.max(range.end);
-        let complete = parts::at(state.end);
+        let complete = state.layout.at(state.end);
         if !state.is_in_order || complete <= PARTS_AHEAD || complete <= state.ahead {
             return 0..0;
         }
@@ -240,27 +255,47 @@ impl Remote {
         from..complete
     }
 
-    /// Notes a write that failed, of which some may have happened; it may be tried
-    /// again.
-    pub(crate) fn note_half_written(&self, range: &Range<u64>) {
-        self.lock().touch(range);
+    /// Notes a write that failed, of which some may have happened, so that it has `size`
+    /// bytes; it may be tried again.
+    pub(crate) fn note_half_written(&self, range: &Range<u64>, size: u64) {
+        self.lock().touch(range, size);
     }
 
-    /// Notes another size, which it has.
+    /// Notes that room was made for a range, or a hole of it, so that it has `size`
+    /// bytes. What is written there is not written behind the end.
+    pub(crate) fn note_allocated(&self, range: &Range<u64>, size: u64) {
+        let mut state = self.lock();
+        state.touch(range, size);
+        state.is_in_order = false;
+    }
+
+    /// Has `set` give it another size, and notes that. No part is read meanwhile.
     ///
     /// # Errors
-    /// When that cuts away what only the upload has.
-    pub fn note_resized(&self, size: u64) -> Result<(), SentAway> {
+    /// Those of `set`; [`SentAway`] when that cuts away what only the upload has.
+    pub(crate) fn resize(&self, size: u64, set: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        let _alone = self.here.write().unwrap_or_else(PoisonError::into_inner);
+        {
+            let state = self.lock();
+            let is_cut = size < state.end && !state.gone.is_empty();
+            if size > 0 && (is_cut || state.is_over()) {
+                return Err(io::Error::other(SentAway));
+            }
+        }
+        set()?;
+        self.note_resized(size);
+        Ok(())
+    }
+
+    fn note_resized(&self, size: u64) {
         let mut state = self.lock();
         if size == 0 {
             // Parts that were sent are of no use any more, nor are those that are gone.
             state.gone.clear();
-        } else if !state.gone.is_empty() && (size < state.end || state.sent.is_some()) {
-            return Err(SentAway);
         }
         state.writes += 1;
         let write = state.writes;
-        let first = parts::at(size.min(state.size));
+        let first = state.layout.at(size.min(state.size));
         let changed: Vec<u32> = state.parts.range(first..).map(|(number, _)| *number).collect();
         for number in changed {
             state.touched.insert(number, write);
@@ -272,7 +307,6 @@ impl Remote {
         } else {
             state.is_in_order = false;
         }
-        Ok(())
     }
 
     /// The parts of a file written in order that nothing will change any more, as far
@@ -280,9 +314,26 @@ impl Remote {
     pub(super) fn complete_parts(&self) -> Vec<u32> {
         let state = self.lock();
         match state.is_in_order {
-            true => (1..parts::at(state.end)).filter(|n| state.valid_part(*n).is_none()).collect(),
+            true => {
+                (1..state.layout.at(state.end)).filter(|n| state.valid_part(*n).is_none()).collect()
+            }
             false => Vec::new(),
         }
+    }
+
+    /// All parts of a file of `size` bytes, if the upload has them as of the last write,
+    /// which is the one of number `writes`. Until the seal is broken, a file that is not
+    /// whole is not written to: nothing would be left to send that with.
+    pub(super) fn seal(&self, size: u64, writes: u64) -> Option<Vec<Part>> {
+        let _alone = self.here.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
+        if state.writes != writes {
+            return None;
+        }
+        let numbers = state.layout.of(size).map(|(number, _)| number);
+        let parts: Option<_> = numbers.map(|number| state.valid_part(number).cloned()).collect();
+        state.is_sealed = parts.is_some();
+        parts
     }
 
     /// Gives the memory of parts back that the upload has; `punch` does it. How many
@@ -296,7 +347,7 @@ impl Remote {
         let mut bytes = 0;
         let sent: Vec<u32> = state.parts.keys().copied().collect();
         for number in sent {
-            let range = parts::range(number);
+            let range = state.layout.range(number);
             if state.valid_part(number).is_some()
                 && range.end <= state.end
                 && !state.gone.contains(&number)
@@ -321,16 +372,16 @@ impl RemoteState {
         self.parts.insert(part.number, (part, as_of));
     }
 
-    /// Notes that a range has other bytes.
-    fn touch(&mut self, range: &Range<u64>) {
+    /// Notes that a range has other bytes, and that it has `size` bytes.
+    fn touch(&mut self, range: &Range<u64>, size: u64) {
         self.writes += 1;
         let write = self.writes;
         // A part that is not full and ended where the file did grows too.
         let from = range.start.min(self.size);
-        for number in parts::at(from)..=parts::at(range.end.saturating_sub(1)) {
+        for number in self.layout.at(from)..=self.layout.at(range.end.saturating_sub(1)) {
             self.touched.insert(number, write);
         }
-        self.size = self.size.max(range.end);
+        self.size = size;
     }
 
     /// Forgets the upload in parts; what it was is returned. What is not in memory does
@@ -343,6 +394,19 @@ impl RemoteState {
 
     pub(super) fn is_whole(&self) -> bool {
         self.gone.is_empty()
+    }
+
+    /// Notes that it is an object now, or that none was made of it.
+    pub(super) fn break_seal(&mut self) {
+        self.is_sealed = false;
+    }
+
+    /// Whether it is an object, or being made one, whose beginning is not in memory. One
+    /// that was an object before it went on is not: an upload has what is not in memory.
+    fn is_over(&self) -> bool {
+        let is_lost = |number: &u32| self.valid_part(*number).is_none();
+        let is_object = self.sent.is_some() && self.gone.iter().any(is_lost);
+        is_object || self.is_sealed && !self.gone.is_empty()
     }
 
     pub(super) fn is_gone(&self, number: u32) -> bool {
@@ -363,7 +427,7 @@ mod tests {
     const PART: u64 = 8 << 20;
 
     fn remote() -> Remote {
-        Remote::new(ObjectKey::new("a"), None, false)
+        Remote::new(Parts::new(PART), ObjectKey::new("a"), None, false)
     }
 
     fn send(remote: &Remote, number: u32) {
@@ -393,7 +457,7 @@ mod tests {
         remote.note_written(5..6);
         assert!(remote.lock().valid_part(1).is_none());
         assert!(remote.lock().valid_part(2).is_some());
-        remote.note_resized(PART + 1).unwrap();
+        remote.note_resized(PART + 1);
         assert!(remote.lock().valid_part(2).is_none());
     }
 
@@ -405,9 +469,9 @@ mod tests {
         send(&remote, 2);
         remote.note_written(2 * PART..2 * PART + 1);
         assert!(remote.lock().valid_part(2).is_some());
-        remote.note_resized(2 * PART).unwrap();
+        remote.note_resized(2 * PART);
         assert!(remote.lock().valid_part(2).is_some());
-        remote.note_resized(2 * PART - 1).unwrap();
+        remote.note_resized(2 * PART - 1);
         assert!(remote.lock().valid_part(1).is_some());
         assert!(remote.lock().valid_part(2).is_none());
     }
@@ -418,7 +482,7 @@ mod tests {
             |remote: &Remote| {
                 remote.note_written(9 * PART..9 * PART + 1);
             },
-            |remote: &Remote| remote.note_resized(9 * PART).unwrap(),
+            |remote: &Remote| remote.note_resized(9 * PART),
         ] {
             let remote = remote();
             remote.note_written(0..PART + 5);
@@ -438,8 +502,8 @@ mod tests {
         assert_eq!(remote.send_away(|_| true), PART);
         assert_eq!(remote.hold(0..1).err(), Some(SentAway));
         assert!(remote.hold(PART..PART + 1).is_ok());
-        assert_eq!(remote.note_resized(5), Err(SentAway));
-        remote.note_resized(0).unwrap();
+        assert!(remote.resize(5, || Ok(())).is_err());
+        remote.resize(0, || Ok(())).unwrap();
         assert!(remote.hold(0..1).is_ok());
         assert!(remote.lock().valid_part(1).is_none());
     }
@@ -448,13 +512,13 @@ mod tests {
     fn a_part_that_was_sent_is_not_read_again_and_one_that_is_lost_is_an_error() {
         let remote = remote();
         remote.note_written(0..3 * PART);
-        assert_eq!(remote.read_part(1, || Ok('a')).unwrap(), Some(('a', 1)));
+        assert_eq!(remote.read_part(1, |_| Ok('a')).unwrap(), Some(('a', 1)));
         send(&remote, 1);
-        assert_eq!(remote.read_part(1, || Ok('a')).unwrap(), None);
+        assert_eq!(remote.read_part(1, |_| Ok('a')).unwrap(), None);
         remote.send_away(|_| true);
-        assert_eq!(remote.read_part(1, || Ok('0')).unwrap(), None);
+        assert_eq!(remote.read_part(1, |_| Ok('0')).unwrap(), None);
         remote.lock().restart();
-        assert!(remote.read_part(1, || Ok('0')).is_err(), "its memory has zeros now");
+        assert!(remote.read_part(1, |_| Ok('0')).is_err(), "its memory has zeros now");
         assert_eq!(remote.hold(0..1).err(), Some(SentAway));
     }
 
@@ -472,6 +536,6 @@ mod tests {
             state.sent = Some(state.writes);
         }
         assert_eq!(remote.hold_to_write(end).err(), Some(SentAway));
-        assert_eq!(remote.note_resized(4 * PART), Err(SentAway));
+        assert!(remote.resize(4 * PART, || Ok(())).is_err());
     }
 }

@@ -8,15 +8,13 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::remote::{Remote, Session};
-use super::{PARTS_AT_ONCE, Uploads, parts};
+use super::{PARTS_AT_ONCE, Uploads};
 use crate::key::{ETag, ObjectKey, ObjectVersion};
-use crate::overlay::MadeFile;
+use crate::overlay::{Made, MadeFile};
 use crate::store::{
-    CompleteRequest, Condition, Part, PartRequest, PutRequest, StoreError, StoreErrorKind, Upload,
+    CompleteRequest, Condition, PartRequest, PutRequest, StoreError, StoreErrorKind, Upload,
 };
 
-/// Files up to this size are one request.
-const ONE_REQUEST_BYTES: u64 = 16 << 20;
 /// A file that is written all the time while it is sent is sent again so often.
 const ATTEMPTS: u32 = 3;
 
@@ -49,15 +47,16 @@ impl Uploads {
             };
             let size = file.bytes().stat().map_err(|error| local(&key, &error))?.size;
             let condition = self.condition(&key, seen).await?;
-            let sent = match size <= ONE_REQUEST_BYTES && is_whole {
+            let sent = match size <= self.parts.one_request_bytes() && is_whole {
                 true => self.send_whole(file, remote, &key, size, condition).await,
-                false => self.send_parts(file, remote, &key, size, condition).await,
+                false => self.send_parts(file, remote, &key, size, writes, condition).await,
             };
+            let mut state = remote.lock();
+            state.break_seal();
             match sent {
                 Ok(Some(etag)) => {
                     let last_modified = SystemTime::now();
                     let version = ObjectVersion { key, size, etag: Some(etag), last_modified };
-                    let mut state = remote.lock();
                     state.seen = Some(version);
                     state.sent = Some(writes);
                     state.sent_at = Some(Instant::now());
@@ -107,28 +106,29 @@ impl Uploads {
         remote: &Remote,
         key: &ObjectKey,
         size: u64,
+        writes: u64,
         condition: Condition,
     ) -> Outcome<Option<ETag>> {
-        if size > parts::MAX_BYTES {
+        if size > self.parts.max_bytes() {
             let detail = "files of more than 640 GiB can't be sent";
             let request = format!("PUT {key}");
             return Err(Arc::new(StoreError::new(StoreErrorKind::Full, request, detail)));
         }
-        let before = remote.lock().writes;
         let session = remote.lock().session.clone();
         let upload = self.upload(&session, key).await?;
         let missing: Vec<_> = {
             let state = remote.lock();
-            parts::of(size).filter(|(number, _)| state.valid_part(*number).is_none()).collect()
+            let numbers = self.parts.of(size).map(|(number, _)| number);
+            numbers.filter(|number| state.valid_part(*number).is_none()).collect()
         };
-        if missing.iter().any(|(number, _)| remote.lock().is_gone(*number)) {
+        if missing.iter().any(|number| remote.lock().is_gone(*number)) {
             let detail =
                 "the beginning of the file, which did not fit into --write-memory, is lost";
             let request = format!("PUT {key}");
             return Err(Arc::new(StoreError::new(StoreErrorKind::Other, request, detail)));
         }
         let sent = stream::iter(missing)
-            .map(|(number, range)| self.send_part(file, remote, &upload, number, range))
+            .map(|number| self.send_part(file, remote, &upload, number))
             .buffer_unordered(PARTS_AT_ONCE)
             .try_collect::<Vec<()>>()
             .await;
@@ -139,13 +139,7 @@ impl Uploads {
             }
             Err(error) => return Err(error),
         }
-        let all: Option<Vec<Part>> = {
-            let state = remote.lock();
-            parts::of(size).map(|(number, _)| state.valid_part(number).cloned()).collect()
-        };
-        let Some(all) = all.filter(|_| remote.lock().writes == before || !remote.is_whole()) else {
-            return Ok(None);
-        };
+        let Some(all) = remote.seal(size, writes) else { return Ok(None) };
         let may_be_gone = matches!(condition, Condition::Unchanged(_));
         let request = CompleteRequest { upload, parts: all, condition };
         let written = match self.store.complete_upload(request).await {
@@ -173,18 +167,22 @@ impl Uploads {
         remote: &Remote,
         upload: &Upload,
         number: u32,
-        range: Range<u64>,
     ) -> Outcome<()> {
+        let range = self.parts.range(number);
         let bytes = range.end - range.start;
         let lock = remote.part_lock(number);
         let _alone = lock.lock().await;
         let _room = self.room(&upload.key, bytes).await?;
         let _counted = self.budget.charge(bytes);
-        let part = remote.read_part(number, || read(file, range));
+        let part = remote.read_part(number, |range| read(file, range));
         let Some((body, as_of)) = part.map_err(|error| local(&upload.key, &error))? else {
             // Somebody else has sent it meanwhile.
             return Ok(());
         };
+        if body.is_empty() && number > 1 {
+            // Cut since: whoever wanted it sent looks again.
+            return Ok(());
+        }
         let request = PartRequest { upload: upload.clone(), number, body };
         let part = self.store.put_part(request).await.map_err(Arc::new)?;
         remote.lock().add_part(part, as_of);
@@ -193,9 +191,11 @@ impl Uploads {
 
     /// Sends a part of a file that is still being written. What goes wrong is left
     /// to whoever closes the file.
-    pub async fn send_ahead(&self, file: &MadeFile, remote: &Remote, number: u32) {
+    pub async fn send_ahead(&self, made: &Made, number: u32) {
+        let Some(file) = made.file() else { return };
+        let Some(remote) = file.remote() else { return };
         let _ahead = remote.sending.read().await;
-        if remote.lock().goes_ahead() {
+        if made.links() > 0 && remote.lock().goes_ahead() {
             self.send_early(file, remote, number).await;
         }
     }
@@ -211,7 +211,7 @@ impl Uploads {
         };
         let sent = async {
             let upload = self.upload(&session, &key).await?;
-            self.send_part(file, remote, &upload, number, parts::range(number)).await
+            self.send_part(file, remote, &upload, number).await
         };
         if let Err(error) = sent.await {
             tracing::debug!("part {number} was not sent ahead: {error}");
@@ -275,14 +275,11 @@ impl Uploads {
     }
 }
 
-/// The bytes of a range, in a buffer of their own, so that they stay as they are
-/// while they are sent.
+/// The bytes of a range, fewer where the file ends, in a buffer of their own, so that
+/// they stay as they are while they are sent.
 fn read(file: &MadeFile, range: Range<u64>) -> std::io::Result<Bytes> {
     let length = (range.end - range.start) as usize;
-    let mut bytes = file.bytes().read(range.start, length)?;
-    // Cut since: it is written all the time, and is sent again.
-    bytes.resize(length, 0);
-    Ok(bytes.into())
+    Ok(file.bytes().read(range.start, length)?.into())
 }
 
 fn local(key: &ObjectKey, error: &std::io::Error) -> Arc<StoreError> {
