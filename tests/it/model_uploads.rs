@@ -12,6 +12,7 @@ mod finish;
 mod names;
 mod oracle;
 mod steps;
+mod streaming;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

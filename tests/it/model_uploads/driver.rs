@@ -9,7 +9,7 @@ use proptest::sample::Index;
 use s3mem::fs::{Attr, FsError, Kind, Maker, Pending};
 
 use super::oracle::{Change, Extent, Oracle, bytes_of, is_memory_only};
-use super::steps::{Fault, Step, Way};
+use super::steps::{Fault, Step};
 use crate::kernelless::{Sink, Tree};
 use crate::plain_tree::{At, Body, GID, Id, Model, ROOT, UID, of_bucket};
 use crate::support::bucket::Object;
@@ -186,11 +186,8 @@ impl Driver {
     // What fails.
 
     pub(super) fn arm(&self, fault: Option<&Fault>) {
-        let Some(Fault { error, way, skips, times }) = fault.cloned() else { return };
-        match way {
-            Way::Writes => self.oracle.store.fail_writes(error, false, skips, times),
-            Way::Answers => self.oracle.store.fail_writes(error, true, skips, times),
-            Way::Reads => self.oracle.store.fail_reads(error, skips, times),
+        if let Some(fault) = fault {
+            fault.arm(&self.oracle.store);
         }
     }
 

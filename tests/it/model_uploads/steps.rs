@@ -7,6 +7,7 @@ use s3mem::fs::RenameHow;
 use s3mem::store::StoreErrorKind;
 
 use crate::plain_tree::{At, at};
+use crate::support::memory_store::MemoryStore;
 
 #[derive(Debug, Clone)]
 pub(super) enum Step {
@@ -71,6 +72,17 @@ pub(super) struct Fault {
     pub(super) times: u64,
 }
 
+impl Fault {
+    pub(super) fn arm(&self, store: &MemoryStore) {
+        let Fault { error, way, skips, times } = self.clone();
+        match way {
+            Way::Writes => store.fail_writes(error, false, skips, times),
+            Way::Answers => store.fail_writes(error, true, skips, times),
+            Way::Reads => store.fail_reads(error, skips, times),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Way {
     /// Requests that write are refused.
@@ -81,7 +93,7 @@ pub(super) enum Way {
     Reads,
 }
 
-fn fault() -> impl Strategy<Value = Option<Fault>> {
+pub(super) fn fault() -> impl Strategy<Value = Option<Fault>> {
     let error = prop_oneof![
         Just(StoreErrorKind::AccessDenied),
         Just(StoreErrorKind::Transient),
