@@ -11,6 +11,7 @@ mod catalog;
 mod cli;
 mod conformance;
 mod copying;
+mod cutting;
 mod docs;
 mod kernelless;
 mod layering;

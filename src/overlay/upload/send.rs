@@ -91,6 +91,9 @@ impl Uploads {
         let _room = self.room(key, size).await?;
         let _counted = self.budget.charge(size);
         let body = read(file, 0..size).map_err(|error| local(key, &error))?;
+        if body.len() as u64 != size {
+            return Ok(None);
+        }
         let request =
             PutRequest { key: key.clone(), body, content_type: self.content_type(key), condition };
         let written = self.store.put(request).await.map_err(Arc::new)?;
