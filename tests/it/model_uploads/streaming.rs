@@ -12,13 +12,14 @@ mod driver;
 mod files;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use proptest::sample::Index;
 use s3mem::fs::{UploadConfig, Writes};
 
 use self::driver::Driver;
+use super::LONGEST;
 use super::steps::{Fault, fault};
 use crate::kernelless::{Tree, TreeConfig};
 use crate::plain_tree::{cases, run_alone};
@@ -166,8 +167,15 @@ async fn run(parts: u64, steps: Vec<Timed>) {
     let ttl = Duration::from_secs(3600);
     let tree = Tree::over(store, TreeConfig { ttl, writes, ..TreeConfig::default() }).await;
     let mut driver = Driver::new(tree, limit_bytes);
+    let begun = Instant::now();
     for (step, fault, pause) in steps {
         driver.step(step, fault, pause).await;
+        if driver.is_torn {
+            return;
+        }
+        if begun.elapsed() > LONGEST {
+            break;
+        }
     }
     driver.finish().await;
 }

@@ -382,6 +382,7 @@ impl Driver {
         let (is_pending, is_open) = (self.is_pending(from), self.is_open(from));
         let lost = |driver: &Driver, file: usize| driver.files[file].may_be_lost;
         let may_be_lost = lost(self, from) || target.is_some_and(|target| lost(self, target));
+        let before = self.tree.store.object(to).map(|object| object.etag.clone());
         let work = |fs: std::sync::Arc<s3mem::fs::FileSystem>| {
             Box::pin(async move {
                 let (from, to) = (OsStr::new(name), OsStr::new(to));
@@ -415,6 +416,8 @@ impl Driver {
             }
             Some(other) => {
                 assert!(may_be_lost, "renaming {name:?} to {to:?} gives {other}, open: {is_open}");
+                let after = self.tree.store.object(to).map(|object| object.etag.clone());
+                self.is_torn = after != before;
             }
         }
     }
