@@ -29,6 +29,7 @@ use percent_encoding::percent_decode;
 use super::s3_conditions::Listener;
 use super::s3_copy::MAX_COPY_BYTES;
 use super::s3_error::{credentials_error, service_error};
+use super::s3_http;
 use super::{
     CompleteRequest, CopyRequest, GetBody, GetRequest, ListPage, ListRequest, ListedObject,
     ObjectHead, ObjectStore, Part, PartRequest, PutRequest, StoreError, StoreErrorKind, Upload,
@@ -117,6 +118,7 @@ impl S3 {
     pub async fn connect(config: S3Config) -> Result<S3, StoreError> {
         let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build();
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(s3_http::client())
             .retry_config(RetryConfig::disabled())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .timeout_config(timeouts);
