@@ -7,27 +7,32 @@
 //! - [`cli`], [`config`]: arguments (syntax), then settings (checked)
 //! - [`app`]: mount, daemonize, signals, umount
 //! - [`fuse`]: the only folder that names the kernel library
-//! - [`fs`]: file-system operations without a kernel
-//! - [`overlay`]: what programs write
+//! - [`fs`]: what each call of a file system means, without a kernel
+//! - [`publish`]: from what programs wrote to an object, and out of memory again
+//! - [`names`]: what a name stands for
+//! - [`drafts`]: what programs wrote, in memory
 //! - [`catalog`]: what exists, and under which name
 //! - [`view`]: virtual siblings of images
 //! - [`raster`]: images as tiles at resolution levels
 //! - [`reader`]: the bytes of one object version
 //! - [`store`]: requests to S3
-//! - [`mem`], [`stats`], [`key`], [`sys`]: memory, counters, nouns, calls to libc
+//! - [`mem`], [`stats`], [`sync`], [`key`], [`sys`]: memory, counters, locks, nouns, calls to libc
 
 pub mod app;
 pub mod catalog;
 pub mod cli;
 pub mod config;
+pub mod drafts;
 pub mod fs;
 pub mod fuse;
 pub mod key;
 pub mod mem;
-pub mod overlay;
+pub mod names;
+pub mod publish;
 pub mod raster;
 pub mod reader;
 pub mod stats;
 pub mod store;
+pub mod sync;
 pub mod sys;
 pub mod view;

@@ -4,6 +4,7 @@
 //! standard error what went wrong, in one sentence that tells what to do. Knows
 //! processes, signals, the mount table and the log; never a request or an inode.
 
+mod assemble;
 mod control;
 mod daemonize;
 mod explain;
@@ -21,6 +22,8 @@ mod unsent;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+
+pub use assemble::{Assembled, assemble};
 
 use crate::cli::Command;
 use crate::config::{ConfigError, Environment};

@@ -10,6 +10,7 @@ use tokio::runtime::{self, Runtime};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::assemble::{Assembled, assemble};
 use super::control::{Answers, Control};
 use super::explain::{Asked, explain};
 use super::log::{self, LogError};
@@ -83,12 +84,13 @@ fn serve(settings: &MountSettings, environment: &Environment) -> Result<(), AppE
     let runtime =
         runtime::Builder::new_multi_thread().enable_all().build().map_err(StartError::System)?;
     let stats = Stats::new();
-    let fs = runtime.block_on(open_with_notice(settings, &stats))?;
+    let parts = runtime.block_on(open_with_notice(settings, &stats))?;
+    let (publisher, handle) = (parts.publisher.clone(), runtime.handle().clone());
     let served = Served {
-        unsent: Unsent::new(fs.clone(), settings.on_unmount, &path),
-        report: Report::new(settings, path.clone(), fs.clone(), stats),
+        unsent: Unsent::new(publisher, handle, settings.on_unmount, &path),
+        report: Report::new(settings, path.clone(), &parts, stats),
     };
-    let outcome = serve_mounted(settings, environment, &path, &runtime, fs, Arc::new(served));
+    let outcome = serve_mounted(settings, environment, &path, &runtime, parts.fs, Arc::new(served));
     // Requests still in the air have nobody left to answer.
     runtime.shutdown_background();
     outcome.map_err(AppError::from)
@@ -98,7 +100,7 @@ fn serve(settings: &MountSettings, environment: &Environment) -> Result<(), AppE
 async fn open_with_notice(
     settings: &MountSettings,
     stats: &Arc<Stats>,
-) -> Result<Arc<FileSystem>, StartError> {
+) -> Result<Assembled, StartError> {
     let opening = open(settings, stats.clone());
     tokio::pin!(opening);
     if let Ok(outcome) = timeout(PATIENCE, &mut opening).await {
@@ -113,7 +115,7 @@ async fn open_with_notice(
 }
 
 /// Connects to the bucket and lists its root, which proves that it can be read.
-async fn open(settings: &MountSettings, stats: Arc<Stats>) -> Result<Arc<FileSystem>, StartError> {
+async fn open(settings: &MountSettings, stats: Arc<Stats>) -> Result<Assembled, StartError> {
     let told = |error: &StoreError| {
         tracing::debug!("the mount failed: {error}");
         StartError::Store(explain(error, &Asked::by(settings)))
@@ -123,7 +125,7 @@ async fn open(settings: &MountSettings, stats: Arc<Stats>) -> Result<Arc<FileSys
         .map_err(|_| StartError::Credentials(settings.retry.request_timeout.as_secs_f64()))?
         .map_err(|error| told(&error))?;
     let store = production_stack(s3, settings.retry.clone(), settings.fs.memory_bytes, stats);
-    FileSystem::open(store, settings.fs.clone()).await.map_err(|error| told(&error))
+    assemble(store, settings.fs.clone()).await.map_err(|error| told(&error))
 }
 
 /// What the daemon is asked about.

@@ -4,10 +4,12 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::assemble::Assembled;
 use super::text::printable;
 use super::unsent::why;
-use crate::config::{self, MountSettings, OnUnmount};
-use crate::fs::{FileSystem, Pending, Writes};
+use crate::config::{self, MountSettings, OnUnmount, Writes};
+use crate::drafts::Drafts;
+use crate::publish::{Pending, Publisher};
 use crate::stats::{Snapshot, Stats};
 
 /// All that there is to say about one mount.
@@ -17,7 +19,8 @@ pub(super) struct Report {
     mount_point: PathBuf,
     writes: &'static str,
     on_unmount: Option<OnUnmount>,
-    fs: Arc<FileSystem>,
+    drafts: Option<Arc<Drafts>>,
+    publisher: Option<Arc<Publisher>>,
     stats: Arc<Stats>,
 }
 
@@ -25,7 +28,7 @@ impl Report {
     pub(super) fn new(
         settings: &MountSettings,
         mount_point: PathBuf,
-        fs: Arc<FileSystem>,
+        parts: &Assembled,
         stats: Arc<Stats>,
     ) -> Self {
         let (writes, on_unmount) = match settings.fs.writes {
@@ -33,12 +36,24 @@ impl Report {
             Writes::Memory { .. } => ("memory", None),
             Writes::Upload { .. } => ("upload", Some(settings.on_unmount)),
         };
-        Report { source: settings.source.to_string(), mount_point, writes, on_unmount, fs, stats }
+        let (drafts, publisher) = (parts.drafts.clone(), parts.publisher.clone());
+        let source = settings.source.to_string();
+        Report { source, mount_point, writes, on_unmount, drafts, publisher, stats }
+    }
+
+    fn pending(&self) -> Vec<Pending> {
+        self.publisher.as_ref().map_or_else(Vec::new, |publisher| publisher.pending())
+    }
+
+    /// What written files take, and may take, in bytes; `None` where nothing may be written.
+    fn write_memory(&self) -> Option<(u64, u64)> {
+        let arena = self.drafts.as_ref()?.arena();
+        Some((arena.used_bytes(), arena.limit_bytes()))
     }
 
     /// How many files are not in the bucket yet, on a line of its own, and the report.
     pub(super) fn for_people(&self) -> String {
-        let pending = self.fs.pending();
+        let pending = self.pending();
         let mount_point = self.mount_point.display().to_string();
         let mut lines = vec![
             pending.len().to_string(),
@@ -48,7 +63,7 @@ impl Report {
             Some(way) => format!("  writes         {}, on unmount {}", self.writes, way.name()),
             None => format!("  writes         {}", self.writes),
         });
-        if let Some((used, limit)) = self.fs.write_memory() {
+        if let Some((used, limit)) = self.write_memory() {
             let (used, limit) = (config::show_size(used), config::show_size(limit));
             lines.push(format!("  written files  {used} of {limit} of memory"));
         }
@@ -70,8 +85,8 @@ impl Report {
 
     /// The same as one line of JSON.
     pub(super) fn for_programs(&self) -> String {
-        let pending = self.fs.pending();
-        let memory = self.fs.write_memory().map_or("null".to_owned(), |(used, limit)| {
+        let pending = self.pending();
+        let memory = self.write_memory().map_or("null".to_owned(), |(used, limit)| {
             object([("used_bytes", used.to_string()), ("limit_bytes", limit.to_string())])
         });
         let on_unmount = self.on_unmount.map_or("null".to_owned(), |way| string(way.name()));

@@ -10,12 +10,13 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle as Runtime;
 use tokio::time::sleep;
 
 use super::signals::EndSignals;
 use super::text::printable;
 use crate::config::OnUnmount;
-use crate::fs::{FileSystem, Pending};
+use crate::publish::{Pending, Publisher};
 
 /// What could not be sent is tried again after this, while somebody waits for it.
 const AGAIN: Duration = Duration::from_secs(3);
@@ -36,14 +37,21 @@ pub(super) const NOTE: &str = "note ";
 /// The files of one mount.
 #[derive(Debug, Clone)]
 pub(super) struct Unsent {
-    fs: Arc<FileSystem>,
+    /// `None` where nothing is put into the bucket.
+    publisher: Option<Arc<Publisher>>,
+    runtime: Runtime,
     how: OnUnmount,
     mount_point: String,
 }
 
 impl Unsent {
-    pub(super) fn new(fs: Arc<FileSystem>, how: OnUnmount, mount_point: &Path) -> Self {
-        Unsent { fs, how, mount_point: mount_point.display().to_string() }
+    pub(super) fn new(
+        publisher: Option<Arc<Publisher>>,
+        runtime: Runtime,
+        how: OnUnmount,
+        mount_point: &Path,
+    ) -> Self {
+        Unsent { publisher, runtime, how, mount_point: mount_point.display().to_string() }
     }
 
     /// Tells somebody who wants to unmount whether they may, when it is time.
@@ -77,7 +85,7 @@ impl Unsent {
             let files = self.sendable();
             if files.is_empty() {
                 let conflicts: Vec<Pending> =
-                    self.fs.pending().into_iter().filter(Pending::is_conflict).collect();
+                    self.pending().into_iter().filter(Pending::is_conflict).collect();
                 return match &conflicts[..] {
                     [] => writeln!(to, "{GO}"),
                     files => say(to, NO, &self.conflict(files)),
@@ -117,7 +125,7 @@ impl Unsent {
             return true;
         }
         let mut told = 0;
-        while !self.fs.pending().is_empty() {
+        while !self.pending().is_empty() {
             let files = self.sendable();
             if !files.is_empty() && files.len() != told {
                 told = files.len();
@@ -126,10 +134,10 @@ impl Unsent {
                     named(&files)
                 );
             }
-            let fs = self.fs.clone();
+            let Some(publisher) = self.publisher.clone() else { break };
             // A task of its own, which goes on when nobody waits for it any more: a
             // request that is dropped may have happened.
-            let sending = self.fs.runtime().spawn(async move { fs.send_pending().await });
+            let sending = self.runtime.spawn(async move { publisher.send_pending().await });
             let attempt = async {
                 // It can only fail to be joined by a panic, which is logged.
                 let _ = sending.await;
@@ -155,13 +163,15 @@ impl Unsent {
 
     /// The same once the mount is gone, when nobody has a file open any more.
     pub(super) async fn send_after_end(&self, signals: &mut EndSignals) -> bool {
-        self.fs.note_ended();
+        if let Some(publisher) = &self.publisher {
+            publisher.note_ended();
+        }
         self.send(signals).await
     }
 
     /// Says in the log what is lost.
     pub(super) fn log_lost(&self) {
-        for file in self.fs.pending() {
+        for file in self.pending() {
             tracing::error!(
                 "\"{}\" ({} bytes) is lost: it is not in the bucket: {}",
                 file.path.escape_debug(),
@@ -174,27 +184,33 @@ impl Unsent {
     /// Sends on the runtime; something is received when all was tried.
     fn begin_sending(&self) -> mpsc::Receiver<()> {
         let (tell, sent) = mpsc::channel();
-        let fs = self.fs.clone();
-        self.fs.runtime().spawn(async move {
-            fs.send_pending().await;
+        let publisher = self.publisher.clone();
+        self.runtime.spawn(async move {
+            if let Some(publisher) = publisher {
+                publisher.send_pending().await;
+            }
             // Who waited for it may be gone.
             let _ = tell.send(());
         });
         sent
     }
 
+    fn pending(&self) -> Vec<Pending> {
+        self.publisher.as_ref().map_or_else(Vec::new, |publisher| publisher.pending())
+    }
+
     fn sendable(&self) -> Vec<Pending> {
-        self.fs.pending().into_iter().filter(Pending::can_be_sent).collect()
+        self.pending().into_iter().filter(Pending::can_be_sent).collect()
     }
 
     /// Open files keep the mount busy, which is another reason not to unmount. Those
     /// that were closed just now are waited for: the kernel tells of it behind close(2).
     fn closed(&self) -> Vec<Pending> {
         let start = Instant::now();
-        let mut files = self.fs.pending();
+        let mut files = self.pending();
         while files.iter().any(|file| file.is_open) && start.elapsed() < RELEASE {
             thread::sleep(RELEASE / 20);
-            files = self.fs.pending();
+            files = self.pending();
         }
         files.into_iter().filter(|file| !file.is_open).collect()
     }

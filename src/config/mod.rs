@@ -8,6 +8,7 @@
 mod machine;
 mod size;
 mod source;
+mod tree;
 mod views;
 mod writes;
 
@@ -18,10 +19,10 @@ use std::time::Duration;
 
 pub(crate) use size::show as show_size;
 pub use source::Source;
+pub use tree::{FsConfig, Writes};
 pub use writes::OnUnmount;
 
 use crate::cli::{LogLevel, MountArgs};
-use crate::fs::FsConfig;
 use crate::fuse::MountConfig;
 use crate::key::KeyError;
 use crate::store::{RetryConfig, S3Config};

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::tree::Writes;
 use super::{ConfigError, Environment, size};
 use crate::cli::WriteArgs;
-use crate::fs::{UploadConfig, Writes};
+use crate::publish::UploadConfig;
 use crate::store::{Encryption, WriteSettings};
 use crate::sys;
 

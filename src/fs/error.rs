@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::overlay::NoRoom;
+use crate::drafts::{SendError, SendErrorKind};
+use crate::names::NameError;
+use crate::publish::PublishError;
 use crate::store::{StoreError, StoreErrorKind};
 use crate::view::{ImageError, ViewError};
 
@@ -18,7 +20,7 @@ pub enum FsError {
     /// A directory was used as a file.
     #[error("is a directory")]
     IsADirectory,
-    /// The kernel asked for an inode or a handle that it does not have.
+    /// The kernel asked for an inode or a handle that it was never given.
     #[error("no such inode or handle")]
     BadHandle,
     /// The object or file was overwritten since it was looked up.
@@ -66,6 +68,9 @@ pub enum FsError {
     /// A request failed.
     #[error("{0}")]
     Store(Arc<StoreError>),
+    /// A file could not be sent into the bucket.
+    #[error("{0}")]
+    Send(Arc<SendError>),
     /// An image can't be decoded, so it has no siblings that could be read.
     #[error("{0}")]
     Image(Arc<ImageError>),
@@ -102,6 +107,17 @@ impl FsError {
             },
             FsError::Image(error) if error.is_limit() => libc::EFBIG,
             FsError::Image(_) => libc::EIO,
+            FsError::Send(error) => match &error.kind {
+                SendErrorKind::Conflict => libc::ESTALE,
+                SendErrorKind::TooLarge => libc::ENOSPC,
+                SendErrorKind::Store(error) => FsError::Store(error.clone()).errno(),
+                SendErrorKind::LostParts
+                | SendErrorKind::LostBeginning
+                | SendErrorKind::KeepsChanging
+                | SendErrorKind::NoETag
+                | SendErrorKind::Ended
+                | SendErrorKind::Memory(_) => libc::EIO,
+            },
             FsError::Store(error) => match &error.kind {
                 StoreErrorKind::NotFound => libc::ENOENT,
                 StoreErrorKind::Changed => libc::ESTALE,
@@ -123,7 +139,7 @@ impl FsError {
         }
     }
 
-    /// Whether it tells that an object is another version by now, or gone.
+    /// Whether it says that an object was overwritten or deleted.
     pub(super) fn is_outdated(&self) -> bool {
         match self {
             FsError::Store(error) => {
@@ -143,28 +159,10 @@ impl FsError {
                 false => tracing::warn!("{error}; the object itself can be read as it is"),
             }
         }
-        let FsError::Store(error) = self else { return };
-        if !error.is_first_report() {
-            return;
-        }
-        let line = error.chain();
-        match &error.kind {
-            StoreErrorKind::NotFound => tracing::debug!("{line}"),
-            StoreErrorKind::Archived => tracing::warn!(
-                "{line}; the object is archived: restore it first \
-                 (aws s3api restore-object), then open it again"
-            ),
-            StoreErrorKind::Changed => {
-                tracing::info!(
-                    "{line}; programs that have it open get ESTALE, the next open gets the new one"
-                );
-            }
-            StoreErrorKind::ExpiredCredentials => {
-                tracing::error!(
-                    "{line}; renew the credentials (aws sso login, or a new session token)"
-                );
-            }
-            _ => tracing::error!("{line}"),
+        match self {
+            FsError::Store(error) => error.report(),
+            FsError::Send(error) => error.report(),
+            _ => {}
         }
     }
 }
@@ -175,9 +173,40 @@ impl From<Arc<StoreError>> for FsError {
     }
 }
 
-impl From<NoRoom> for FsError {
-    fn from(_: NoRoom) -> Self {
-        FsError::NoSpace
+impl From<NameError> for FsError {
+    fn from(error: NameError) -> Self {
+        match error {
+            NameError::UnknownInode => FsError::BadHandle,
+            NameError::NotADirectory => FsError::NotADirectory,
+            NameError::Stale => FsError::Stale,
+            NameError::TooLong => FsError::NameTooLong,
+            NameError::NotUtf8 => FsError::BadName,
+            NameError::NoRoom => FsError::NoSpace,
+            NameError::Memory(error) => FsError::System(error),
+            NameError::Store(error) => FsError::Store(error),
+            NameError::View(error) => error.into(),
+        }
+    }
+}
+
+impl From<PublishError> for FsError {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::NotPermitted => FsError::NotPermitted,
+            PublishError::CrossDevice => FsError::CrossDevice,
+            PublishError::Exists => FsError::Exists,
+            PublishError::NotEmpty => FsError::NotEmpty,
+            PublishError::NoSuchKey => FsError::Invalid,
+            PublishError::KeyTooLong => FsError::NameTooLong,
+            PublishError::Stale => FsError::Stale,
+            PublishError::Memory(error) => FsError::System(error),
+            PublishError::Send(error) => match error.store() {
+                Some(store) => FsError::Store(store.clone()),
+                None => FsError::Send(error),
+            },
+            PublishError::Name(error) => error.into(),
+            PublishError::Store(error) => FsError::Store(error),
+        }
     }
 }
 

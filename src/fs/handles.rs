@@ -4,6 +4,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use super::open::OpenFile;
+use crate::drafts::Drafts;
+
 /// Things that are open.
 #[derive(Debug)]
 pub(super) struct Handles<T> {
@@ -18,7 +21,7 @@ impl<T> Default for Handles<T> {
 }
 
 impl<T> Handles<T> {
-    /// Keeps `thing` and says under which number.
+    /// Keeps `thing`; returns its number.
     pub(super) fn insert(&self, thing: T) -> u64 {
         let handle = self.next.fetch_add(1, Ordering::Relaxed);
         self.open.write().unwrap_or_else(PoisonError::into_inner).insert(handle, Arc::new(thing));
@@ -35,14 +38,55 @@ impl<T> Handles<T> {
         self.open.write().unwrap_or_else(PoisonError::into_inner).remove(&handle)
     }
 
-    /// Looks at each of them.
+    /// Visits each of them.
     pub(super) fn each(&self, look: impl FnMut(&Arc<T>)) {
         self.open.read().unwrap_or_else(PoisonError::into_inner).values().for_each(look);
     }
 
-    /// Whether any of them is such.
+    /// Whether any of them matches.
     pub(super) fn any(&self, is_such: impl Fn(&T) -> bool) -> bool {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
         open.values().any(|thing| is_such(thing))
+    }
+}
+
+/// The files that are open. Handles of a mount that may be written to are counted with
+/// its drafts too, for whoever must not give the bytes of an open file away.
+#[derive(Debug)]
+pub(super) struct OpenFiles {
+    handles: Handles<OpenFile>,
+    drafts: Option<Arc<Drafts>>,
+}
+
+impl OpenFiles {
+    pub(super) fn new(drafts: Option<Arc<Drafts>>) -> Self {
+        OpenFiles { handles: Handles::default(), drafts }
+    }
+
+    /// Keeps an open file; returns its number. It counts as open before it has one.
+    pub(super) fn insert(&self, file: OpenFile) -> u64 {
+        if let Some(drafts) = &self.drafts {
+            drafts.opened().add(file.ino, file.writes);
+        }
+        self.handles.insert(file)
+    }
+
+    /// The open file behind a number.
+    pub(super) fn get(&self, handle: u64) -> Option<Arc<OpenFile>> {
+        self.handles.get(handle)
+    }
+
+    /// Gives a number up.
+    pub(super) fn remove(&self, handle: u64) -> Option<Arc<OpenFile>> {
+        let file = self.handles.remove(handle)?;
+        if let Some(drafts) = &self.drafts {
+            drafts.opened().remove(file.ino, file.writes);
+        }
+        Some(file)
+    }
+
+    /// Visits each of them.
+    pub(super) fn each(&self, look: impl FnMut(&Arc<OpenFile>)) {
+        self.handles.each(look);
     }
 }

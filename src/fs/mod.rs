@@ -1,231 +1,134 @@
-//! File-system operations, without a kernel.
+//! What each call of a file system means, without a kernel.
 //!
-//! Contract: the operations of a file system on inode numbers and handles, over a
-//! catalog of what exists, readers of what is open, and an overlay of what programs
-//! wrote. An inode of the bucket is a (key, version): a changed object is another
-//! inode, so what the kernel caches of an inode is always right. Never names the
-//! kernel library.
+//! Contract: the operations of a file system on inode numbers and handles. A call that
+//! needs no request is answered when it is first polled, so whoever polls it on the
+//! kernel's thread needs no second way to ask. What a name stands for is `names`' to say,
+//! what programs wrote is in `drafts`, and `publish` changes the bucket; built and joined
+//! by `app`. Never names the kernel library.
+//!
+//! | file | calls |
+//! |---|---|
+//! | `lookup` | lookup, forget, getattr, readlink |
+//! | `list` | opendir, readdir, releasedir |
+//! | `open` | open, read, release |
+//! | `write` | write, fallocate, lseek, setattr, flush, fsync, statfs |
+//! | `copy` | an object becomes a draft before it is written to |
+//! | `create` | create, mknod, mkdir, symlink, link |
+//! | `remove` | unlink, rmdir |
+//! | `rename` | rename |
+//! | `xattr` | getxattr, listxattr |
 
-mod attr;
-mod bucket_dir;
-mod change;
-mod directory;
+mod content;
+mod copy;
+mod create;
 mod error;
-mod file;
 mod handles;
-mod inode;
-mod last_close;
-mod node;
-mod pending;
-mod publish;
-mod resolve;
-mod sibling;
-mod upload;
+mod list;
+mod lookup;
+mod open;
+mod remove;
+mod rename;
 mod write;
-mod written;
 mod xattr;
 
-use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 
 use tokio::runtime::Handle as Runtime;
 
-pub use attr::{Attr, Kind};
-pub use change::{Maker, NewNode, RenameHow};
-pub use directory::{DirSink, SinkEntry};
+pub use create::{Maker, NewNode};
 pub use error::FsError;
-pub use file::{OpenHow, Opened, ReadAnswer};
-pub use inode::{Ino, ROOT};
-pub use pending::Pending;
+pub use list::{DirSink, SinkEntry};
+pub use open::{OpenHow, OpenedFile, ReadAnswer};
 
+pub use crate::drafts::AttrChange;
 pub use crate::mem::{MemFile, Seek};
-pub use crate::overlay::{AttrChange, UploadConfig};
+pub use crate::names::{Attr, Ino, Kind, Outdated, ROOT, RenameHow};
 
-use handles::Handles;
-use inode::InodeTable;
-use node::Folder;
-use write::Copying;
-use written::FileStates;
+use content::Readers;
+use copy::Copying;
+use handles::{Handles, OpenFiles};
+use list::OpenDir;
 
-use crate::catalog::{Catalog, CatalogConfig, Dir};
-use crate::key::Prefix;
-use crate::mem::Budget;
-use crate::overlay::{Overlay, Uploads};
-use crate::reader::{BlockCache, CacheConfig};
-use crate::store::{ObjectStore, StoreError};
-use crate::view::{ViewConfig, Views};
+use crate::drafts::Drafts;
+use crate::names::Names;
+use crate::publish::Publisher;
+use crate::reader::BlockCache;
+use crate::store::ObjectStore;
+use crate::view::Views;
 
-/// Settings of a [`FileSystem`].
-#[derive(Debug, Clone)]
-pub struct FsConfig {
-    /// What the root shows.
-    pub prefix: Prefix,
-    /// How long a listing is believed; [`Duration::MAX`] for ever.
-    pub metadata_ttl: Duration,
-    /// Who owns the files.
-    pub uid: u32,
-    /// Their group.
-    pub gid: u32,
-    /// Permission bits of files.
-    pub file_mode: u16,
-    /// Permission bits of directories.
-    pub dir_mode: u16,
-    /// Everything that is held, in bytes.
-    pub memory_bytes: u64,
-    /// The virtual siblings of images.
-    pub views: ViewConfig,
-    /// What programs may write.
-    pub writes: Writes,
-}
-
-/// What programs may write.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Writes {
-    /// Nothing.
-    #[default]
-    Deny,
-    /// Anything, into memory: the bucket never changes.
-    Memory {
-        /// How much all files together may take, in bytes. It is not part of
-        /// [`FsConfig::memory_bytes`].
-        limit_bytes: u64,
-    },
-    /// Anything that can be in a bucket; what is closed is put there.
-    Upload {
-        /// As for [`Writes::Memory`].
-        limit_bytes: u64,
-        /// What may be changed in the bucket, and how.
-        uploads: UploadConfig,
-    },
-}
-
-/// A name whose inode is not the right one any more; the kernel should forget it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outdated {
-    /// The directory that the name is in.
-    pub parent: Ino,
-    /// The name.
-    pub name: String,
+/// What a [`FileSystem`] is built of.
+#[derive(Debug)]
+pub struct FsParts {
+    /// What names stand for.
+    pub names: Arc<Names>,
+    /// What programs write; `None` for a mount that is read-only.
+    pub drafts: Option<Arc<Drafts>>,
+    /// What makes objects of it; `None` where it stays in memory.
+    pub publisher: Option<Arc<Publisher>>,
+    /// The siblings of images.
+    pub views: Arc<Views>,
+    /// The bytes of objects.
+    pub cache: Arc<BlockCache>,
+    /// The bucket.
+    pub store: Arc<dyn ObjectStore>,
+    /// Where requests run.
+    pub runtime: Runtime,
 }
 
 /// A file system over one bucket.
 #[derive(Debug)]
 pub struct FileSystem {
-    config: FsConfig,
-    store: Arc<dyn ObjectStore>,
-    catalog: Catalog,
-    cache: Arc<BlockCache>,
-    views: Arc<Views>,
-    overlay: Option<Overlay>,
+    names: Arc<Names>,
+    drafts: Option<Arc<Drafts>>,
+    publisher: Option<Arc<Publisher>>,
+    readers: Readers,
+    files: OpenFiles,
+    dirs: Handles<OpenDir>,
     copying: Copying,
-    file_states: FileStates,
-    kept: upload::Kept,
-    has_ended: AtomicBool,
-    inodes: Mutex<InodeTable>,
-    files: Handles<file::OpenFile>,
-    dirs: Handles<directory::OpenDir>,
-    runtime: Runtime,
-    mounted: SystemTime,
-    outdated: Sender<Outdated>,
-    outdated_names: Mutex<Option<Receiver<Outdated>>>,
 }
 
 impl FileSystem {
-    /// Opens the file system over `store`: one LIST, of the root, which also
-    /// proves that the bucket is there and may be listed. Must be called on the
-    /// runtime that its requests shall run on.
-    ///
-    /// # Errors
-    /// What that LIST failed with.
-    pub async fn open(
-        store: Arc<dyn ObjectStore>,
-        config: FsConfig,
-    ) -> Result<Arc<Self>, Arc<StoreError>> {
-        let runtime = Runtime::current();
-        let budget = Budget::new(config.memory_bytes);
-        let catalog_config = CatalogConfig { ttl: config.metadata_ttl, budget: budget.clone() };
-        let catalog = Catalog::new(store.clone(), catalog_config, runtime.clone());
-        let root = Dir::root(config.prefix.clone());
-        if !catalog.list_root(&root).await? {
-            match config.prefix.as_str() {
-                "" => tracing::warn!("the bucket is empty"),
-                prefix => {
-                    tracing::warn!("the bucket has nothing below \"{}\"", prefix.escape_debug())
-                }
-            }
-        }
-        let (outdated, names) = channel();
-        let cache = BlockCache::new(CacheConfig { budget: budget.clone() });
-        let views = Views::new(
-            config.views.clone(),
-            store.clone(),
-            cache.clone(),
-            budget.clone(),
-            runtime.clone(),
-        );
-        let overlay = match &config.writes {
-            Writes::Deny => None,
-            Writes::Memory { limit_bytes } => Some(Overlay::new(*limit_bytes, &budget, None)),
-            Writes::Upload { limit_bytes, uploads } => {
-                let uploads =
-                    Uploads::new(uploads.clone(), store.clone(), budget.clone(), runtime.clone());
-                Some(Overlay::new(*limit_bytes, &budget, Some(Arc::new(uploads))))
-            }
-        };
-        let fs = FileSystem {
-            overlay,
-            copying: Copying::default(),
-            file_states: FileStates::default(),
-            kept: upload::Kept::default(),
-            has_ended: AtomicBool::new(false),
-            catalog,
-            store,
-            cache,
-            views,
-            inodes: Mutex::new(InodeTable::new(root, &budget)),
-            files: Handles::default(),
+    /// A file system of these parts.
+    pub fn new(parts: FsParts) -> Self {
+        let FsParts { names, drafts, publisher, views, cache, store, runtime } = parts;
+        FileSystem {
+            files: OpenFiles::new(drafts.clone()),
+            names,
+            drafts,
+            publisher,
+            readers: Readers { views, cache, store, runtime },
             dirs: Handles::default(),
-            runtime,
-            mounted: SystemTime::now(),
-            outdated,
-            outdated_names: Mutex::new(Some(names)),
-            config,
-        };
-        let fs = Arc::new(fs);
-        fs.tend();
-        Ok(fs)
+            copying: Copying::default(),
+        }
     }
 
-    /// Where it is said which names the kernel should forget; for the first who asks.
+    /// Takes the receiver of names that the kernel should forget; `None` after the first
+    /// call.
     pub fn outdated_names(&self) -> Option<Receiver<Outdated>> {
-        self.outdated_names.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.names.outdated()
     }
 
     /// The runtime that requests run on, for whoever has to wait for an answer.
     pub fn runtime(&self) -> &Runtime {
-        &self.runtime
+        &self.readers.runtime
     }
 
     /// How many inodes the kernel remembers, the root among them.
     pub fn inode_count(&self) -> usize {
-        self.inodes().len()
+        self.names.inode_count()
     }
 
-    fn inodes(&self) -> MutexGuard<'_, InodeTable> {
-        self.inodes.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether programs may write at all.
+    pub fn is_writable(&self) -> bool {
+        self.drafts.is_some()
     }
 
-    /// Notes that the object of `ino` is another version by now: its next open
-    /// is ESTALE, which makes the kernel look the name up again.
-    fn note_changed(&self, ino: Ino) {
-        let Some(place) = self.inodes().mark_stale(ino) else { return };
-        if let Folder::Bucket(dir) = &place.folder {
-            self.forget_object(&place.folder, &place.name);
-            self.catalog.invalidate(dir);
-        }
-        // Only fails when nobody listens, as in tests without a kernel.
-        let _ = self.outdated.send(Outdated { parent: place.parent, name: place.name });
+    /// What programs write into, where they may.
+    ///
+    /// # Errors
+    /// EROFS where they may not.
+    fn drafts(&self) -> Result<&Arc<Drafts>, FsError> {
+        self.drafts.as_ref().ok_or(FsError::ReadOnly)
     }
 }

@@ -1,44 +1,19 @@
-//! Writing into files, and changing what `stat` shows.
+//! Writing into files, sending what was written, and changing what `stat` shows.
 
-use std::collections::HashMap;
 use std::io::ErrorKind;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::attr::{bucket_thing, kept};
-use super::inode::Place;
-use super::node::Thing;
 use super::{Attr, FileSystem, FsError, Ino};
-use crate::catalog::Node;
+use crate::drafts::{AttrChange, Attributes, Draft};
 use crate::mem::Seek;
-use crate::overlay::{AttrChange, Body, Entry, Item, Made, MadeFile, Remote};
-use crate::view::has_image_name;
-
-/// What is in the bucket is copied into memory in such pieces.
-const PIECE_BYTES: u64 = 1 << 20;
-
-/// One lock for each inode that is being copied into memory.
-#[derive(Debug, Default)]
-pub(super) struct Copying(Mutex<HashMap<Ino, Arc<tokio::sync::Mutex<()>>>>);
-
-impl Copying {
-    fn of(&self, ino: Ino) -> Arc<tokio::sync::Mutex<()>> {
-        let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        locks.retain(|_, lock| Arc::strong_count(lock) > 1);
-        locks.entry(ino).or_default().clone()
-    }
-}
+use crate::names::Thing;
 
 impl FileSystem {
-    /// Whether programs may write at all.
-    pub fn is_writable(&self) -> bool {
-        self.overlay.is_some()
-    }
-
-    /// How much can be written in all, and how much of it is left, in bytes; `None`
-    /// where nothing can.
+    /// How much can be written in all, and how much of it is left, in bytes; `None` where
+    /// nothing can.
     pub fn room(&self) -> Option<(u64, u64)> {
-        let arena = self.overlay.as_ref()?.arena();
+        let arena = self.drafts.as_ref()?.arena();
         Some((arena.limit_bytes(), arena.limit_bytes().saturating_sub(arena.used_bytes())))
     }
 
@@ -47,27 +22,57 @@ impl FileSystem {
     /// # Errors
     /// ENOSPC when they do not fit into memory.
     pub fn write(&self, handle: u64, offset: u64, bytes: &[u8]) -> Result<(), FsError> {
-        let made = self.writable(handle)?;
-        let file = made.file().ok_or(FsError::BadHandle)?;
-        let outcome = file.write(bytes, offset);
-        if file.remote().is_some() {
-            self.note_written(&made);
+        let draft = self.writable(handle)?;
+        let outcome = draft.file().ok_or(FsError::BadHandle)?.write(bytes, offset);
+        if let Some(publisher) = &self.publisher {
+            let complete = outcome.as_ref().map_or(0..0, Clone::clone);
+            publisher.note_written(&draft, complete);
         }
-        let ahead = outcome?;
-        if !ahead.is_empty() {
-            self.send_ahead(&made, ahead);
-        }
+        outcome?;
         Ok(())
     }
 
-    /// Notes that a file has to be sent, if it belongs into the bucket and is not there
-    /// as it is: a write that was refused changed nothing.
-    pub(super) fn note_written(&self, made: &Arc<Made>) {
-        if let Some(uploads) = self.uploads()
-            && made.links() > 0
-            && made.file().and_then(|file| file.remote()).is_some_and(Remote::is_dirty)
-        {
-            uploads.note_dirty(made);
+    /// Whether a write that failed so may succeed once memory is given back.
+    pub fn can_make_room(&self, error: &FsError) -> bool {
+        self.publisher.is_some()
+            && matches!(error, FsError::System(error) if error.kind() == ErrorKind::StorageFull)
+    }
+
+    /// Writes into an open file, and makes room for that first.
+    ///
+    /// # Errors
+    /// ENOSPC when there is none to be had.
+    pub async fn write_with_room(
+        &self,
+        handle: u64,
+        offset: u64,
+        bytes: &[u8],
+    ) -> Result<(), FsError> {
+        let draft = self.writable(handle)?;
+        loop {
+            match self.write(handle, offset, bytes) {
+                Err(error) if self.can_make_room(&error) => {
+                    if !self.make_room(Some(&draft)).await {
+                        return Err(FsError::NoSpace);
+                    }
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Gives memory back that the bucket has the bytes of; returns whether there was any.
+    pub(super) async fn make_room(&self, writing: Option<&Draft>) -> bool {
+        match &self.publisher {
+            Some(publisher) => publisher.make_room(writing).await,
+            None => false,
+        }
+    }
+
+    /// Notes that a draft may have to be sent.
+    pub(super) fn note_dirty(&self, draft: &Arc<Draft>) {
+        if let Some(publisher) = &self.publisher {
+            publisher.note_dirty(draft);
         }
     }
 
@@ -82,24 +87,24 @@ impl FileSystem {
         offset: u64,
         length: u64,
     ) -> Result<(), FsError> {
-        let made = self.writable(handle)?;
-        let file = made.file().ok_or(FsError::BadHandle)?;
+        let draft = self.writable(handle)?;
+        let file = draft.file().ok_or(FsError::BadHandle)?;
         let outcome = file.allocate(mode, offset, length);
-        self.note_written(&made);
+        self.note_dirty(&draft);
         Ok(outcome?)
     }
 
-    /// Where the next data or hole of an open file is. What is in the bucket has no
-    /// holes but the one at its end.
+    /// Where the next data or hole of an open file is. What is in the bucket has no hole
+    /// except the one at its end.
     ///
     /// # Errors
     /// ENXIO behind the end.
     pub fn seek(&self, ino: Ino, to: Seek) -> Result<u64, FsError> {
-        let node = self.inodes().node(ino).ok_or(FsError::BadHandle)?.clone();
-        if let Thing::Made(made) = &node {
-            return Ok(made.file().ok_or(FsError::Invalid)?.bytes().seek(to)?);
+        let thing = self.names.thing(ino)?;
+        if let Thing::Draft(draft) = &thing {
+            return Ok(draft.file().ok_or(FsError::Invalid)?.bytes().seek(to)?);
         }
-        let size = self.attr_of(ino, &node).size;
+        let size = self.names.attr(ino, &thing).size;
         match to {
             Seek::Data(offset) | Seek::Hole(offset) if offset >= size => Err(FsError::NoData),
             Seek::Data(offset) => Ok(offset),
@@ -107,180 +112,74 @@ impl FileSystem {
         }
     }
 
-    /// Changes the size, the permissions, the owner or the times of something. Of
-    /// what is in the bucket this lasts as long as the mount.
+    /// Sends a file that was written through a handle which the process `pid` closes,
+    /// unless that process, or the one that opened it, still has it open for writing.
     ///
     /// # Errors
-    /// EROFS where nothing may be written; ENOSPC; what fetching an object failed
-    /// with that is cut.
+    /// What the upload failed with; ESTALE when somebody else changed the object.
+    pub async fn flush(&self, handle: u64, pid: u32) -> Result<(), FsError> {
+        let (Some(publisher), Some(file)) = (&self.publisher, self.files.get(handle)) else {
+            return Ok(());
+        };
+        let Some(draft) = file.written() else { return Ok(()) };
+        Ok(publisher.close(&draft, pid, file.opener).await?)
+    }
+
+    /// Sends a file that is to be durable now.
+    ///
+    /// # Errors
+    /// As [`FileSystem::flush`].
+    pub async fn fsync(&self, handle: u64) -> Result<(), FsError> {
+        let written = self.files.get(handle).and_then(|file| file.written());
+        match (&self.publisher, written) {
+            (Some(publisher), Some(draft)) => Ok(publisher.send(&draft).await?),
+            (Some(_) | None, _) => Ok(()),
+        }
+    }
+
+    /// Changes the size, the permissions, the owner or the times of something. For what is
+    /// in the bucket this lasts as long as the mount.
+    ///
+    /// # Errors
+    /// EROFS where nothing may be written; ENOSPC; what fetching an object failed with that
+    /// is cut.
     pub async fn set_attr(
         &self,
         ino: Ino,
         change: AttrChange,
     ) -> Result<(Attr, Duration), FsError> {
-        let overlay = self.overlay()?;
+        self.drafts()?;
         if let Some(size) = change.size {
-            let made = self.own_copy(ino, size).await?;
-            let file = made.file().ok_or(FsError::Invalid)?;
-            if let (Some(uploads), Some(remote)) = (self.uploads(), file.remote())
-                && remote.settled().is_some()
-                && !uploads.config().allow_overwrite
-                && !self.is_written(ino)
-            {
-                return Err(FsError::NotPermitted);
-            }
-            file.resize(size)?;
-            self.note_written(&made);
-            // Where nobody has it open, nobody will close it.
-            if !self.is_written(ino) {
-                self.send_closed(&made).await?;
-            }
+            self.set_size(ino, size).await?;
         }
-        let node = self.inodes().node(ino).ok_or(FsError::BadHandle)?.clone();
         if change != (AttrChange { size: change.size, ..AttrChange::default() }) {
-            match (&node, bucket_thing(&node)) {
-                (Thing::Made(made), _) => made.change(&change)?,
-                (_, Some(thing)) => {
-                    let mut attributes = kept(&self.attr_of(ino, &node));
-                    attributes.change(&change);
-                    overlay.tree().set_attributes(thing, attributes)?;
+            let thing = self.names.thing(ino)?;
+            match &thing {
+                Thing::Draft(draft) => draft.change(&change)?,
+                Thing::Dir(_) | Thing::Object(_) => {
+                    let mut of = Attributes::from(&self.names.attr(ino, &thing));
+                    of.change(&change);
+                    self.names.set_attributes(&thing, of)?;
                 }
-                (_, None) => return Err(FsError::NotPermitted),
+                Thing::Sibling(_) => return Err(FsError::NotPermitted),
             }
         }
         self.getattr(ino)
     }
 
-    /// The file behind an inode, as one that can be written to: what is in the bucket,
-    /// or virtual, is copied into memory first, up to `keep` bytes of it. From then
-    /// on the inode, its name and all who have it open have the copy.
-    ///
-    /// # Errors
-    /// EROFS where nothing may be written; ENOSPC; what fetching it failed with.
-    pub(super) async fn own_copy(&self, ino: Ino, keep: u64) -> Result<Arc<Made>, FsError> {
-        let overlay = self.overlay()?;
-        let lock = self.copying.of(ino);
-        let _alone = lock.lock().await;
-        let (thing, place) = {
-            let inodes = self.inodes();
-            if inodes.is_stale(ino) {
-                return Err(FsError::Stale);
-            }
-            let thing = inodes.node(ino).ok_or(FsError::BadHandle)?.clone();
-            (thing, inodes.place(ino).ok_or(FsError::BadHandle)?)
-        };
-        match &thing {
-            Thing::Made(made) if made.file().is_some() => return Ok(made.clone()),
-            Thing::Made(made) if !made.is_dir() => return Err(FsError::Invalid),
-            Thing::Dir(_) | Thing::Made(_) => return Err(FsError::IsADirectory),
-            Thing::Object(_) | Thing::View(_) => {}
+    async fn set_size(&self, ino: Ino, size: u64) -> Result<(), FsError> {
+        let draft = self.own_copy(ino, size).await?;
+        let file = draft.file().ok_or(FsError::Invalid)?;
+        let Some(publisher) = &self.publisher else { return Ok(file.resize(size)?) };
+        if !publisher.may_change(&draft) {
+            return Err(FsError::NotPermitted);
         }
-        let remote = self.remote_of(&thing, &place, keep)?;
-        let attr = self.attr_of(ino, &thing);
-        let file = overlay.new_file(remote)?;
-        let content = self.content(ino, thing.clone()).await?;
-        let size = attr.size.min(keep);
-        let mut offset = 0;
-        while offset < size {
-            let piece = content.read(offset, (size - offset).min(PIECE_BYTES) as usize).await;
-            if piece.as_ref().is_err_and(FsError::is_outdated) {
-                self.note_changed(ino);
-            }
-            let piece = piece?;
-            if piece.is_empty() {
-                return Err(FsError::Stale);
-            }
-            self.write_copy(&file, &piece, offset).await?;
-            offset += piece.len() as u64;
+        file.resize(size)?;
+        publisher.note_dirty(&draft);
+        // Where nobody has it open, nobody will close it.
+        if !self.drafts()?.opened().is_written(ino) {
+            publisher.send_closed(&draft).await?;
         }
-        if size < attr.size {
-            file.resize(size)?;
-        }
-        if size > 0 {
-            file.bytes().set_times(Some(attr.atime), Some(attr.mtime))?;
-        }
-        let made = Made::new(ino, Body::File(file), kept(&attr));
-        let place = {
-            let mut tree = overlay.tree();
-            // It may have been renamed or deleted while it was copied.
-            let (place, is_unnamed) = {
-                let inodes = self.inodes();
-                (inodes.place(ino).unwrap_or(place), inodes.is_unnamed(ino))
-            };
-            let key = place.folder.key();
-            let is_there = match tree.find(&key, &place.name) {
-                _ if is_unnamed => false,
-                None => true,
-                Some(Entry::Item(Item::Bucket(Node::Object(held)))) => {
-                    matches!(&thing, Thing::Object(object) if object.version == held.version)
-                }
-                Some(Entry::Item(_) | Entry::Hidden) => false,
-            };
-            if is_there {
-                tree.put(&key, &place.name, Entry::Item(Item::Made(made.clone())))?;
-                made.set_home(key, &place.name);
-            }
-            if let Some(thing) = bucket_thing(&thing) {
-                tree.take_attributes(&thing);
-            }
-            if !is_there {
-                made.remove_link();
-            }
-            self.inodes().replace(ino, Thing::Made(made.clone()));
-            place
-        };
-        if made.file().and_then(|file| file.remote()).is_some_and(Remote::is_dirty) {
-            self.note_written(&made);
-        }
-        self.files.each(|open| {
-            if open.ino == ino {
-                let _ = open.replaced.set(made.clone());
-            }
-        });
-        if has_image_name(&place.name) {
-            self.forget_siblings(place.parent, &place.name);
-        }
-        Ok(made)
-    }
-
-    /// What a copy is in the bucket, if it belongs there.
-    fn remote_of(
-        &self,
-        thing: &Thing,
-        place: &Place,
-        keep: u64,
-    ) -> Result<Option<Remote>, FsError> {
-        let Some(uploads) = self.uploads() else { return Ok(None) };
-        let Some(key) = self.key_for(&place.folder, &place.name)? else { return Ok(None) };
-        match thing {
-            Thing::Object(_) if !uploads.config().allow_overwrite => Err(FsError::NotPermitted),
-            Thing::Object(object) => {
-                let version = object.version.clone();
-                let is_copy = keep >= version.size;
-                Ok(Some(uploads.remote(version.key.clone(), Some(version), is_copy)))
-            }
-            Thing::View(_) | Thing::Dir(_) | Thing::Made(_) => {
-                Ok(Some(uploads.remote(key, None, false)))
-            }
-        }
-    }
-
-    /// Writes a piece of what is copied, which is not a change.
-    async fn write_copy(&self, file: &MadeFile, piece: &[u8], offset: u64) -> Result<(), FsError> {
-        loop {
-            match file.bytes().write_at(piece, offset) {
-                Err(error) if error.kind() == ErrorKind::StorageFull => {
-                    if !self.make_room(None).await {
-                        return Err(FsError::NoSpace);
-                    }
-                }
-                outcome => return Ok(outcome?),
-            }
-        }
-    }
-
-    /// Whether anybody has an inode open to write to it.
-    pub(super) fn is_written(&self, ino: Ino) -> bool {
-        self.files.any(|file| file.ino == ino && file.written().is_some())
+        Ok(())
     }
 }

@@ -3,9 +3,8 @@
 use std::ffi::OsStr;
 use std::sync::{Arc, OnceLock};
 
-use super::node::Thing;
 use super::{FileSystem, FsError, Ino};
-use crate::store::{ListedObject, ObjectHead, StoreError, StoreErrorKind};
+use crate::store::{ListedObject, ObjectHead};
 
 const META: &str = "user.s3.meta.";
 /// What S3 leaves out of its answers for the class that most objects have.
@@ -22,41 +21,21 @@ enum Asked<'n> {
 }
 
 impl FileSystem {
-    /// The value of an extended attribute. The content type and the object's own
-    /// metadata cost a HEAD once; everything else is in the listing.
+    /// The value of an extended attribute. The content type and the object's own metadata
+    /// cost a HEAD once; everything else is in the listing.
     ///
     /// # Errors
-    /// ENODATA for a name that is not there (such as ACLs and labels, which
-    /// programs probe for on every file: those cost nothing).
+    /// ENODATA for a name that is not there (such as ACLs and labels, which programs probe
+    /// for on every file: those cost nothing).
     pub async fn get_xattr(&self, ino: Ino, name: &OsStr) -> Result<Vec<u8>, FsError> {
-        let name = name.to_str().ok_or(FsError::NoAttribute)?;
-        if let Some(value) = self.get_xattr_now(ino, name)? {
-            return Ok(value);
-        }
-        let (_, known) = self.object(ino)?;
-        let head = self.head(ino, &known).await?;
-        let value = match asked(name)? {
-            Asked::ContentType => head.content_type,
-            Asked::Meta(name) => head.metadata.get(name).cloned(),
-            Asked::Listed(_) => None,
+        let asked = asked(name.to_str().ok_or(FsError::NoAttribute)?)?;
+        let (object, known) = self.object(ino)?;
+        let value = match asked {
+            Asked::Listed(name) => listed(&object, name),
+            Asked::ContentType => self.head(ino, &object, &known).await?.content_type,
+            Asked::Meta(name) => self.head(ino, &object, &known).await?.metadata.get(name).cloned(),
         };
         value.map(String::into_bytes).ok_or(FsError::NoAttribute)
-    }
-
-    /// As [`FileSystem::get_xattr`], if it needs no request; `None` if it does.
-    pub fn get_xattr_now(&self, ino: Ino, name: &str) -> Result<Option<Vec<u8>>, FsError> {
-        let Asked::Listed(name) = asked(name)? else { return Ok(None) };
-        let (object, _) = self.object(ino)?;
-        let version = &object.version;
-        let value = match name {
-            "key" => Some(version.key.as_str().to_owned()),
-            "etag" => version.etag.as_ref().map(|etag| etag.as_str().trim_matches('"').to_owned()),
-            "storage-class" => {
-                Some(object.storage_class.as_deref().unwrap_or(DEFAULT_CLASS).to_owned())
-            }
-            _ => Some(humantime::format_rfc3339_seconds(version.last_modified).to_string()),
-        };
-        value.map(String::into_bytes).map(Some).ok_or(FsError::NoAttribute)
     }
 
     /// The names of an inode's extended attributes, each ended by NUL. Costs a
@@ -68,7 +47,7 @@ impl FileSystem {
         let head = match known.get() {
             Some(head) => Some(head.clone()),
             None if self.is_listing(pid, ino) => None,
-            None => Some(self.head(ino, &known).await?),
+            None => Some(self.head(ino, &object, &known).await?),
         };
         let mut names = vec!["user.s3.key".to_owned()];
         if object.version.etag.is_some() {
@@ -85,32 +64,39 @@ impl FileSystem {
     }
 
     fn object(&self, ino: Ino) -> Result<(ListedObject, Arc<OnceLock<ObjectHead>>), FsError> {
-        let inodes = self.inodes();
-        let head = inodes.head(ino).ok_or(FsError::BadHandle)?;
-        match inodes.node(ino) {
-            Some(Thing::Object(object)) => Ok((object.clone(), head)),
-            // A sibling is not in the bucket, nor is what a program made.
-            Some(Thing::Dir(_) | Thing::View(_) | Thing::Made(_)) | None => {
-                Err(FsError::NoAttribute)
-            }
-        }
+        // A sibling is not in the bucket, nor is what a program made.
+        self.names.object(ino)?.ok_or(FsError::NoAttribute)
     }
 
-    async fn head(&self, ino: Ino, known: &OnceLock<ObjectHead>) -> Result<ObjectHead, FsError> {
+    async fn head(
+        &self,
+        ino: Ino,
+        object: &ListedObject,
+        known: &OnceLock<ObjectHead>,
+    ) -> Result<ObjectHead, FsError> {
         if let Some(head) = known.get() {
             return Ok(head.clone());
         }
-        let (object, _) = self.object(ino)?;
-        let key = &object.version.key;
-        let head = self.store.head(key).await.map_err(Arc::new)?;
+        let head = self.readers.store.head(&object.version.key).await.map_err(Arc::new)?;
         let pinned = &object.version.etag;
         if head.etag.is_some() && pinned.is_some() && &head.etag != pinned {
-            self.note_changed(ino);
-            let detail = "the object was overwritten since it was looked up";
-            let error = StoreError::new(StoreErrorKind::Changed, format!("HEAD {key}"), detail);
-            return Err(Arc::new(error).into());
+            self.names.note_changed(ino);
+            return Err(FsError::Stale);
         }
         Ok(known.get_or_init(|| head).clone())
+    }
+}
+
+/// What the listing says of an object, by the name of the attribute.
+fn listed(object: &ListedObject, name: &str) -> Option<String> {
+    let version = &object.version;
+    match name {
+        "key" => Some(version.key.as_str().to_owned()),
+        "etag" => version.etag.as_ref().map(|etag| etag.as_str().trim_matches('"').to_owned()),
+        "storage-class" => {
+            Some(object.storage_class.as_deref().unwrap_or(DEFAULT_CLASS).to_owned())
+        }
+        _ => Some(humantime::format_rfc3339_seconds(version.last_modified).to_string()),
     }
 }
 

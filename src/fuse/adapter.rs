@@ -1,4 +1,9 @@
-//! The kernel's calls, decoded.
+//! Each kernel call: decode, ask `fs`, reply.
+//!
+//! [`Adapter::answer`] is how every call is answered that may have to wait. Two are not
+//! put into it whole. A read that is answered from memory copies nothing, and a write is
+//! tried on the bytes of the kernel's buffer: both would need a copy for a task that is
+//! hardly ever begun.
 
 use std::ffi::OsStr;
 use std::io;
@@ -9,22 +14,21 @@ use std::task::{Context, Waker};
 use std::time::SystemTime;
 
 use fuser::{
-    BsdFileFlags, Errno, FileHandle, Filesystem, FopenFlags, INodeNo, InitFlags, KernelConfig,
-    LockOwner, OpenAccMode, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
+    BsdFileFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
+    KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
     ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs,
     ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
+use super::decode;
 use super::passthrough::Ways;
-use super::reply::{self, Listing, errno};
-use super::writing::{done, maker, time};
-use crate::fs::{AttrChange, FileSystem, NewNode, OpenHow, ReadAnswer};
+use super::reply::{self, Listing, done, errno};
+use crate::fs::{AttrChange, FileSystem, Ino, Maker, NewNode, OpenedFile, ReadAnswer};
+use crate::key::MAX_NAME_BYTES;
 
 /// Reads that may be under way. Readahead counts, and the kernel's 16 would let
 /// one object whose server stalls hold up everybody else's.
 const MAX_BACKGROUND: u16 = 1024;
-/// open(2)'s flag, as Linux has it everywhere that fuser runs.
-const O_TRUNC: i32 = 0o1000;
 /// What statfs says of a bucket, which has no size: 1 PiB, nothing free.
 const STATFS_BLOCKS: u64 = 1 << 38;
 const STATFS_BLOCK_BYTES: u32 = 4096;
@@ -35,8 +39,8 @@ const STACK_DEPTH: u32 = 1;
 /// A [`FileSystem`] as the kernel library calls it.
 #[derive(Debug, Clone)]
 pub(super) struct Adapter {
-    pub(super) fs: Arc<FileSystem>,
-    pub(super) ways: Arc<Ways>,
+    fs: Arc<FileSystem>,
+    ways: Arc<Ways>,
 }
 
 impl Adapter {
@@ -44,15 +48,14 @@ impl Adapter {
         Adapter { fs, ways: Arc::default() }
     }
 
-    /// Has a call answered: at once, on the thread that the kernel asked, as far as
-    /// nothing is waited for, since waking another thread takes longer than most
-    /// answers; the rest in a task.
-    pub(super) fn answer(&self, call: impl Future<Output = ()> + Send + 'static) {
+    /// Answers a call on the thread that the kernel asked, as far as nothing is waited for,
+    /// since waking another thread takes longer than most answers; the rest in a task.
+    fn answer(&self, call: impl Future<Output = ()> + Send + 'static) {
         let runtime = self.fs.runtime();
         let _entered = runtime.enter();
         let mut call = Box::pin(call);
-        // The task asks again, with a waker that wakes it. A panic ends the call, as
-        // it does in a task, and not the thread.
+        // The task asks again, with a waker that wakes it. A panic ends the call, as it
+        // does in a task, and not the thread.
         let mut begin = || call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         if catch_unwind(AssertUnwindSafe(&mut begin)).is_ok_and(|state| state.is_pending()) {
             runtime.spawn(call);
@@ -60,18 +63,36 @@ impl Adapter {
     }
 
     fn list(&self, handle: FileHandle, cookie: u64, mut listing: Listing) {
-        let plus = listing.is_plus();
-        match self.fs.read_dir_now(handle.0, cookie, plus, &mut listing) {
-            Ok(true) => listing.send(Ok(())),
-            Err(error) => listing.send(Err(error)),
-            Ok(false) => {
-                let fs = self.fs.clone();
-                self.fs.runtime().spawn(async move {
-                    let outcome = fs.read_dir(handle.0, cookie, plus, &mut listing).await;
-                    listing.send(outcome);
-                });
-            }
+        let (fs, plus) = (self.fs.clone(), listing.is_plus());
+        self.answer(async move {
+            let outcome = fs.read_dir(handle.0, cookie, plus, &mut listing).await;
+            listing.send(outcome);
+        });
+    }
+
+    fn opened(&self, ino: Ino, reply: ReplyOpen, opened: OpenedFile) {
+        let OpenedFile { handle, backing, flushes } = opened;
+        let handle = FileHandle(handle);
+        if !self.fs.is_writable() {
+            return reply.opened(handle, reply::open_flags(false));
         }
+        let file = backing.as_deref();
+        let register = |file: &crate::fs::MemFile| reply.open_backing(file);
+        match self.ways.open(ino, file, register) {
+            Some(backing) => reply.opened_passthrough(handle, FopenFlags::FOPEN_NOFLUSH, &backing),
+            None if self.ways.may_be_outdated(file) => {
+                reply.opened(handle, reply::open_flags(flushes) & !FopenFlags::FOPEN_KEEP_CACHE);
+            }
+            None => reply.opened(handle, reply::open_flags(flushes)),
+        }
+    }
+
+    fn make(&self, parent: Ino, name: &OsStr, node: NewNode, maker: Maker, reply: ReplyEntry) {
+        let (fs, name) = (self.fs.clone(), name.to_owned());
+        self.answer(async move {
+            let made = fs.make(parent, &name, node, maker).await;
+            reply::entry(reply, made.map(|(attr, ttl)| (Some(attr), ttl)));
+        });
     }
 }
 
@@ -104,13 +125,8 @@ impl Filesystem for Adapter {
     }
 
     fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        if let Some(found) = self.fs.lookup_now(parent.0, name) {
-            return reply::entry(reply, found);
-        }
         let (fs, name) = (self.fs.clone(), name.to_owned());
-        self.fs.runtime().spawn(async move {
-            reply::entry(reply, fs.lookup(parent.0, &name).await);
-        });
+        self.answer(async move { reply::entry(reply, fs.lookup(parent.0, &name).await) });
     }
 
     fn forget(&self, _req: &Request, ino: INodeNo, nlookup: u64) {
@@ -125,12 +141,13 @@ impl Filesystem for Adapter {
     }
 
     fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        let how = OpenHow {
-            writes: flags.acc_mode() != OpenAccMode::O_RDONLY,
-            truncates: flags.0 & O_TRUNC != 0,
-            thread: req.pid(),
-        };
-        self.open_as(ino.0, how, reply);
+        let (adapter, how) = (self.clone(), decode::open_how(req, flags));
+        self.answer(async move {
+            match adapter.fs.open_file(ino.0, how).await {
+                Ok(opened) => adapter.opened(ino.0, reply, opened),
+                Err(error) => reply.error(errno(&error)),
+            }
+        });
     }
 
     fn read(
@@ -224,28 +241,17 @@ impl Filesystem for Adapter {
             None => (STATFS_BLOCKS, 0),
         };
         let block = STATFS_BLOCK_BYTES;
-        reply.statfs(blocks, free, free, 0, 0, block, 255, block);
+        reply.statfs(blocks, free, free, 0, 0, block, MAX_NAME_BYTES as u32, block);
     }
 
     fn getxattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
-        let Some(text) = name.to_str() else { return reply.error(Errno::ENODATA) };
-        match self.fs.get_xattr_now(ino.0, text) {
-            Ok(Some(value)) => reply::xattr(reply, size, Ok(value)),
-            Err(error) => reply.error(errno(&error)),
-            Ok(None) => {
-                let (fs, name) = (self.fs.clone(), name.to_owned());
-                self.fs.runtime().spawn(async move {
-                    reply::xattr(reply, size, fs.get_xattr(ino.0, &name).await);
-                });
-            }
-        }
+        let (fs, name) = (self.fs.clone(), name.to_owned());
+        self.answer(async move { reply::xattr(reply, size, fs.get_xattr(ino.0, &name).await) });
     }
 
     fn listxattr(&self, req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
         let (fs, pid) = (self.fs.clone(), req.pid());
-        self.fs.runtime().spawn(async move {
-            reply::xattr(reply, size, fs.list_xattrs(ino.0, pid).await);
-        });
+        self.answer(async move { reply::xattr(reply, size, fs.list_xattrs(ino.0, pid).await) });
     }
 
     fn lseek(
@@ -261,7 +267,14 @@ impl Filesystem for Adapter {
             // Objects have no holes; told so once, the kernel answers by itself.
             return reply.error(Errno::ENOSYS);
         }
-        self.seek(ino.0, offset, whence, reply);
+        let found = match decode::seek(offset, whence) {
+            Ok(to) => self.fs.seek(ino.0, to).map_err(|error| errno(&error)),
+            Err(errno) => Err(errno),
+        };
+        match found {
+            Ok(offset) => reply.offset(offset as i64),
+            Err(errno) => reply.error(errno),
+        }
     }
 
     fn readlink(&self, _req: &Request, ino: INodeNo, reply: ReplyData) {
@@ -283,7 +296,19 @@ impl Filesystem for Adapter {
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        self.write_to(fh.0, offset, data, reply);
+        let written = data.len() as u32;
+        match self.fs.write(fh.0, offset, data) {
+            Ok(()) => return reply.written(written),
+            Err(error) if !self.fs.can_make_room(&error) => return reply.error(errno(&error)),
+            Err(_) => {}
+        }
+        let (fs, bytes) = (self.fs.clone(), data.to_vec());
+        self.fs.runtime().spawn(async move {
+            match fs.write_with_room(fh.0, offset, &bytes).await {
+                Ok(()) => reply.written(written),
+                Err(error) => reply.error(errno(&error)),
+            }
+        });
     }
 
     fn flush(
@@ -294,7 +319,9 @@ impl Filesystem for Adapter {
         _lock_owner: LockOwner,
         reply: ReplyEmpty,
     ) {
-        self.flush_for(fh.0, req.pid(), reply);
+        // In a task from the start: what is sent is read and hashed first.
+        let (fs, pid) = (self.fs.clone(), req.pid());
+        self.fs.runtime().spawn(async move { done(reply, fs.flush(fh.0, pid).await) });
     }
 
     fn fsync(
@@ -305,7 +332,8 @@ impl Filesystem for Adapter {
         _datasync: bool,
         reply: ReplyEmpty,
     ) {
-        self.synchronise(fh.0, reply);
+        let fs = self.fs.clone();
+        self.fs.runtime().spawn(async move { done(reply, fs.fsync(fh.0).await) });
     }
 
     fn fsyncdir(
@@ -350,9 +378,16 @@ impl Filesystem for Adapter {
         _flags: Option<BsdFileFlags>,
         reply: ReplyAttr,
     ) {
-        let mode = mode.map(|mode| (mode & 0o7777) as u16);
-        let (accessed, modified) = (time(atime), time(mtime));
-        self.set_attr(ino.0, AttrChange { mode, uid, gid, size, accessed, modified }, reply);
+        let (accessed, modified) = (decode::time(atime), decode::time(mtime));
+        let mode = mode.map(decode::permissions);
+        let change = AttrChange { mode, uid, gid, size, accessed, modified };
+        let fs = self.fs.clone();
+        self.answer(async move {
+            match fs.set_attr(ino.0, change).await {
+                Ok((attr, ttl)) => reply.attr(&ttl, &reply::file_attr(&attr)),
+                Err(error) => reply.error(errno(&error)),
+            }
+        });
     }
 
     fn create(
@@ -365,7 +400,25 @@ impl Filesystem for Adapter {
         _flags: i32,
         reply: ReplyCreate,
     ) {
-        self.create_file(parent.0, name, maker(req, mode), reply);
+        let (adapter, name, maker) = (self.clone(), name.to_owned(), decode::maker(req, mode));
+        self.answer(async move {
+            let (attr, ttl, opened) = match adapter.fs.create(parent.0, &name, maker).await {
+                Ok(created) => created,
+                Err(error) => return reply.error(errno(&error)),
+            };
+            let handle = FileHandle(opened.handle);
+            let register = |file: &crate::fs::MemFile| reply.open_backing(file);
+            let flags = reply::open_flags(opened.flushes);
+            let way = adapter.ways.open(attr.ino, opened.backing.as_deref(), register);
+            let (attr, generation) = (reply::file_attr(&attr), Generation(0));
+            match way {
+                Some(backing) => {
+                    let flags = FopenFlags::FOPEN_NOFLUSH;
+                    reply.created_passthrough(&ttl, &attr, generation, handle, flags, &backing);
+                }
+                None => reply.created(&ttl, &attr, generation, handle, flags),
+            }
+        });
     }
 
     fn mknod(
@@ -378,7 +431,10 @@ impl Filesystem for Adapter {
         _rdev: u32,
         reply: ReplyEntry,
     ) {
-        self.make_kind(parent.0, name, mode, req, reply);
+        match decode::new_node(mode) {
+            Ok(node) => self.make(parent.0, name, node, decode::maker(req, mode), reply),
+            Err(errno) => reply.error(errno),
+        }
     }
 
     fn mkdir(
@@ -390,7 +446,7 @@ impl Filesystem for Adapter {
         _umask: u32,
         reply: ReplyEntry,
     ) {
-        self.make(parent.0, name, NewNode::Dir, maker(req, mode), reply);
+        self.make(parent.0, name, NewNode::Dir, decode::maker(req, mode), reply);
     }
 
     fn symlink(
@@ -403,15 +459,17 @@ impl Filesystem for Adapter {
     ) {
         let Some(target) = target.to_str() else { return reply.error(Errno::EILSEQ) };
         let node = NewNode::Symlink(target.to_owned());
-        self.make(parent.0, link_name, node, maker(req, 0o777), reply);
+        self.make(parent.0, link_name, node, decode::maker(req, 0o777), reply);
     }
 
     fn unlink(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        self.remove(parent.0, name, false, reply);
+        let (fs, name) = (self.fs.clone(), name.to_owned());
+        self.answer(async move { done(reply, fs.unlink(parent.0, &name).await) });
     }
 
     fn rmdir(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        self.remove(parent.0, name, true, reply);
+        let (fs, name) = (self.fs.clone(), name.to_owned());
+        self.answer(async move { done(reply, fs.rmdir(parent.0, &name).await) });
     }
 
     fn rename(
@@ -424,8 +482,14 @@ impl Filesystem for Adapter {
         flags: RenameFlags,
         reply: ReplyEmpty,
     ) {
-        let (from, to) = ((parent.0, name.to_owned()), (newparent.0, newname.to_owned()));
-        self.rename_to(from, to, flags, reply);
+        let how = match decode::rename_how(flags) {
+            Ok(how) => how,
+            Err(errno) => return reply.error(errno),
+        };
+        let (fs, name, newname) = (self.fs.clone(), name.to_owned(), newname.to_owned());
+        self.answer(async move {
+            done(reply, fs.rename((parent.0, &name), (newparent.0, &newname), how).await);
+        });
     }
 
     fn link(
@@ -436,6 +500,10 @@ impl Filesystem for Adapter {
         newname: &OsStr,
         reply: ReplyEntry,
     ) {
-        self.link_to(ino.0, newparent.0, newname, reply);
+        let (fs, name) = (self.fs.clone(), newname.to_owned());
+        self.answer(async move {
+            let linked = fs.link(ino.0, newparent.0, &name).await;
+            reply::entry(reply, linked.map(|(attr, ttl)| (Some(attr), ttl)));
+        });
     }
 }

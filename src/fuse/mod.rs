@@ -5,9 +5,9 @@
 //! owns the reply. A reply that is dropped (a panic) answers EIO.
 
 mod adapter;
+mod decode;
 mod passthrough;
 mod reply;
 mod session;
-mod writing;
 
 pub use session::{MountConfig, Mounted, mount};

@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use fuser::{
-    Errno, FileAttr, FileType, Generation, INodeNo, ReplyDirectory, ReplyDirectoryPlus, ReplyEntry,
-    ReplyXattr,
+    Errno, FileAttr, FileType, FopenFlags, Generation, INodeNo, ReplyDirectory, ReplyDirectoryPlus,
+    ReplyEmpty, ReplyEntry, ReplyXattr,
 };
 
 use crate::fs::{Attr, DirSink, FsError, Kind, SinkEntry};
@@ -13,6 +13,24 @@ use crate::fs::{Attr, DirSink, FsError, Kind, SinkEntry};
 pub(super) fn errno(error: &FsError) -> Errno {
     error.report();
     Errno::from_i32(error.errno())
+}
+
+/// Answers a call that has nothing to tell but that it is done.
+pub(super) fn done(reply: ReplyEmpty, outcome: Result<(), FsError>) {
+    match outcome {
+        Ok(()) => reply.ok(),
+        Err(error) => reply.error(errno(&error)),
+    }
+}
+
+/// The flags of an open file. An inode's page cache is right for ever: in the bucket it is
+/// one version, and what is written is written through it. Most closes have nothing to
+/// flush.
+pub(super) fn open_flags(flushes: bool) -> FopenFlags {
+    match flushes {
+        true => FopenFlags::FOPEN_KEEP_CACHE,
+        false => FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_NOFLUSH,
+    }
 }
 
 /// Attributes as the kernel takes them.

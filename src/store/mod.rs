@@ -11,6 +11,7 @@ pub mod checksum;
 mod error;
 mod limit;
 mod meter;
+mod report;
 mod retry;
 mod s3;
 mod s3_conditions;
@@ -133,6 +134,14 @@ pub struct ListedObject {
     pub version: ObjectVersion,
     /// Its storage class, where the server says one (`STANDARD`, `GLACIER`, ...).
     pub storage_class: Option<Arc<str>>,
+}
+
+impl ListedObject {
+    /// Whether its class is one whose objects can only be read once restored. A listing
+    /// does not say whether one has been; a GET does.
+    pub fn is_archived(&self) -> bool {
+        matches!(self.storage_class.as_deref(), Some("GLACIER" | "DEEP_ARCHIVE"))
+    }
 }
 
 /// What the headers of a HEAD or a GET say of one object.

@@ -1,0 +1,95 @@
+//! Builds every part of a mount from its settings, and joins them.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio::runtime::Handle as Runtime;
+
+use crate::catalog::{Catalog, CatalogConfig, Dir};
+use crate::config::{FsConfig, Writes};
+use crate::drafts::Drafts;
+use crate::fs::{FileSystem, FsParts};
+use crate::mem::Budget;
+use crate::names::{Looks, Names, NamesParts, Ttl, WritesGo};
+use crate::publish::{Publisher, PublisherParts};
+use crate::reader::{BlockCache, CacheConfig};
+use crate::store::{ObjectStore, StoreError};
+use crate::view::Views;
+
+/// The parts of a mount that others go on with.
+#[derive(Debug, Clone)]
+pub struct Assembled {
+    /// What the kernel's calls are answered by.
+    pub fs: Arc<FileSystem>,
+    /// What programs wrote; `None` where they may not.
+    pub drafts: Option<Arc<Drafts>>,
+    /// What puts that into the bucket; `None` where it stays in memory.
+    pub publisher: Option<Arc<Publisher>>,
+}
+
+/// Opens a file system over `store`: one LIST, of the root, which also proves that the
+/// bucket is there and may be listed. Must be called on the runtime that its requests
+/// shall run on.
+///
+/// # Errors
+/// What that LIST failed with.
+pub async fn assemble(
+    store: Arc<dyn ObjectStore>,
+    config: FsConfig,
+) -> Result<Assembled, Arc<StoreError>> {
+    let runtime = Runtime::current();
+    let budget = Budget::new(config.memory_bytes);
+    let catalog_config = CatalogConfig { ttl: config.metadata_ttl, budget: budget.clone() };
+    let catalog = Catalog::new(store.clone(), catalog_config, runtime.clone());
+    let root = Dir::root(config.prefix.clone());
+    if !catalog.list_root(&root).await? {
+        match config.prefix.as_str() {
+            "" => tracing::warn!("the bucket is empty"),
+            prefix => tracing::warn!("the bucket has nothing below \"{}\"", prefix.escape_debug()),
+        }
+    }
+    let cache = BlockCache::new(CacheConfig { budget: budget.clone() });
+    let (views, store_of_views) = (config.views.clone(), store.clone());
+    let views = Views::new(views, store_of_views, cache.clone(), budget.clone(), runtime.clone());
+    let (drafts, uploads) = match config.writes {
+        Writes::Deny => (None, None),
+        Writes::Memory { limit_bytes } => (Some(Arc::new(Drafts::new(limit_bytes))), None),
+        Writes::Upload { limit_bytes, uploads } => {
+            (Some(Arc::new(Drafts::new(limit_bytes))), Some(uploads))
+        }
+    };
+    let writes = match (&drafts, &uploads) {
+        (None, _) => WritesGo::Nowhere,
+        (Some(_), None) => WritesGo::IntoMemory,
+        (Some(_), Some(_)) => WritesGo::IntoTheBucket,
+    };
+    let names = Arc::new(Names::new(NamesParts {
+        root,
+        catalog,
+        views: views.clone(),
+        drafts: drafts.clone(),
+        ttl: Ttl::new(config.metadata_ttl, writes),
+        looks: Looks {
+            uid: config.uid,
+            gid: config.gid,
+            file_mode: config.file_mode,
+            dir_mode: config.dir_mode,
+            mounted: SystemTime::now(),
+        },
+        budget: budget.clone(),
+    }));
+    let publisher = uploads.zip(drafts.clone()).map(|(config, drafts)| {
+        let (store, names, cache) = (store.clone(), names.clone(), cache.clone());
+        Publisher::start(PublisherParts { config, store, names, drafts, cache, budget })
+    });
+    let fs = FileSystem::new(FsParts {
+        names,
+        drafts: drafts.clone(),
+        publisher: publisher.clone(),
+        views,
+        cache,
+        store,
+        runtime,
+    });
+    Ok(Assembled { fs: Arc::new(fs), drafts, publisher })
+}

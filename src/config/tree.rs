@@ -1,0 +1,51 @@
+//! How the objects of a bucket look as files, and what programs may write.
+
+use std::time::Duration;
+
+use crate::key::Prefix;
+use crate::publish::UploadConfig;
+use crate::view::ViewConfig;
+
+/// Settings of the tree of files.
+#[derive(Debug, Clone)]
+pub struct FsConfig {
+    /// What the root shows.
+    pub prefix: Prefix,
+    /// How long a listing is believed; [`Duration::MAX`] for ever.
+    pub metadata_ttl: Duration,
+    /// The owner of the files.
+    pub uid: u32,
+    /// Their group.
+    pub gid: u32,
+    /// Permission bits of files.
+    pub file_mode: u16,
+    /// Permission bits of directories.
+    pub dir_mode: u16,
+    /// Everything that is held, in bytes.
+    pub memory_bytes: u64,
+    /// The virtual siblings of images.
+    pub views: ViewConfig,
+    /// What programs may write.
+    pub writes: Writes,
+}
+
+/// What programs may write.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Writes {
+    /// Nothing.
+    #[default]
+    Deny,
+    /// Anything, into memory: the bucket never changes.
+    Memory {
+        /// How much all files together may take, in bytes. It is not part of
+        /// [`FsConfig::memory_bytes`].
+        limit_bytes: u64,
+    },
+    /// Anything that can be in a bucket; what is closed is put there.
+    Upload {
+        /// As for [`Writes::Memory`].
+        limit_bytes: u64,
+        /// What may be changed in the bucket, and how.
+        uploads: UploadConfig,
+    },
+}

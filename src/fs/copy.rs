@@ -1,0 +1,134 @@
+//! An object, or a sibling, becomes a draft before it is written to.
+
+use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::sync::{Arc, Mutex};
+
+use super::{FileSystem, FsError, Ino};
+use crate::drafts::{Attributes, Body, Draft, DraftFile, Progress};
+use crate::names::{Place, Thing};
+use crate::sync::lock;
+use crate::view::has_image_name;
+
+/// What is in the bucket is copied into memory in pieces of this size.
+const PIECE_BYTES: u64 = 1 << 20;
+
+/// One lock for each inode that is being copied into memory. It is held across requests,
+/// and comes before every other lock.
+#[derive(Debug, Default)]
+pub(super) struct Copying(Mutex<HashMap<Ino, Arc<tokio::sync::Mutex<()>>>>);
+
+impl Copying {
+    fn of(&self, ino: Ino) -> Arc<tokio::sync::Mutex<()>> {
+        let mut locks = lock(&self.0);
+        locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+        locks.entry(ino).or_default().clone()
+    }
+}
+
+impl FileSystem {
+    /// The draft behind an inode: what is in the bucket, or virtual, is copied into memory
+    /// first, up to `keep` bytes of it. From then on the inode, its name and everybody who
+    /// has it open have the copy.
+    ///
+    /// # Errors
+    /// EROFS where nothing may be written; ENOSPC; what fetching it failed with.
+    pub(super) async fn own_copy(&self, ino: Ino, keep: u64) -> Result<Arc<Draft>, FsError> {
+        let drafts = self.drafts()?;
+        let lock = self.copying.of(ino);
+        let _alone = lock.lock().await;
+        let (thing, place) = self.names.current(ino)?;
+        match &thing {
+            Thing::Draft(draft) if draft.file().is_some() => return Ok(draft.clone()),
+            Thing::Draft(draft) if !draft.is_dir() => return Err(FsError::Invalid),
+            Thing::Dir(_) | Thing::Draft(_) => return Err(FsError::IsADirectory),
+            Thing::Object(_) | Thing::Sibling(_) => {}
+        }
+        let progress = self.progress_of_copy(&thing, &place, keep)?;
+        let attr = self.names.attr(ino, &thing);
+        let file = drafts.new_file(progress)?;
+        let size = attr.size.min(keep);
+        self.fill(&file, ino, thing.clone(), size).await?;
+        if size < attr.size {
+            file.resize(size)?;
+        }
+        if size > 0 {
+            file.bytes().set_times(Some(attr.atime), Some(attr.mtime))?;
+        }
+        let draft = Draft::new(ino, Body::File(file), Attributes::from(&attr));
+        let place = self.names.adopt(ino, &thing, &draft, place)?;
+        self.note_dirty(&draft);
+        self.files.each(|open| {
+            if open.ino == ino {
+                let _ = open.replaced.set(draft.clone());
+            }
+        });
+        if has_image_name(&place.name) {
+            self.names.forget_siblings(place.parent, &place.name);
+        }
+        Ok(draft)
+    }
+
+    /// Copies the first `size` bytes of a thing into a file.
+    async fn fill(
+        &self,
+        file: &DraftFile,
+        ino: Ino,
+        thing: Thing,
+        size: u64,
+    ) -> Result<(), FsError> {
+        let outdated = |error: &FsError| {
+            if error.is_outdated() {
+                self.names.note_changed(ino);
+            }
+        };
+        let content = self.readers.open(thing).await.inspect_err(outdated)?;
+        let mut offset = 0;
+        while offset < size {
+            let length = (size - offset).min(PIECE_BYTES) as usize;
+            let piece = content.read(offset, length).await.inspect_err(outdated)?;
+            if piece.is_empty() {
+                return Err(FsError::Stale);
+            }
+            self.write_copy(file, &piece, offset).await?;
+            offset += piece.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// What the bucket has of a copy, if the copy belongs there.
+    fn progress_of_copy(
+        &self,
+        thing: &Thing,
+        place: &Place,
+        keep: u64,
+    ) -> Result<Option<Progress>, FsError> {
+        let Some(publisher) = &self.publisher else { return Ok(None) };
+        let Some(key) = publisher.key_for(&place.folder, &place.name)? else { return Ok(None) };
+        match thing {
+            Thing::Object(_) if !publisher.config().allow_overwrite => Err(FsError::NotPermitted),
+            Thing::Object(object) => {
+                let version = object.version.clone();
+                let is_copy = keep >= version.size;
+                Ok(Some(publisher.progress(version.key.clone(), Some(version), is_copy)))
+            }
+            Thing::Sibling(_) | Thing::Dir(_) | Thing::Draft(_) => {
+                Ok(Some(publisher.progress(key, None, false)))
+            }
+        }
+    }
+
+    /// Writes a piece of what is copied, which is not a change.
+    async fn write_copy(&self, file: &DraftFile, piece: &[u8], offset: u64) -> Result<(), FsError> {
+        loop {
+            match file.bytes().write_at(piece, offset) {
+                Err(error) if error.kind() == ErrorKind::StorageFull => {
+                    if !self.make_room(None).await {
+                        return Err(FsError::NoSpace);
+                    }
+                }
+                outcome => return Ok(outcome?),
+            }
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! create, mknod, mkdir, symlink, link.
+//!
+//! The kernel calls these, and those of `remove` and `rename`, with names that it has
+//! looked up, holding its own lock on the directory: two programs never create one name
+//! at once.
+
+use std::ffi::OsStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Attr, FileSystem, FsError, Ino, OpenHow, OpenedFile};
+use crate::drafts::{Attributes, Body, Draft};
+use crate::key::ObjectKey;
+use crate::names::{Folder, Found, Place, Thing, ttl};
+
+/// The bit of a directory's mode that hands its group down.
+const SET_GROUP: u16 = 0o2000;
+
+/// Who makes something, and with which permissions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Maker {
+    /// The user.
+    pub uid: u32,
+    /// The user's group.
+    pub gid: u32,
+    /// Permission bits, the umask taken off.
+    pub mode: u16,
+    /// The thread that asks; 0 if that is not known.
+    pub thread: u32,
+}
+
+/// What is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NewNode {
+    /// An empty regular file.
+    File,
+    /// An empty directory.
+    Dir,
+    /// A symbolic link to a path.
+    Symlink(String),
+    /// A named pipe.
+    Fifo,
+    /// A socket.
+    Socket,
+}
+
+impl FileSystem {
+    /// Makes something new. Counts a look-up of it.
+    ///
+    /// # Errors
+    /// EEXIST when the name is taken, ENOSPC when there is no memory for it.
+    pub async fn make(
+        &self,
+        parent: Ino,
+        name: &OsStr,
+        node: NewNode,
+        maker: Maker,
+    ) -> Result<(Attr, Duration), FsError> {
+        let place = self.free_place(parent, name).await?;
+        let thing = match (&node, &self.publisher, self.key_for(&place.folder, &place.name)?) {
+            (NewNode::Dir, Some(publisher), Some(_)) => {
+                let thing = Thing::Dir(publisher.make_dir(&place).await?);
+                let of = self.new_attributes(&place, &node, maker);
+                // Without room for them they are as the flags say.
+                let _ = self.names.set_attributes(&thing, of);
+                thing
+            }
+            (NewNode::Symlink(_) | NewNode::Fifo | NewNode::Socket, _, Some(_)) => {
+                // A bucket has nothing like that.
+                return Err(FsError::NotPermitted);
+            }
+            (_, _, key) => Thing::Draft(self.make_draft(&place, node, maker, key)?),
+        };
+        self.names.touch(&place);
+        // mknod(2) makes files that nobody closes.
+        if let (Some(publisher), Thing::Draft(draft)) = (&self.publisher, &thing) {
+            publisher.send(draft).await?;
+        }
+        self.entered(&place, Found::thing(thing, self.names.ttl().draft()))
+    }
+
+    /// Makes a file and opens it. Counts a look-up of it.
+    ///
+    /// # Errors
+    /// As [`FileSystem::make`].
+    pub async fn create(
+        &self,
+        parent: Ino,
+        name: &OsStr,
+        maker: Maker,
+    ) -> Result<(Attr, Duration, OpenedFile), FsError> {
+        let place = self.free_place(parent, name).await?;
+        let key = self.key_for(&place.folder, &place.name)?;
+        let draft = self.make_draft(&place, NewNode::File, maker, key)?;
+        self.names.touch(&place);
+        let how = OpenHow { writes: true, truncates: false, thread: maker.thread };
+        let opened = self.open_draft(draft.clone(), how)?;
+        let found = Found::thing(Thing::Draft(draft), self.names.ttl().draft());
+        let (attr, ttl) = self.entered(&place, found)?;
+        Ok((attr, ttl, opened))
+    }
+
+    /// Gives a file a second name. An object of the bucket is copied into memory first.
+    ///
+    /// # Errors
+    /// EEXIST, EPERM for a directory and for a name in the bucket, EROFS, ENOSPC.
+    pub async fn link(
+        &self,
+        ino: Ino,
+        parent: Ino,
+        name: &OsStr,
+    ) -> Result<(Attr, Duration), FsError> {
+        let place = self.free_place(parent, name).await?;
+        if self.key_for(&place.folder, &place.name)?.is_some() {
+            // An object has one key.
+            return Err(FsError::NotPermitted);
+        }
+        let draft = match self.names.thing(ino)? {
+            Thing::Draft(draft) if !draft.is_dir() => draft,
+            Thing::Draft(_) | Thing::Dir(_) => return Err(FsError::NotPermitted),
+            Thing::Object(_) | Thing::Sibling(_) => self.own_copy(ino, u64::MAX).await?,
+        };
+        self.names.link(&place, &draft)?;
+        self.names.touch(&place);
+        self.entered(&place, Found::thing(Thing::Draft(draft), ttl::LONGEST))
+    }
+
+    fn entered(&self, place: &Place, found: Found) -> Result<(Attr, Duration), FsError> {
+        let (attr, ttl) = self.names.enter(place, found);
+        Ok((attr.ok_or(FsError::NotFound)?, ttl))
+    }
+
+    /// A name that is not taken.
+    async fn free_place(&self, parent: Ino, name: &OsStr) -> Result<Place, FsError> {
+        self.drafts()?;
+        let place = self.names.place(parent, name)?;
+        match self.names.own(&place.folder, &place.name).await?.thing {
+            Some(_) => Err(FsError::Exists),
+            None => Ok(place),
+        }
+    }
+
+    /// The object that a name stands for; `None` if what is made there stays in memory.
+    pub(super) fn key_for(
+        &self,
+        folder: &Folder,
+        name: &str,
+    ) -> Result<Option<ObjectKey>, FsError> {
+        match &self.publisher {
+            Some(publisher) => Ok(publisher.key_for(folder, name)?),
+            None => Ok(None),
+        }
+    }
+
+    /// Makes a draft; with `key`, a file that becomes an object.
+    fn make_draft(
+        &self,
+        place: &Place,
+        node: NewNode,
+        maker: Maker,
+        key: Option<ObjectKey>,
+    ) -> Result<Arc<Draft>, FsError> {
+        let drafts = self.drafts()?;
+        let of = self.new_attributes(place, &node, maker);
+        let progress = key.zip(self.publisher.as_ref());
+        let progress = progress.map(|(key, publisher)| publisher.progress(key, None, false));
+        let body = match node {
+            NewNode::File => Body::File(drafts.new_file(progress)?),
+            NewNode::Dir => Body::Dir,
+            NewNode::Symlink(target) => Body::Symlink(target),
+            NewNode::Fifo => Body::Fifo,
+            NewNode::Socket => Body::Socket,
+        };
+        let draft = Draft::new(drafts.new_ino(), body, of);
+        self.names.add(place, &draft)?;
+        self.note_dirty(&draft);
+        Ok(draft)
+    }
+
+    /// The attributes of what `maker` makes in a directory.
+    fn new_attributes(&self, place: &Place, node: &NewNode, maker: Maker) -> Attributes {
+        let of = self.names.attributes_of(place);
+        let (mut mode, mut gid) = (maker.mode, maker.gid);
+        if of.mode & SET_GROUP != 0 {
+            gid = of.gid;
+            mode |= if *node == NewNode::Dir { SET_GROUP } else { 0 };
+        }
+        Attributes::new(mode, maker.uid, gid)
+    }
+}

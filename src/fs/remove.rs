@@ -1,0 +1,73 @@
+//! unlink, rmdir.
+
+use std::ffi::OsStr;
+
+use super::{FileSystem, FsError, Ino};
+use crate::names::{Place, Thing};
+use crate::publish::Publisher;
+
+impl FileSystem {
+    /// Deletes the name of something that is not a directory.
+    ///
+    /// # Errors
+    /// ENOENT, EISDIR, EROFS.
+    pub async fn unlink(&self, parent: Ino, name: &OsStr) -> Result<(), FsError> {
+        let (place, thing) = self.existing(parent, name).await?;
+        if thing.folder().is_some() {
+            return Err(FsError::IsADirectory);
+        }
+        match self.publisher_of(&place, &thing)? {
+            Some(publisher) => {
+                publisher.delete(&place, &thing).await?;
+                self.names.forget_siblings(place.parent, &place.name);
+            }
+            None => self.names.remove(&place, thing),
+        }
+        self.names.touch(&place);
+        Ok(())
+    }
+
+    /// Deletes an empty directory.
+    ///
+    /// # Errors
+    /// ENOENT, ENOTDIR, ENOTEMPTY, EROFS; what listing it failed with.
+    pub async fn rmdir(&self, parent: Ino, name: &OsStr) -> Result<(), FsError> {
+        let (place, thing) = self.existing(parent, name).await?;
+        let folder = thing.folder().ok_or(FsError::NotADirectory)?;
+        if !self.names.is_empty(&folder).await? {
+            return Err(FsError::NotEmpty);
+        }
+        match (self.publisher_of(&place, &thing)?, &thing) {
+            (Some(publisher), Thing::Dir(dir)) => {
+                publisher.delete_dir(&place, dir).await?;
+                self.names.unname(&thing);
+            }
+            (Some(_) | None, _) => self.names.remove(&place, thing),
+        }
+        self.names.touch(&place);
+        Ok(())
+    }
+
+    /// A name that a program wants to change, and what it stands for, siblings included.
+    pub(super) async fn existing(
+        &self,
+        parent: Ino,
+        name: &OsStr,
+    ) -> Result<(Place, Thing), FsError> {
+        self.drafts()?;
+        let place = self.names.place(parent, name)?;
+        let found = self.names.find(&place.folder, &place.name).await?;
+        Ok((place, found.thing.ok_or(FsError::NotFound)?))
+    }
+
+    /// Who makes a change of this name, if it is a change of the bucket.
+    pub(super) fn publisher_of(
+        &self,
+        place: &Place,
+        thing: &Thing,
+    ) -> Result<Option<&Publisher>, FsError> {
+        let Some(publisher) = &self.publisher else { return Ok(None) };
+        let is_published = publisher.is_published(&place.folder, &place.name, thing)?;
+        Ok(is_published.then_some(publisher))
+    }
+}

@@ -1,0 +1,78 @@
+//! rename.
+//!
+//! | from, to | by |
+//! |---|---|
+//! | memory only, memory only | `names` |
+//! | a directory of the bucket, a name in the bucket | `publish`: copies all below it, then deletes |
+//! | a file of which either name is in the bucket | `publish`: a copy and a delete, or an upload |
+
+use std::ffi::OsStr;
+
+use super::{FileSystem, FsError, Ino};
+use crate::names::{Folder, RenameHow, Thing};
+
+impl FileSystem {
+    /// Gives something another name.
+    ///
+    /// # Errors
+    /// ENOENT, EEXIST, EISDIR, ENOTDIR, ENOTEMPTY, EROFS; EXDEV for a virtual sibling, which
+    /// programs then copy.
+    pub async fn rename(
+        &self,
+        from: (Ino, &OsStr),
+        to: (Ino, &OsStr),
+        how: RenameHow,
+    ) -> Result<(), FsError> {
+        self.drafts()?;
+        let to = self.names.place(to.0, to.1)?;
+        let (from, source) = self.existing(from.0, from.1).await?;
+        if matches!(source, Thing::Sibling(_)) {
+            return Err(FsError::CrossDevice);
+        }
+        let target = self.names.find(&to.folder, &to.name).await?.thing;
+        if self.publisher.is_some() && how == RenameHow::Exchange {
+            return Err(FsError::Invalid);
+        }
+        match (&target, how) {
+            (Some(_), RenameHow::Keep) => return Err(FsError::Exists),
+            (None, RenameHow::Exchange) => return Err(FsError::NotFound),
+            (Some(Thing::Sibling(_)), RenameHow::Exchange) => return Err(FsError::CrossDevice),
+            (Some(target), RenameHow::Replace) => {
+                if self.names.is_same(target, &source) {
+                    return Ok(());
+                }
+                self.replaceable(&source, target).await?;
+            }
+            (None, _) | (Some(_), RenameHow::Exchange) => {}
+        }
+        let is_published = self.publisher_of(&from, &source)?.is_some()
+            || self.key_for(&to.folder, &to.name)?.is_some();
+        let Some(publisher) = self.publisher.as_ref().filter(|_| is_published) else {
+            return Ok(self.names.rename((&from, source), (&to, target), how)?);
+        };
+        let ino = self.names.number_of(&source);
+        match &source {
+            Thing::Dir(dir) => publisher.rename_dir(&from, dir, &to).await?,
+            Thing::Object(_) | Thing::Draft(_) | Thing::Sibling(_) => {
+                publisher.rename((&from, &source), (&to, target.as_ref())).await?;
+            }
+        }
+        self.names.renamed(ino, &source, &from, &to);
+        Ok(())
+    }
+
+    /// Whether a rename may put `source` in the place of `target`.
+    async fn replaceable(&self, source: &Thing, target: &Thing) -> Result<(), FsError> {
+        match (source.folder(), target.folder()) {
+            (None, None) => Ok(()),
+            (None, Some(_)) => Err(FsError::IsADirectory),
+            (Some(_), None) => Err(FsError::NotADirectory),
+            (Some(_), Some(folder)) if self.names.is_empty(&folder).await? => Ok(()),
+            (Some(Folder::Bucket(old)), Some(Folder::Bucket(new))) => match &self.publisher {
+                Some(publisher) if publisher.may_replace(&old, &new).await? => Ok(()),
+                Some(_) | None => Err(FsError::NotEmpty),
+            },
+            (Some(_), Some(_)) => Err(FsError::NotEmpty),
+        }
+    }
+}

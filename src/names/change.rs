@@ -1,0 +1,189 @@
+//! Changes of names that stay in memory: what programs make, take away and copy.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::Names;
+use super::error::NameError;
+use super::inodes::Ino;
+use super::place::Place;
+use super::thing::{Folder, Thing};
+use super::tree::{Entry, NoRoom, NodeId, Tree};
+use crate::drafts::{Attributes, Draft};
+use crate::view::has_image_name;
+
+impl From<NoRoom> for NameError {
+    fn from(_: NoRoom) -> Self {
+        NameError::NoRoom
+    }
+}
+
+impl Names {
+    /// Gives a draft a name.
+    ///
+    /// # Errors
+    /// There is no room for another name.
+    pub fn add(&self, place: &Place, draft: &Arc<Draft>) -> Result<(), NameError> {
+        let mut tree = self.tree.lock();
+        let entry = Entry::Thing(Thing::Draft(draft.clone()));
+        tree.put(&place.folder, &place.name, entry)?;
+        tree.set_home(draft.ino(), &place.folder, &place.name);
+        Ok(())
+    }
+
+    /// Gives a draft a second name; the first one stays the one that it is known by.
+    ///
+    /// # Errors
+    /// There is no room for another name.
+    pub fn link(&self, place: &Place, draft: &Arc<Draft>) -> Result<(), NameError> {
+        let entry = Entry::Thing(Thing::Draft(draft.clone()));
+        self.tree.lock().put(&place.folder, &place.name, entry)?;
+        draft.add_link();
+        Ok(())
+    }
+
+    /// Takes a name away from what stands for it by now.
+    pub fn remove(&self, place: &Place, thing: Thing) {
+        let thing = {
+            let mut tree = self.tree.lock();
+            let thing = self.newest(&tree, place, thing);
+            self.vacate(&mut tree, place);
+            self.unname_in(&mut tree, &thing);
+            thing
+        };
+        self.forget_siblings_of(place, &thing);
+    }
+
+    /// Notes that something of the bucket has lost its name.
+    pub fn unname(&self, thing: &Thing) {
+        self.unname_in(&mut self.tree.lock(), thing);
+    }
+
+    /// Makes an inode, its name and its number stand for a draft that is a copy of it. The
+    /// name is looked for now: the inode may have been renamed or deleted while it was
+    /// copied, and then the draft has no name. Where its name is, or was.
+    ///
+    /// # Errors
+    /// There is no room for another name.
+    pub fn adopt(
+        &self,
+        ino: Ino,
+        thing: &Thing,
+        draft: &Arc<Draft>,
+        place: Place,
+    ) -> Result<Place, NameError> {
+        let mut tree = self.tree.lock();
+        let (place, is_unnamed) = {
+            let inodes = self.inodes.lock();
+            (inodes.place(ino).unwrap_or(place), inodes.is_unnamed(ino))
+        };
+        let is_there = match self.entry(&tree, &place.folder, &place.name) {
+            _ if is_unnamed => false,
+            None => true,
+            Some(Entry::Thing(Thing::Object(held))) => {
+                matches!(thing, Thing::Object(object) if object.version == held.version)
+            }
+            Some(Entry::Thing(_) | Entry::Hidden) => false,
+        };
+        if is_there {
+            let entry = Entry::Thing(Thing::Draft(draft.clone()));
+            tree.put(&place.folder, &place.name, entry)?;
+            tree.set_home(draft.ino(), &place.folder, &place.name);
+        }
+        if let Some(id) = NodeId::of(thing) {
+            tree.take_attributes(&id);
+        }
+        if !is_there {
+            draft.remove_link();
+        }
+        self.inodes.lock().replace(ino, Thing::Draft(draft.clone()));
+        Ok(place)
+    }
+
+    /// Keeps attributes that a program gave something of the bucket.
+    ///
+    /// # Errors
+    /// There is no room for them; [`NameError::Stale`] for what has none of its own.
+    pub fn set_attributes(&self, thing: &Thing, of: Attributes) -> Result<(), NameError> {
+        let id = NodeId::of(thing).ok_or(NameError::Stale)?;
+        Ok(self.tree.lock().set_attributes(id, of)?)
+    }
+
+    /// The attributes of the directory that a name is in.
+    pub fn attributes_of(&self, place: &Place) -> Attributes {
+        match &place.folder {
+            Folder::Draft(draft) => draft.attributes(),
+            folder @ Folder::Bucket(_) => {
+                Attributes::from(&self.attr(place.parent, &Thing::from(folder)))
+            }
+        }
+    }
+
+    /// Notes that the names in a directory changed now.
+    pub fn touch(&self, place: &Place) {
+        if let Folder::Draft(draft) = &place.folder {
+            return draft.touch(true);
+        }
+        let mut of = self.attributes_of(place);
+        of.modified = SystemTime::now();
+        of.changed = of.modified;
+        // Without room for it the time stays as it was.
+        let _ = self.set_attributes(&Thing::from(&place.folder), of);
+    }
+
+    /// Forgets a draft that has no name any more, or that the bucket stands for.
+    pub fn forget_draft(&self, ino: Ino) {
+        self.siblings.images.forget(ino);
+        self.tree.lock().forget_home(ino);
+    }
+
+    /// What a name stands for by now: `thing`, or the copy that somebody who writes has
+    /// made of it since it was looked at.
+    pub(super) fn newest(&self, tree: &Tree, place: &Place, thing: Thing) -> Thing {
+        match self.entry(tree, &place.folder, &place.name) {
+            Some(Entry::Thing(made @ Thing::Draft(_))) => made.clone(),
+            Some(Entry::Thing(_) | Entry::Hidden) | None => thing,
+        }
+    }
+
+    /// Takes a name away. It is hidden where the bucket has it or may have, and where it
+    /// would be a sibling's from now on: what is deleted is gone.
+    pub(super) fn vacate(&self, tree: &mut Tree, place: &Place) {
+        let folder = &place.folder;
+        let mut images = self.siblings.kinds().sources(&place.name).map(|(image, _)| image);
+        let is_there = |name: &str| self.may_be_there(self.entry(tree, folder, name), folder, name);
+        if self.bucket_may_have(folder, &place.name) || images.any(is_there) {
+            tree.hide(folder, &place.name);
+        } else {
+            tree.clear(folder, &place.name);
+        }
+    }
+
+    /// Notes that something has lost a name.
+    pub(super) fn unname_in(&self, tree: &mut Tree, thing: &Thing) {
+        if let Some(folder) = thing.folder() {
+            tree.remove_dir(&folder);
+        }
+        match thing {
+            Thing::Draft(draft) => {
+                draft.remove_link();
+                if draft.links() == 0 {
+                    self.siblings.images.forget(draft.ino());
+                    tree.forget_home(draft.ino());
+                }
+            }
+            Thing::Dir(_) | Thing::Object(_) | Thing::Sibling(_) => {
+                let mut inodes = self.inodes.lock();
+                let ino = inodes.number_of(thing);
+                inodes.unname(ino);
+            }
+        }
+    }
+
+    /// Makes the kernel forget the siblings of an object that has lost its name.
+    pub(super) fn forget_siblings_of(&self, place: &Place, thing: &Thing) {
+        if matches!(thing, Thing::Object(_)) && has_image_name(&place.name) {
+            self.forget_siblings(place.parent, &place.name);
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! Which inode number stands for which directory, object version or sibling of one.
+//!
+//! A number follows from what it stands for, so it is the same again when the kernel
+//! forgets it and comes back, and the table holds no more than the kernel remembers.
+//! What is renamed or written to keeps its number until the kernel forgets it.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, OnceLock};
+
+use super::place::Place;
+use super::thing::{Folder, Thing};
+use crate::catalog::Dir;
+use crate::mem::{Budget, Reservation};
+use crate::store::ObjectHead;
+
+/// An inode number.
+pub type Ino = u64;
+
+/// The root's inode number, fixed by the FUSE protocol.
+pub const ROOT: Ino = 1;
+
+/// About what an inode takes in memory beside its key.
+const INODE_BYTES: u64 = 400;
+
+/// The inodes that the kernel remembers.
+#[derive(Debug)]
+pub(super) struct InodeTable {
+    inodes: HashMap<Ino, Inode>,
+    /// Numbers that no longer follow from what they stand for, by the number that would.
+    borrowed: HashMap<u64, Ino>,
+    hasher: RandomState,
+    counted: Reservation,
+}
+
+#[derive(Debug)]
+struct Inode {
+    thing: Thing,
+    place: Place,
+    /// How many times the kernel was told of it and has not said to forget.
+    lookups: u64,
+    is_stale: bool,
+    /// Whether it has lost its last name. A draft counts its names itself.
+    is_unnamed: bool,
+    head: Arc<OnceLock<ObjectHead>>,
+}
+
+impl InodeTable {
+    pub(super) fn new(root: Dir, budget: &Arc<Budget>) -> Self {
+        let folder = Folder::Bucket(root.clone());
+        let place = Place { parent: ROOT, folder, name: String::new() };
+        let inode = Inode::new(Thing::Dir(root), place);
+        InodeTable {
+            inodes: HashMap::from([(ROOT, Inode { lookups: 1, ..inode })]),
+            borrowed: HashMap::new(),
+            hasher: RandomState::new(),
+            counted: budget.charge(INODE_BYTES),
+        }
+    }
+
+    /// What an inode stands for.
+    pub(super) fn thing(&self, ino: Ino) -> Option<&Thing> {
+        self.inodes.get(&ino).map(|inode| &inode.thing)
+    }
+
+    /// The directory that contains an inode.
+    pub(super) fn parent(&self, ino: Ino) -> Option<Ino> {
+        self.inodes.get(&ino).map(|inode| inode.place.parent)
+    }
+
+    /// Whether the store said that the inode's object was overwritten.
+    pub(super) fn is_stale(&self, ino: Ino) -> bool {
+        self.inodes.get(&ino).is_some_and(|inode| inode.is_stale)
+    }
+
+    /// Where what a HEAD says of the inode is kept.
+    pub(super) fn head(&self, ino: Ino) -> Option<Arc<OnceLock<ObjectHead>>> {
+        self.inodes.get(&ino).map(|inode| inode.head.clone())
+    }
+
+    /// The number of `thing`, known to the kernel or not.
+    pub(super) fn number_of(&self, thing: &Thing) -> Ino {
+        let hash = match thing {
+            Thing::Draft(draft) => return draft.ino(),
+            thing => self.hash_of(thing),
+        };
+        if let Some(ino) = self.borrowed.get(&hash)
+            && self.inodes.get(ino).is_some_and(|held| held.stands_for(thing))
+        {
+            return *ino;
+        }
+        // 63 bits: some programs take inode numbers for signed. The upper half of
+        // them is for what programs make.
+        let mut ino = hash >> 2;
+        while ino <= ROOT || self.inodes.get(&ino).is_some_and(|held| !held.stands_for(thing)) {
+            ino = (ino + 1) & (u64::MAX >> 2);
+        }
+        ino
+    }
+
+    fn hash_of(&self, thing: &Thing) -> u64 {
+        match thing {
+            Thing::Dir(dir) => self.hasher.hash_one(dir),
+            Thing::Object(object) => self.hasher.hash_one(&object.version),
+            Thing::Sibling(sibling) => self.hasher.hash_one((&sibling.original, sibling.kind)),
+            Thing::Draft(draft) => self.hasher.hash_one(draft.ino()),
+        }
+    }
+
+    /// Counts one more look-up of `thing`; call it before the kernel is told.
+    pub(super) fn look_up(&mut self, thing: &Thing, place: impl FnOnce() -> Place) -> Ino {
+        let ino = self.number_of(thing);
+        let inode = self.inodes.entry(ino).or_insert_with(|| {
+            let inode = Inode::new(thing.clone(), place());
+            self.counted.resize(self.counted.bytes() + inode.weight_bytes());
+            inode
+        });
+        inode.lookups += 1;
+        // Listed again, so it is the version that is there now.
+        inode.is_stale = false;
+        inode.is_unnamed = false;
+        ino
+    }
+
+    /// Takes back `count` look-ups.
+    pub(super) fn forget(&mut self, ino: Ino, count: u64) {
+        let Some(inode) = self.inodes.get_mut(&ino) else { return };
+        inode.lookups = inode.lookups.saturating_sub(count);
+        if inode.lookups == 0 && ino != ROOT {
+            let weight = inode.weight_bytes();
+            if let Some(inode) = self.inodes.remove(&ino) {
+                self.forget_borrowed(ino, &inode.thing);
+            }
+            self.counted.resize(self.counted.bytes().saturating_sub(weight));
+        }
+    }
+
+    /// Marks an inode whose object changed; says where its name is, the first time.
+    pub(super) fn mark_stale(&mut self, ino: Ino) -> Option<Place> {
+        let inode = self.inodes.get_mut(&ino)?;
+        let first = !std::mem::replace(&mut inode.is_stale, true);
+        first.then(|| inode.place.clone())
+    }
+
+    /// Where an inode's name is, as far as it is known.
+    pub(super) fn place(&self, ino: Ino) -> Option<Place> {
+        self.inodes.get(&ino).map(|inode| inode.place.clone())
+    }
+
+    /// Notes that an inode has no name any more.
+    pub(super) fn unname(&mut self, ino: Ino) {
+        if let Some(inode) = self.inodes.get_mut(&ino) {
+            inode.is_unnamed = true;
+        }
+    }
+
+    /// Whether an inode has lost its last name.
+    pub(super) fn is_unnamed(&self, ino: Ino) -> bool {
+        self.inodes.get(&ino).is_some_and(|inode| inode.is_unnamed)
+    }
+
+    /// Notes that an inode has another name now.
+    pub(super) fn move_to(&mut self, ino: Ino, place: Place) {
+        if let Some(inode) = self.inodes.get_mut(&ino) {
+            let before = inode.weight_bytes();
+            inode.place = place;
+            inode.is_unnamed = false;
+            let counted = self.counted.bytes() + inode.weight_bytes();
+            self.counted.resize(counted.saturating_sub(before));
+        }
+    }
+
+    /// Makes an inode that the kernel knows stand for something else, which borrows its
+    /// number as long as the kernel knows it.
+    pub(super) fn replace(&mut self, ino: Ino, thing: Thing) {
+        let hash = self.hash_of(&thing);
+        let Some(inode) = self.inodes.get_mut(&ino) else { return };
+        let before = inode.weight_bytes();
+        let held = std::mem::replace(&mut inode.thing, thing);
+        inode.is_stale = false;
+        let counted = self.counted.bytes() + inode.weight_bytes();
+        self.counted.resize(counted.saturating_sub(before));
+        self.forget_borrowed(ino, &held);
+        self.borrowed.insert(hash, ino);
+    }
+
+    fn forget_borrowed(&mut self, ino: Ino, thing: &Thing) {
+        let hash = self.hash_of(thing);
+        if self.borrowed.get(&hash) == Some(&ino) {
+            self.borrowed.remove(&hash);
+        }
+    }
+
+    /// Makes everything below a directory that was moved in the bucket stand for what is
+    /// there now, as `moved` says of each.
+    pub(super) fn rebase(&mut self, moved: impl Fn(&Thing) -> Option<Thing>) {
+        let changed: Vec<(Ino, Thing)> = self
+            .inodes
+            .iter()
+            .filter_map(|(ino, inode)| Some((*ino, moved(&inode.thing)?)))
+            .collect();
+        for (ino, thing) in changed {
+            self.replace(ino, thing);
+        }
+        for inode in self.inodes.values_mut() {
+            if let Folder::Bucket(dir) = &inode.place.folder
+                && let Some(Thing::Dir(dir)) = moved(&Thing::Dir(dir.clone()))
+            {
+                inode.place.folder = Folder::Bucket(dir);
+            }
+        }
+    }
+
+    /// How many inodes there are.
+    pub(super) fn len(&self) -> usize {
+        self.inodes.len()
+    }
+}
+
+impl Inode {
+    fn new(thing: Thing, place: Place) -> Self {
+        let head = Arc::default();
+        Inode { thing, place, lookups: 0, is_stale: false, is_unnamed: false, head }
+    }
+
+    fn stands_for(&self, thing: &Thing) -> bool {
+        match (&self.thing, thing) {
+            (Thing::Dir(held), Thing::Dir(dir)) => held == dir,
+            (Thing::Object(held), Thing::Object(object)) => held.version == object.version,
+            (Thing::Sibling(held), Thing::Sibling(sibling)) => {
+                held.kind == sibling.kind && held.original == sibling.original
+            }
+            (Thing::Draft(held), Thing::Draft(draft)) => held.ino() == draft.ino(),
+            (Thing::Dir(_) | Thing::Object(_) | Thing::Sibling(_) | Thing::Draft(_), _) => false,
+        }
+    }
+
+    fn weight_bytes(&self) -> u64 {
+        let key = match &self.thing {
+            Thing::Dir(dir) => dir.prefix().as_str().len(),
+            Thing::Object(object) => object.version.key.as_str().len(),
+            Thing::Sibling(sibling) => sibling.original.name().len(),
+            Thing::Draft(_) => 0,
+        };
+        INODE_BYTES + (key + self.place.name.len()) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::Prefix;
+
+    fn table() -> (InodeTable, Arc<Budget>) {
+        let budget = Budget::new(1 << 20);
+        (InodeTable::new(Dir::root(Prefix::root()), &budget), budget)
+    }
+
+    fn dir(prefix: &str) -> Thing {
+        Thing::Dir(Dir::root(Prefix::new(prefix)))
+    }
+
+    fn place() -> Place {
+        let folder = Folder::Bucket(Dir::root(Prefix::root()));
+        Place { parent: ROOT, folder, name: "a".into() }
+    }
+
+    #[test]
+    fn a_forgotten_inode_gets_its_number_again() {
+        let (mut table, budget) = table();
+        let before = budget.used_bytes();
+        let first = table.look_up(&dir("a/"), place);
+        assert_eq!(table.look_up(&dir("a/"), place), first);
+        table.forget(first, 1);
+        assert!(table.thing(first).is_some(), "one look-up is left");
+        table.forget(first, 1);
+        assert!(table.thing(first).is_none());
+        assert_eq!(budget.used_bytes(), before, "nothing is counted for what was forgotten");
+        assert_eq!(table.look_up(&dir("a/"), place), first);
+    }
+
+    #[test]
+    fn what_an_inode_stands_for_by_now_has_its_number_until_it_is_forgotten() {
+        let (mut table, _) = table();
+        let first = table.look_up(&dir("a/"), place);
+        let other = table.look_up(&dir("b/"), place);
+        table.forget(other, 1);
+        for name in ["c/", "d/"] {
+            table.replace(first, dir(name));
+            assert_eq!(table.number_of(&dir(name)), first);
+        }
+        assert_ne!(table.number_of(&dir("c/")), first);
+        table.forget(first, 1);
+        assert_ne!(table.number_of(&dir("d/")), first);
+        assert!(table.borrowed.is_empty());
+        table.replace(other, dir("d/"));
+        assert!(table.borrowed.is_empty(), "nobody knows it");
+    }
+
+    #[test]
+    fn different_nodes_have_different_numbers_and_none_is_the_root() {
+        let (mut table, _) = table();
+        let numbers: std::collections::HashSet<Ino> =
+            (0..1000).map(|n| table.look_up(&dir(&format!("{n}/")), place)).collect();
+        assert_eq!(numbers.len(), 1000);
+        assert!(!numbers.contains(&ROOT) && !numbers.contains(&0));
+        assert_eq!(table.len(), 1001);
+    }
+}

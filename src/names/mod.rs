@@ -1,0 +1,254 @@
+//! What a name stands for: what programs made of it, else what the bucket has, else a
+//! virtual sibling of an image, in that order.
+//!
+//! Contract: answers what a name or an inode number stands for, and notes what others
+//! changed. An inode of the bucket is a (key, version): an overwritten object is another
+//! inode, so whatever the kernel caches of an inode stays right. Never writes to the
+//! bucket: `publish` calls `names`, and `names` never calls `publish`. A look-up changes
+//! nothing but the count of look-ups.
+//!
+//! ## Locks
+//!
+//! [`Rank`](crate::sync::Rank) has the order of all locks; these two come first:
+//!
+//! 1. `tree`: held over a change that must be seen as one, such as both names of a
+//!    rename. Under it, who copies an object for a writer finds out where its name is.
+//! 2. `inodes`: held for a look at the table. Taken alone, or under `tree`.
+//!
+//! No guard leaves this room: each method is a whole question or a whole change.
+
+mod attr;
+mod change;
+mod error;
+mod image;
+mod inodes;
+mod listing;
+mod place;
+mod publishing;
+mod rename;
+mod resolve;
+mod siblings;
+mod thing;
+mod tree;
+pub mod ttl;
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+pub use attr::{Attr, Kind, Looks};
+pub use error::NameError;
+pub use inodes::{Ino, ROOT};
+pub use listing::Slot;
+pub use place::Place;
+pub use rename::RenameHow;
+pub use resolve::Found;
+pub use thing::{Folder, Sibling, Thing};
+pub use ttl::{Ttl, WritesGo};
+
+use image::DraftImages;
+use inodes::InodeTable;
+use tree::{NodeId, Tree};
+
+use crate::catalog::{Catalog, Dir};
+use crate::drafts::Drafts;
+use crate::mem::Budget;
+use crate::store::{ListedObject, ObjectHead};
+use crate::sync::{Mutex, Rank};
+use crate::view::Views;
+
+/// Names and attributes may take this part of the memory that drafts may take.
+const NAMES_SHARE: u64 = 4;
+
+/// A name whose inode is no longer the right one; the kernel should forget it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outdated {
+    /// The directory that the name is in.
+    pub parent: Ino,
+    /// The name.
+    pub name: String,
+}
+
+/// What [`Names`] is built of.
+#[derive(Debug)]
+pub struct NamesParts {
+    /// What the root shows.
+    pub root: Dir,
+    /// What the bucket has.
+    pub catalog: Catalog,
+    /// The siblings of images.
+    pub views: Arc<Views>,
+    /// What programs wrote; `None` where they may not.
+    pub drafts: Option<Arc<Drafts>>,
+    /// How long answers hold.
+    pub ttl: Ttl,
+    /// How things of the bucket look.
+    pub looks: Looks,
+    /// Where inodes and names are counted.
+    pub budget: Arc<Budget>,
+}
+
+/// All names of one mount.
+#[derive(Debug)]
+pub struct Names {
+    catalog: Catalog,
+    siblings: Siblings,
+    drafts: Option<Arc<Drafts>>,
+    tree: Mutex<Tree>,
+    inodes: Mutex<InodeTable>,
+    ttl: Ttl,
+    looks: Looks,
+    notices: Notices,
+}
+
+/// What is needed to tell the siblings of an image.
+#[derive(Debug)]
+struct Siblings {
+    views: Arc<Views>,
+    /// Drafts that were looked at as images.
+    images: DraftImages,
+}
+
+/// Where it is said which names the kernel should forget.
+#[derive(Debug)]
+struct Notices {
+    sender: Sender<Outdated>,
+    receiver: std::sync::Mutex<Option<Receiver<Outdated>>>,
+}
+
+impl Names {
+    /// No name is known yet but the root's.
+    pub fn new(parts: NamesParts) -> Self {
+        let NamesParts { root, catalog, views, drafts, ttl, looks, budget } = parts;
+        let limit = drafts.as_ref().map_or(0, |drafts| drafts.arena().limit_bytes());
+        let (sender, receiver) = channel();
+        Names {
+            catalog,
+            siblings: Siblings { views, images: DraftImages::default() },
+            drafts,
+            tree: Mutex::new(Rank::Tree, Tree::new(&budget, limit / NAMES_SHARE)),
+            inodes: Mutex::new(Rank::Inodes, InodeTable::new(root, &budget)),
+            ttl,
+            looks,
+            notices: Notices { sender, receiver: std::sync::Mutex::new(Some(receiver)) },
+        }
+    }
+
+    /// Takes the receiver of names that the kernel should forget; `None` after the first
+    /// call.
+    pub fn outdated(&self) -> Option<Receiver<Outdated>> {
+        crate::sync::lock(&self.notices.receiver).take()
+    }
+
+    /// How long answers hold.
+    pub fn ttl(&self) -> Ttl {
+        self.ttl
+    }
+
+    /// How many inodes the kernel remembers, the root among them.
+    pub fn inode_count(&self) -> usize {
+        self.inodes.lock().len()
+    }
+
+    /// What an inode stands for.
+    ///
+    /// # Errors
+    /// The kernel was never told of it.
+    pub fn thing(&self, ino: Ino) -> Result<Thing, NameError> {
+        self.inodes.lock().thing(ino).cloned().ok_or(NameError::UnknownInode)
+    }
+
+    /// What an inode stands for, and where its name is, unless it was overwritten.
+    ///
+    /// # Errors
+    /// [`NameError::Stale`] when the store said that its object is another version now.
+    pub fn current(&self, ino: Ino) -> Result<(Thing, Place), NameError> {
+        let inodes = self.inodes.lock();
+        if inodes.is_stale(ino) {
+            return Err(NameError::Stale);
+        }
+        let thing = inodes.thing(ino).ok_or(NameError::UnknownInode)?.clone();
+        Ok((thing, inodes.place(ino).ok_or(NameError::UnknownInode)?))
+    }
+
+    /// The directory that contains an inode.
+    pub fn parent(&self, ino: Ino) -> Option<Ino> {
+        self.inodes.lock().parent(ino)
+    }
+
+    /// An object of the bucket, and where the answer to a HEAD of it is kept.
+    ///
+    /// # Errors
+    /// The kernel was never told of it; `Ok(None)` for everything else than an object.
+    pub fn object(
+        &self,
+        ino: Ino,
+    ) -> Result<Option<(ListedObject, Arc<OnceLock<ObjectHead>>)>, NameError> {
+        let inodes = self.inodes.lock();
+        let head = inodes.head(ino).ok_or(NameError::UnknownInode)?;
+        match inodes.thing(ino) {
+            Some(Thing::Object(object)) => Ok(Some((object.clone(), head))),
+            Some(Thing::Dir(_) | Thing::Sibling(_) | Thing::Draft(_)) | None => Ok(None),
+        }
+    }
+
+    /// Counts a look-up that the kernel is about to be told of.
+    pub fn enter(&self, place: &Place, found: Found) -> (Option<Attr>, Duration) {
+        let Some(thing) = found.thing else {
+            let is_sibling = self.siblings.kinds().sources(&place.name).next().is_some();
+            return (None, self.ttl.missing(found.ttl, is_sibling));
+        };
+        let ttl = found.ttl.min(ttl::LONGEST).min(self.ttl.name(&thing));
+        let ino = self.inodes.lock().look_up(&thing, || place.clone());
+        (Some(self.attr(ino, &thing)), ttl)
+    }
+
+    /// Takes back look-ups.
+    pub fn forget(&self, ino: Ino, count: u64) {
+        self.inodes.lock().forget(ino, count);
+    }
+
+    /// The attributes of an inode and how long they hold.
+    ///
+    /// # Errors
+    /// The kernel was never told of it.
+    pub fn getattr(&self, ino: Ino) -> Result<(Attr, Duration), NameError> {
+        let thing = self.thing(ino)?;
+        Ok((self.attr(ino, &thing), Ttl::attributes(&thing)))
+    }
+
+    /// The attributes of a thing that has this number.
+    pub fn attr(&self, ino: Ino, thing: &Thing) -> Attr {
+        if self.drafts.is_none() {
+            return self.looks.of(ino, thing, false, None);
+        }
+        let changed = NodeId::of(thing).and_then(|id| self.tree.lock().attributes(&id));
+        let is_deleted = self.inodes.lock().is_unnamed(ino);
+        self.looks.of(ino, thing, is_deleted, changed)
+    }
+
+    /// Notes that the object of an inode was overwritten: its next open is ESTALE, which
+    /// makes the kernel look the name up again.
+    pub fn note_changed(&self, ino: Ino) {
+        let Some(place) = self.inodes.lock().mark_stale(ino) else { return };
+        if let Folder::Bucket(dir) = &place.folder {
+            self.forget_object(&place);
+            self.catalog.invalidate(dir);
+        }
+        self.notices.send(place.parent, place.name);
+    }
+
+    /// Makes the kernel forget the siblings of an image that is another one now.
+    pub fn forget_siblings(&self, parent: Ino, name: &str) {
+        for kind in self.siblings.kinds().kinds() {
+            self.notices.send(parent, format!("{name}{}", kind.suffix()));
+        }
+    }
+}
+
+impl Notices {
+    fn send(&self, parent: Ino, name: String) {
+        // Only fails when nobody listens, as in tests without a kernel.
+        let _ = self.sender.send(Outdated { parent, name });
+    }
+}

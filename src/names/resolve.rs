@@ -1,0 +1,150 @@
+//! What a name stands for.
+
+use std::ffi::OsStr;
+use std::time::{Duration, Instant};
+
+use super::error::NameError;
+use super::inodes::Ino;
+use super::place::Place;
+use super::thing::{Folder, Thing};
+use super::tree::{Entry, Tree};
+use super::{Names, ttl};
+use crate::catalog::Lookup;
+use crate::drafts::Draft;
+use crate::key::MAX_NAME_BYTES;
+
+/// The answer to a question for a name.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// What it stands for, if for anything.
+    pub thing: Option<Thing>,
+    /// How long the answer holds.
+    pub ttl: Duration,
+    /// Whether a program deleted it.
+    pub is_hidden: bool,
+}
+
+impl Found {
+    /// The name stands for this.
+    pub fn thing(thing: Thing, ttl: Duration) -> Self {
+        Found { thing: Some(thing), ttl, is_hidden: false }
+    }
+
+    /// There is no such name.
+    pub fn missing(ttl: Duration) -> Self {
+        Found { thing: None, ttl, is_hidden: false }
+    }
+
+    /// Whether nothing else may have the name: neither a sibling nor a new file.
+    pub(super) fn is_final(&self) -> bool {
+        self.thing.is_some() || self.is_hidden
+    }
+}
+
+impl From<Lookup> for Found {
+    fn from(found: Lookup) -> Self {
+        Found { thing: found.node.map(Thing::from), ttl: found.ttl, is_hidden: false }
+    }
+}
+
+impl Names {
+    /// The directory behind an inode.
+    ///
+    /// # Errors
+    /// ENOTDIR when it is not a directory.
+    pub fn folder(&self, ino: Ino) -> Result<Folder, NameError> {
+        self.thing(ino)?.folder().ok_or(NameError::NotADirectory)
+    }
+
+    /// A name that a program wants to make, change or take away.
+    ///
+    /// # Errors
+    /// ENAMETOOLONG, EILSEQ, ENOTDIR.
+    pub fn place(&self, parent: Ino, name: &OsStr) -> Result<Place, NameError> {
+        if name.len() > MAX_NAME_BYTES {
+            return Err(NameError::TooLong);
+        }
+        let name = name.to_str().ok_or(NameError::NotUtf8)?.to_owned();
+        Ok(Place { parent, folder: self.folder(parent)?, name })
+    }
+
+    /// What a name stands for, siblings included. What is known costs no request and
+    /// does not wait.
+    ///
+    /// # Errors
+    /// What the listing failed with; for a sibling, why its image can't be looked at.
+    pub async fn find(&self, folder: &Folder, name: &str) -> Result<Found, NameError> {
+        let own = match self.own_known(folder, name) {
+            Some(own) => own,
+            None => {
+                if let Some((image, _)) = self.siblings.kinds().sources(name).next() {
+                    // In a large directory the names that begin like the image's come
+                    // with it, this one too.
+                    self.own(folder, image).await?;
+                }
+                self.own(folder, name).await?
+            }
+        };
+        match own.is_final() {
+            true => Ok(own),
+            false => self.sibling(folder, name, own.ttl).await,
+        }
+    }
+
+    /// What a name stands for, siblings aside.
+    ///
+    /// # Errors
+    /// What the listing failed with.
+    pub async fn own(&self, folder: &Folder, name: &str) -> Result<Found, NameError> {
+        match (self.changed(folder, name), folder) {
+            (Some(found), _) => Ok(found),
+            (None, Folder::Bucket(dir)) => Ok(self.catalog.lookup(dir, name).await?.into()),
+            (None, Folder::Draft(_)) => Ok(Found::missing(ttl::LONGEST)),
+        }
+    }
+
+    /// What a name stands for, siblings aside, if no request is needed to know. A twin of
+    /// [`Names::own`], because some who ask go on without an answer rather than wait.
+    pub(super) fn own_known(&self, folder: &Folder, name: &str) -> Option<Found> {
+        match (self.changed(folder, name), folder) {
+            (Some(found), _) => Some(found),
+            (None, Folder::Bucket(dir)) => self.catalog.lookup_known(dir, name).map(Found::from),
+            (None, Folder::Draft(_)) => Some(Found::missing(ttl::LONGEST)),
+        }
+    }
+
+    /// What programs made of a name, if anything.
+    pub(super) fn changed(&self, folder: &Folder, name: &str) -> Option<Found> {
+        self.drafts.as_ref()?;
+        let tree = self.tree.lock();
+        let (thing, is_hidden) = match self.entry(&tree, folder, name)? {
+            Entry::Hidden => (None, true),
+            Entry::Thing(thing) => (Some(thing.clone()), false),
+        };
+        Some(Found { thing, ttl: self.ttl.draft(), is_hidden })
+    }
+
+    /// What lies over a name. What the bucket has had for long enough is as the bucket
+    /// has it by now.
+    pub(super) fn entry<'t>(
+        &self,
+        tree: &'t Tree,
+        folder: &Folder,
+        name: &str,
+    ) -> Option<&'t Entry> {
+        tree.find(folder, name).filter(|entry| match entry {
+            Entry::Thing(Thing::Draft(draft)) => !self.is_faded(draft),
+            Entry::Thing(_) | Entry::Hidden => true,
+        })
+    }
+
+    /// Whether the bucket has had a draft for so long that it should be asked instead.
+    pub fn is_faded(&self, draft: &Draft) -> bool {
+        let Some(drafts) = &self.drafts else { return false };
+        let Some((_, since)) = draft.progress().and_then(|progress| progress.settled()) else {
+            return false;
+        };
+        self.ttl.known_until(since).is_some_and(|until| Instant::now() >= until)
+            && !drafts.opened().is_open(draft.ino())
+    }
+}

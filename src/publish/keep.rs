@@ -1,0 +1,70 @@
+//! Whose memory may be given back: files that the bucket has.
+
+use std::sync::Arc;
+
+use super::Publisher;
+use crate::drafts::Draft;
+
+impl Publisher {
+    /// Keeps a file that the bucket has for the next reader, until its time is over or
+    /// memory is short.
+    pub(super) fn keep(&self, draft: Arc<Draft>) {
+        if !draft.progress().is_none_or(|progress| progress.is_whole()) {
+            self.settle(&draft);
+            return;
+        }
+        let mut kept = self.waiting.kept.lock();
+        if !kept.iter().any(|other| other.ino() == draft.ino()) {
+            kept.push_back(draft);
+        }
+    }
+
+    /// Gives the memory of a file back that the bucket has. From then on its inode and its
+    /// name refer to the object. Returns whether that could be done.
+    pub(super) fn settle(&self, draft: &Arc<Draft>) -> bool {
+        let Some(progress) = draft.progress() else { return false };
+        let Some((version, since)) = progress.settled() else { return false };
+        let is_settled = self.names.settle(draft, version, since);
+        if is_settled {
+            // Parts that were sent of what was not written after all.
+            self.sender.abandon_parts(progress);
+        }
+        is_settled
+    }
+
+    /// Gives memory back that the bucket has the bytes of; returns whether there was any.
+    /// A file that is being written gives its own before others that are.
+    pub async fn make_room(&self, writing: Option<&Draft>) -> bool {
+        let waiting = self.waiting.kept.lock().len();
+        for _ in 0..waiting {
+            let Some(kept) = self.waiting.kept.lock().pop_front() else { break };
+            // One that was deleted may have been held by nobody else.
+            if kept.links() == 0 || self.settle(&kept) {
+                return true;
+            }
+        }
+        if let Some(draft) = writing
+            && self.sender.send_away(draft).await > 0
+        {
+            return true;
+        }
+        for other in self.dirty() {
+            if self.sender.send_away(&other).await > 0 {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Lets files go that the bucket has had for long enough.
+    pub(super) fn let_faded_go(&self) {
+        let kept: Vec<Arc<Draft>> = self.waiting.kept.lock().drain(..).collect();
+        for draft in kept {
+            let is_gone = draft.links() == 0 || self.names.is_faded(&draft) && self.settle(&draft);
+            if !is_gone {
+                self.waiting.kept.lock().push_back(draft);
+            }
+        }
+        self.names.sweep();
+    }
+}

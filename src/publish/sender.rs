@@ -1,0 +1,121 @@
+//! Who sends: the store, and what bytes on their way may take of memory.
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle as Runtime;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::config::UploadConfig;
+use super::record::Record;
+use crate::drafts::{Draft, Parts, Progress, SendError, SendErrorKind, Session};
+use crate::key::ObjectKey;
+use crate::mem::Budget;
+use crate::store::ObjectStore;
+
+/// What is being sent may take a quarter of the budget, counted in these units; the
+/// smallest budget still has room for one file that is sent in one request.
+const UNIT_BYTES: u64 = 1 << 20;
+const UNITS: std::ops::RangeInclusive<u64> = 16..=256;
+
+/// Sends drafts to a store.
+#[derive(Debug)]
+pub(super) struct Sender {
+    config: Arc<UploadConfig>,
+    parts: Parts,
+    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) budget: Arc<Budget>,
+    pub(super) record: Record,
+    /// One permit for each unit of what is being sent.
+    room: Semaphore,
+    units: u32,
+    runtime: Runtime,
+}
+
+impl Sender {
+    /// Sends to `store`; what is under way is counted in `budget`.
+    pub(super) fn new(
+        config: Arc<UploadConfig>,
+        store: Arc<dyn ObjectStore>,
+        budget: Arc<Budget>,
+        runtime: Runtime,
+    ) -> Self {
+        let units = (budget.limit_bytes() / 4 / UNIT_BYTES).clamp(*UNITS.start(), *UNITS.end());
+        Sender {
+            record: Record::open(config.record_folder.as_deref(), &config.bucket),
+            room: Semaphore::new(units as usize),
+            units: units as u32,
+            parts: Parts::new(config.part_bytes),
+            config,
+            store,
+            budget,
+            runtime,
+        }
+    }
+
+    /// Where the parts of files begin and end.
+    pub(super) fn parts(&self) -> Parts {
+        self.parts
+    }
+
+    /// The media type of an object.
+    pub(super) fn content_type(&self, key: &ObjectKey) -> Option<Arc<str>> {
+        self.config
+            .content_type
+            .clone()
+            .or_else(|| mime_guess::from_path(key.as_str()).first_raw().map(Arc::from))
+    }
+
+    /// Room for `bytes` of a file on their way.
+    ///
+    /// # Errors
+    /// Nobody sends any more.
+    pub(super) async fn room(
+        &self,
+        key: &ObjectKey,
+        bytes: u64,
+    ) -> Result<SemaphorePermit<'_>, Arc<SendError>> {
+        let units = bytes.div_ceil(UNIT_BYTES).clamp(1, u64::from(self.units)) as u32;
+        // Only a closed semaphore refuses, and nobody closes this one.
+        let permit = self.room.acquire_many(units).await;
+        permit.map_err(|_| SendError::new(key, SendErrorKind::Ended))
+    }
+
+    /// Aborts the uploads that an earlier mount of this bucket left unfinished, as far as
+    /// its record says.
+    pub(super) async fn clean_up(&self) {
+        for upload in self.record.left_behind() {
+            match self.store.abort_upload(&upload).await {
+                Ok(()) => {
+                    tracing::info!("threw away an unfinished upload of \"{}\"", upload.key);
+                    self.record.forget_left_behind(&upload);
+                }
+                Err(error) => tracing::warn!("an unfinished upload stays: {}", error.chain()),
+            }
+        }
+    }
+
+    /// Throws away the parts that were sent of a file.
+    pub(super) fn abandon_parts(&self, progress: &Progress) {
+        self.abandon(progress.restart());
+    }
+
+    /// Throws away the parts that were sent of a deleted file, once none is being sent.
+    pub(super) async fn abandon_deleted(&self, draft: &Draft) {
+        if let Some(progress) = draft.progress() {
+            let _still = progress.still().await;
+            self.abandon_parts(progress);
+        }
+    }
+
+    /// Aborts an upload, if it was begun.
+    pub(super) fn abandon(&self, session: Arc<Session>) {
+        let Some(upload) = session.upload.get().cloned() else { return };
+        self.record.remove(&upload);
+        let store = self.store.clone();
+        self.runtime.spawn(async move {
+            if let Err(error) = store.abort_upload(&upload).await {
+                tracing::warn!("an unfinished upload stays: {}", error.chain());
+            }
+        });
+    }
+}

@@ -1,0 +1,138 @@
+//! When a file is sent: at close, at fsync, and by the clock what failed before.
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use super::last_close::has_open_for_writing;
+use super::{PublishError, Publisher};
+use crate::drafts::Draft;
+
+/// How often waiting files are revisited.
+const TENDING: Duration = Duration::from_secs(5);
+/// What could not be sent is tried again after this, doubled each time up to the other.
+const FIRST_RETRY: Duration = Duration::from_secs(5);
+const LONGEST_RETRY: Duration = Duration::from_secs(300);
+
+impl Publisher {
+    /// Sends a file that was written through a handle which the process `pid` closes,
+    /// unless that process, or the one that opened it, still has it open for writing.
+    ///
+    /// # Errors
+    /// What the upload failed with; a conflict when somebody else changed the object.
+    pub async fn close(
+        &self,
+        draft: &Arc<Draft>,
+        pid: u32,
+        opener: u32,
+    ) -> Result<(), PublishError> {
+        if !draft.is_dirty() {
+            return Ok(());
+        }
+        let ino = draft.ino();
+        // A child that ends closes what its parent still writes to.
+        let is_open = tokio::task::spawn_blocking(move || {
+            has_open_for_writing(pid, ino) || has_open_for_writing(opener, ino)
+        });
+        if is_open.await.unwrap_or(false) {
+            return Ok(());
+        }
+        self.send(draft).await
+    }
+
+    /// Puts a file into the bucket, if it belongs there and is not there yet.
+    ///
+    /// # Errors
+    /// As [`Publisher::close`].
+    pub async fn send(&self, draft: &Arc<Draft>) -> Result<(), PublishError> {
+        let Some(file) = draft.file() else { return Ok(()) };
+        let Some(progress) = file.progress() else { return Ok(()) };
+        // What nobody can find any more belongs nowhere.
+        if draft.links() == 0 {
+            return Ok(());
+        }
+        let outcome = self.sender.send(file, progress).await;
+        match &outcome {
+            Ok(()) => self.note_clean(draft),
+            Err(_) => self.note_dirty(draft),
+        }
+        Ok(outcome?)
+    }
+
+    /// As [`Publisher::send`]; the memory may be had afterwards, if nobody has it open.
+    ///
+    /// # Errors
+    /// As [`Publisher::close`].
+    pub async fn send_closed(&self, draft: &Arc<Draft>) -> Result<(), PublishError> {
+        self.send(draft).await?;
+        if !self.is_open(draft) {
+            self.keep(draft.clone());
+        }
+        Ok(())
+    }
+
+    /// After a handle of a file was released: sends what a mapping wrote behind the last
+    /// close, and remembers files whose memory may be had.
+    pub fn released(self: &Arc<Self>, draft: Arc<Draft>) {
+        let Some(progress) = draft.progress() else { return };
+        if self.is_open(&draft) {
+            return;
+        }
+        if !progress.is_dirty() {
+            return self.keep(draft);
+        }
+        if progress.problem().is_some() {
+            return;
+        }
+        let publisher = self.clone();
+        self.runtime.spawn(async move {
+            if let Err(error) = publisher.send_closed(&draft).await {
+                error.report();
+            }
+        });
+    }
+
+    /// Looks after files from now on, as long as the publisher lives: those that could not
+    /// be sent, and those whose memory nobody needs.
+    pub(super) fn tend(self: &Arc<Self>) {
+        let publisher: Weak<Publisher> = Arc::downgrade(self);
+        let sender = self.sender.clone();
+        self.runtime.spawn(async move {
+            sender.clean_up().await;
+            let (mut pause, mut next) = (FIRST_RETRY, Instant::now());
+            loop {
+                tokio::time::sleep(TENDING).await;
+                let Some(publisher) = publisher.upgrade() else { return };
+                publisher.let_faded_go();
+                if !publisher.dirty().iter().any(|draft| is_retried(draft)) {
+                    (pause, next) = (FIRST_RETRY, Instant::now());
+                } else if Instant::now() >= next {
+                    publisher.retry().await;
+                    pause = (pause * 2).min(LONGEST_RETRY);
+                    next = Instant::now() + pause;
+                }
+            }
+        });
+    }
+
+    async fn retry(&self) {
+        for draft in self.dirty() {
+            if !is_retried(&draft) || self.is_open(&draft) {
+                continue;
+            }
+            if self.send_closed(&draft).await.is_ok()
+                && let Some(progress) = draft.progress()
+            {
+                let key = progress.key();
+                tracing::info!("\"{}\" is in the bucket now", key.as_str().escape_debug());
+            }
+        }
+    }
+}
+
+/// Whether sending a file failed, and may succeed the next time.
+fn is_retried(draft: &Draft) -> bool {
+    let failed = |progress: &crate::drafts::Progress| {
+        progress.problem().is_some_and(|error| !error.is_conflict())
+    };
+    draft.progress().is_some_and(failed)
+}

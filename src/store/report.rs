@@ -1,0 +1,38 @@
+//! What an operator reads in the log about a request that failed.
+
+use super::{StoreError, StoreErrorKind};
+
+impl StoreError {
+    /// Logs the error, once for all who were told of it, with what to do about it.
+    pub fn report(&self) {
+        if !self.is_first_report() {
+            return;
+        }
+        let line = self.chain();
+        match &self.kind {
+            StoreErrorKind::NotFound => tracing::debug!("{line}"),
+            StoreErrorKind::Archived => tracing::warn!(
+                "{line}; the object is archived: restore it first \
+                 (aws s3api restore-object), then open it again"
+            ),
+            StoreErrorKind::Changed => tracing::info!(
+                "{line}; programs that have it open get ESTALE, the next open gets the new one"
+            ),
+            StoreErrorKind::ExpiredCredentials => tracing::error!(
+                "{line}; renew the credentials (aws sso login, or a new session token)"
+            ),
+            StoreErrorKind::NoSuchBucket
+            | StoreErrorKind::AccessDenied
+            | StoreErrorKind::NoCredentials
+            | StoreErrorKind::BadCredentials
+            | StoreErrorKind::WrongRegion(_)
+            | StoreErrorKind::RangeOutside
+            | StoreErrorKind::Full
+            | StoreErrorKind::Transient
+            | StoreErrorKind::ShortBody
+            | StoreErrorKind::Timeout
+            | StoreErrorKind::Unreachable
+            | StoreErrorKind::Other => tracing::error!("{line}"),
+        }
+    }
+}
