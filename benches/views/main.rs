@@ -11,7 +11,7 @@
 //! daemon; GDAL (from Debian's gdal-bin) has them for itself.
 
 #[expect(dead_code, clippy::unwrap_used, reason = "the integration tests use more of it")]
-#[path = "../../tests/it/mounting.rs"]
+#[path = "../../tests/support/harness/mounting.rs"]
 mod mounting;
 #[expect(dead_code, unused_imports, reason = "the integration tests use more of it")]
 #[path = "../../tests/support/mod.rs"]

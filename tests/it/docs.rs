@@ -154,8 +154,8 @@ fn every_test_that_semantics_quotes_exists() {
 fn a_test_that_does_not_exist_is_noticed() {
     for good in [
         "it::docs::a_test_that_does_not_exist_is_noticed",
-        "it::catalog::a_listing_is_believed_for_its_ttl",
-        "it::cli::errors::misuse_is_told_from_failure_by_its_status",
+        "it::kernelless::catalog::a_listing_is_believed_for_its_ttl",
+        "it::kernelless::cli::errors::misuse_is_told_from_failure_by_its_status",
         "unit::config::tests::without_flags_the_defaults_hold",
         "unit::mem::budget::tests::a_reservation_counts_until_it_is_dropped",
     ] {

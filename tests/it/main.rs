@@ -1,4 +1,7 @@
 //! The integration tests: one binary, so that the SDK is linked once.
+//!
+//! `kernelless/` runs anywhere; `mounted/` needs /dev/fuse. Two more read the project
+//! itself: its documents and its imports. What they all stand on is in `tests/support/`.
 
 #![expect(clippy::unwrap_used, reason = "a test that gets no answer has failed")]
 
@@ -6,27 +9,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod backend;
-mod catalog;
-mod cli;
-mod conformance;
-mod copying;
-mod cutting;
+#[path = "../support/harness/mod.rs"]
+mod harness;
+
 mod docs;
 mod kernelless;
 mod layering;
-mod memory_store;
-mod model;
-mod model_uploads;
-mod model_writes;
 mod mounted;
-mod mounting;
-mod plain_tree;
-mod programs;
-mod reading;
-mod renaming;
-mod server;
-mod store_writes;
-mod uploads;
-mod views;
-mod writes;

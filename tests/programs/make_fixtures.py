@@ -1,4 +1,4 @@
-"""Makes the files that tests/it/programs.rs uploads: make_fixtures.py DIR
+"""Makes the files that tests/it/mounted/programs.rs uploads: make_fixtures.py DIR
 
 Small files of many formats, the same bytes on every run. They are laid out as
 the keys of a bucket would be.

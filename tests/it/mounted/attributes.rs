@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustix::fs::{StatVfsMountFlags, getxattr, listxattr, statvfs};
 
 use super::*;
-use crate::backend::backends;
-use crate::mounting::say;
+use crate::harness::backend::backends;
+use crate::harness::mounting::say;
 use crate::support::server::Meta;
 
 #[test]

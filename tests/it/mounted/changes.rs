@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
-use crate::backend::backends;
+use crate::harness::backend::backends;
 use crate::support::pattern::pattern_bytes;
 
 const SIZE: u64 = 32 * MIB;

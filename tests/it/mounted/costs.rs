@@ -5,7 +5,7 @@ use std::io::Read;
 use std::process::Command;
 
 use super::*;
-use crate::mounting::succeeds;
+use crate::harness::mounting::succeeds;
 
 /// The names that GDAL and its drivers look for beside `B01.jp2`.
 const SIDECARS: [&str; 14] = [

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::system::DirStream;
 use super::*;
-use crate::mounting::succeeds;
+use crate::harness::mounting::succeeds;
 
 const MANY: usize = 100_000;
 

@@ -9,7 +9,7 @@ use tempfile::tempfile;
 
 use super::system::{Mapping, truncate};
 use super::*;
-use crate::backend::backends;
+use crate::harness::backend::backends;
 use crate::support::pattern::pattern_bytes;
 
 /// No multiple of a page, nor of anything else.

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::backend::{Backend, backends};
+use crate::harness::backend::{Backend, backends};
 use crate::support::server::{ACCESS_KEY, SECRET_KEY};
 
 /// Keys and where they are in the mount. `L` stands for 300 letters, `M` for 900.

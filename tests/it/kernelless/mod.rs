@@ -1,0 +1,18 @@
+//! Tests that need no kernel: the file system is called as the kernel would call it, the
+//! store stands on a server in the process, and the program prints or refuses.
+//!
+//! These run anywhere, without /dev/fuse and without root.
+
+mod catalog;
+mod cli;
+mod conformance;
+mod copying;
+mod cutting;
+mod memory_store;
+mod model;
+mod model_uploads;
+mod model_writes;
+mod reading;
+mod renaming;
+mod server;
+mod store_writes;

@@ -1,0 +1,11 @@
+//! The command as it is typed, where something is to be mounted: what it prints, what
+//! it leaves behind, and what it says when the server or the machine is not as it should be.
+
+mod life;
+mod machine;
+mod pending;
+mod server_errors;
+
+use crate::harness::shell::{
+    Ran, S3MEM, Shell, assert_lists, can_mount, is_root, signal, wait_until,
+};

@@ -1,0 +1,15 @@
+//! What the integration tests alone need: mounts by the real program, a file system
+//! without a kernel, models, and what tests do again and again.
+//!
+//! Contract: no test is in here, and nothing in here imports one.
+
+pub(crate) mod backend;
+pub(crate) mod cost;
+pub(crate) mod dice;
+pub(crate) mod files;
+pub(crate) mod kernelless;
+pub(crate) mod keys;
+pub(crate) mod mounting;
+pub(crate) mod plain_tree;
+pub(crate) mod shell;
+pub(crate) mod waiting;
