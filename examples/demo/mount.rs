@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use s3mem::fs::{FileSystem, FsConfig, Writes};
+use s3mem::app::assemble;
+use s3mem::config::{FsConfig, Writes};
 use s3mem::fuse::{MountConfig, Mounted, mount};
 use s3mem::key::Prefix;
 use s3mem::stats::Stats;
@@ -153,7 +154,8 @@ pub(crate) fn mount_it(server: &TestServer, mount_point: &Path) -> Result<DemoMo
         let retry = RetryConfig::within(Duration::from_secs(60));
         let config = file_system()?;
         let store = production_stack(s3, retry, config.memory_bytes, Stats::new());
-        FileSystem::open(store, config).await.map_err(|error| refused(&error))
+        let parts = assemble(store, config).await.map_err(|error| refused(&error))?;
+        Ok::<_, String>(parts.fs)
     })?;
     let config =
         MountConfig { source: format!("s3://{BUCKET}"), allow_other: false, allow_exec: false };

@@ -4,7 +4,8 @@
 use std::ffi::OsStr;
 use std::sync::Arc;
 
-use s3mem::fs::{Maker, OpenHow, ROOT, RenameHow, Writes};
+use s3mem::config::Writes;
+use s3mem::fs::{Maker, OpenHow, ROOT, RenameHow};
 
 use crate::harness::kernelless::{Sink, Tree, TreeConfig};
 use crate::support::memory_store::MemoryStore;

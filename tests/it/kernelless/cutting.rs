@@ -4,7 +4,9 @@
 use std::ffi::OsStr;
 use std::sync::Arc;
 
-use s3mem::fs::{AttrChange, Maker, ROOT, UploadConfig, Writes};
+use s3mem::config::Writes;
+use s3mem::fs::{AttrChange, Maker, ROOT};
+use s3mem::publish::UploadConfig;
 
 use crate::harness::kernelless::{Tree, TreeConfig};
 use crate::support::memory_store::{CallKind, MemoryStore, StoreStyle};
@@ -67,7 +69,7 @@ async fn parts_that_wait_to_be_sent_are_sent_as_the_file_is_then() {
             let object = tree.store.object("a").unwrap().content.clone();
             let bytes = object.slice(0..object.size());
             assert!(bytes[..] == file[..], "cut to {cut}, {appended} more: {} bytes", bytes.len());
-            assert!(tree.fs.pending().is_empty());
+            assert!(tree.pending().is_empty());
         }
     }
 }

@@ -4,7 +4,9 @@
 use std::ffi::OsStr;
 use std::sync::Arc;
 
-use s3mem::fs::{FsError, Maker, NewNode, OpenHow, ROOT, RenameHow, UploadConfig, Writes};
+use s3mem::config::Writes;
+use s3mem::fs::{FsError, Maker, NewNode, OpenHow, ROOT, RenameHow};
+use s3mem::publish::UploadConfig;
 use s3mem::store::StoreErrorKind;
 
 use crate::harness::kernelless::{Tree, TreeConfig};
@@ -108,7 +110,7 @@ async fn a_file_that_stayed_in_memory_stays_what_it_is_when_it_cannot_be_sent() 
     tree.store.fail_next(CallKind::Put, None, StoreErrorKind::AccessDenied, 1);
     tree.mv("a.tmp", "a").await.unwrap_err();
     assert_eq!(tree.list("").await, ["a.tmp"]);
-    assert!(tree.fs.pending().is_empty());
+    assert!(tree.pending().is_empty());
     tree.mv("a.tmp", "a").await.unwrap();
     assert_eq!(tree.list("").await, ["a"]);
     assert_eq!(tree.bytes("a").unwrap(), b"x");
@@ -178,7 +180,7 @@ async fn an_object_that_is_being_written_to_is_never_gone_from_the_bucket_when_i
     assert_eq!(tree.store.tally().put, 0);
     tree.close(handle).await.unwrap();
     assert_eq!((tree.bytes("b").unwrap(), tree.store.keys().len()), (b"anew".to_vec(), 1));
-    assert!(tree.fs.pending().is_empty());
+    assert!(tree.pending().is_empty());
 }
 
 #[tokio::test]
@@ -199,7 +201,7 @@ async fn a_file_that_is_made_and_cannot_be_sent_is_not_counted_as_looked_up() {
     tree.store.fail_next(CallKind::Put, None, StoreErrorKind::Timeout, 1);
     tree.fs.make(ROOT, OsStr::new("a"), NewNode::File, MAKER).await.unwrap_err();
     assert_eq!(tree.fs.inode_count(), 1);
-    tree.fs.send_pending().await;
+    tree.send_pending().await;
     assert_eq!(tree.store.keys(), ["a"]);
 }
 

@@ -4,11 +4,11 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use s3mem::fs::{
-    Attr, DirSink, FileSystem, FsConfig, FsError, Kind, OpenHow, ROOT, ReadAnswer, SinkEntry,
-    Writes,
-};
+use s3mem::app::assemble;
+use s3mem::config::{FsConfig, Writes};
+use s3mem::fs::{Attr, DirSink, FileSystem, FsError, Kind, OpenHow, ROOT, ReadAnswer, SinkEntry};
 use s3mem::key::Prefix;
+use s3mem::publish::{Pending, Publisher};
 use s3mem::store::ObjectStore;
 use s3mem::view::ViewConfig;
 
@@ -17,6 +17,7 @@ use crate::support::memory_store::MemoryStore;
 /// A file system over a store in memory.
 pub(crate) struct Tree {
     pub(crate) fs: Arc<FileSystem>,
+    pub(crate) publisher: Option<Arc<Publisher>>,
     pub(crate) store: Arc<MemoryStore>,
 }
 
@@ -62,8 +63,20 @@ impl Tree {
             views: ViewConfig::default(),
             writes: config.writes,
         };
-        let fs = FileSystem::open(store.clone() as Arc<dyn ObjectStore>, fs_config).await.unwrap();
-        Tree { fs, store }
+        let parts = assemble(store.clone() as Arc<dyn ObjectStore>, fs_config).await.unwrap();
+        Tree { fs: parts.fs, publisher: parts.publisher, store }
+    }
+
+    /// The files that are not in the bucket yet.
+    pub(crate) fn pending(&self) -> Vec<Pending> {
+        self.publisher.as_ref().map_or_else(Vec::new, |publisher| publisher.pending())
+    }
+
+    /// Tries to send them.
+    pub(crate) async fn send_pending(&self) {
+        if let Some(publisher) = &self.publisher {
+            publisher.send_pending().await;
+        }
     }
 
     /// A file system over a bucket of these objects, and no calls counted yet.
@@ -77,14 +90,10 @@ impl Tree {
         tree
     }
 
-    /// One look-up, as the kernel makes it: at once if that needs no request.
+    /// One look-up, as the kernel makes it.
     pub(crate) async fn lookup(&self, parent: u64, name: &str) -> Result<Option<Attr>, FsError> {
         let name = OsStr::new(name);
-        let found = match self.fs.lookup_now(parent, name) {
-            Some(found) => found,
-            None => self.fs.lookup(parent, name).await,
-        };
-        found.map(|(attr, _)| attr)
+        self.fs.lookup(parent, name).await.map(|(attr, _)| attr)
     }
 
     /// Walks a path of names separated by `/`.
@@ -103,13 +112,9 @@ impl Tree {
         self.open_ino(ino, OpenHow::default()).await
     }
 
-    /// One open, as the kernel makes it: at once if that needs no request.
+    /// One open, as the kernel makes it.
     pub(crate) async fn open_ino(&self, ino: u64, how: OpenHow) -> Result<u64, FsError> {
-        let opened = match self.fs.open_file_now(ino, how) {
-            Some(outcome) => outcome,
-            None => self.fs.open_file(ino, how).await,
-        };
-        opened.map(|opened| opened.handle)
+        self.fs.open_file(ino, how).await.map(|opened| opened.handle)
     }
 
     pub(crate) async fn pread(
@@ -163,13 +168,10 @@ impl Tree {
         entries.to_vec()
     }
 
-    /// Lists on where the sink is, as the kernel does: at once if that needs no
-    /// request. Whether anything came.
+    /// Lists on where the sink is, as the kernel does. Whether anything came.
     pub(crate) async fn list_on(&self, handle: u64, plus: bool, sink: &mut Sink) -> bool {
         let (before, cookie) = (sink.entries.len(), sink.cookie);
-        if !self.fs.read_dir_now(handle, cookie, plus, sink).unwrap() {
-            self.fs.read_dir(handle, cookie, plus, sink).await.unwrap();
-        }
+        self.fs.read_dir(handle, cookie, plus, sink).await.unwrap();
         sink.entries.len() > before
     }
 

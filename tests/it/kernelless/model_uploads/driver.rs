@@ -6,7 +6,8 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use proptest::sample::Index;
-use s3mem::fs::{Attr, FsError, Kind, Maker, Pending};
+use s3mem::fs::{Attr, FsError, Kind, Maker};
+use s3mem::publish::Pending;
 
 use super::oracle::{Change, Extent, Oracle, bytes_of, is_memory_only};
 use super::steps::{Fault, Step};
@@ -443,7 +444,7 @@ impl Driver {
     /// Takes over which files are not in the bucket.
     pub(super) fn sync_pending(&mut self) {
         let pending: HashMap<String, Pending> =
-            self.tree.fs.pending().into_iter().map(|file| (file.path.clone(), file)).collect();
+            self.tree.pending().into_iter().map(|file| (file.path.clone(), file)).collect();
         for id in 0..self.model.nodes.len() {
             if !self.is_remote(id) || !self.about[&id].is_made {
                 continue;
@@ -464,7 +465,7 @@ impl Driver {
 
     /// The files that are not in the bucket are those that the mount tells of.
     pub(super) fn check_pending(&self) {
-        let pending = self.tree.fs.pending();
+        let pending = self.tree.pending();
         let told: BTreeSet<_> = pending
             .iter()
             .map(|file| (file.path.clone(), file.bytes, file.is_conflict()))

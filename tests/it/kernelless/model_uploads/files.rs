@@ -295,7 +295,7 @@ impl Driver {
         let OpenFile { handle, id, .. } = self.files.swap_remove(file);
         // A file that nobody has open any more is sent, unless that failed already.
         let is_sent = !self.is_open(id, false) && self.about[&id].is_dirty;
-        let was_tried = self.tree.fs.pending().iter().any(|pending| pending.problem.is_some());
+        let was_tried = self.tree.pending().iter().any(|pending| pending.problem.is_some());
         let (changes, expected) = if is_sent { self.to_send(id) } else { (Vec::new(), Ok(())) };
         self.tree.fs.release_file(handle);
         self.settle().await;
@@ -343,7 +343,7 @@ impl Driver {
         let (attr, _) = self.tree.fs.getattr(ino).unwrap();
         let was_fetched = before.is_made
             || matches!(outcome, Outcome::Done(_))
-            || self.tree.fs.pending().iter().any(|file| is_named && file.path == self.key_of(id));
+            || self.tree.pending().iter().any(|file| is_named && file.path == self.key_of(id));
         if !was_fetched {
             return;
         }
@@ -376,7 +376,7 @@ impl Driver {
             expected.push(outcome);
         }
         self.arm(fault);
-        self.tree.fs.send_pending().await;
+        self.tree.send_pending().await;
         let failed = self.settle().await;
         self.oracle.account(&changes, super::oracle::Extent::Some, None);
         for (id, expected) in due.into_iter().zip(expected) {

@@ -18,7 +18,7 @@ impl Driver {
         self.send_pending(None).await;
         self.compare(ROOT).await;
         self.compare_with_bucket();
-        let is_clean = self.tree.fs.pending().is_empty();
+        let is_clean = self.tree.pending().is_empty();
         if is_clean && !self.has_failed {
             let uploads = self.oracle.store.open_uploads();
             assert!(uploads.is_empty(), "parts are left behind: {uploads:?}");

@@ -19,7 +19,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use s3mem::fs::{UploadConfig, Writes};
+use s3mem::config::Writes;
+use s3mem::publish::UploadConfig;
 
 use self::driver::Driver;
 use self::oracle::Oracle;

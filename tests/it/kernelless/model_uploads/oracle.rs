@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use s3mem::fs::UploadConfig;
+use s3mem::publish::UploadConfig;
 
 use crate::support::bucket::Object;
 use crate::support::memory_store::{Call, MemoryStore};

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use s3mem::fs::Writes;
+use s3mem::config::Writes;
 
 use self::driver::Driver;
 use self::steps::{Step, step};

@@ -40,7 +40,7 @@ impl Driver {
     /// Whether `fs` says that the bucket has not got all of a file.
     pub(super) fn is_pending(&self, file: usize) -> bool {
         let name = self.files[file].name;
-        self.tree.fs.pending().iter().any(|pending| Some(pending.path.as_str()) == name)
+        self.tree.pending().iter().any(|pending| Some(pending.path.as_str()) == name)
     }
 
     /// The parts of a file that is open that can't be read, by where they begin.

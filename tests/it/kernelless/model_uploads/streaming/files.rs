@@ -37,15 +37,10 @@ impl Driver {
         let size = self.files[file].bytes.len() as u64;
         for _ in 0..3 {
             let ino = self.look(file).await.ino;
-            let opened = match self.tree.fs.open_file_now(ino, how) {
-                Some(opened) => opened,
-                None => {
-                    let work = |fs: std::sync::Arc<s3mem::fs::FileSystem>| {
-                        Box::pin(async move { fs.open_file(ino, how).await }) as _
-                    };
-                    self.drive(work, None).await
-                }
+            let work = |fs: std::sync::Arc<s3mem::fs::FileSystem>| {
+                Box::pin(async move { fs.open_file(ino, how).await }) as _
             };
+            let opened: Result<s3mem::fs::OpenedFile, FsError> = self.drive(work, None).await;
             match opened {
                 Ok(opened) => {
                     let model = &mut self.files[file];
@@ -154,7 +149,7 @@ impl Driver {
                     is_full || may_fail || !may_wait,
                     "{:?} has room for {length} at {offset}, {:?} is used",
                     model.name,
-                    self.tree.fs.write_memory()
+                    self.tree.fs.room()
                 );
             }
             Some(libc::EIO) => self.assert_is_away(open, offset..end),
@@ -424,9 +419,10 @@ impl Driver {
 
     pub(super) async fn send_pending(&mut self, fault: Option<&Fault>) {
         self.arm(fault);
-        let work = |fs: std::sync::Arc<s3mem::fs::FileSystem>| {
+        let publisher = self.tree.publisher.clone().unwrap();
+        let work = |_: std::sync::Arc<s3mem::fs::FileSystem>| {
             Box::pin(async move {
-                fs.send_pending().await;
+                publisher.send_pending().await;
                 Ok(())
             }) as _
         };

@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use proptest::sample::Index;
-use s3mem::fs::{UploadConfig, Writes};
+use s3mem::config::Writes;
+use s3mem::publish::UploadConfig;
 
 use self::driver::Driver;
 use super::LONGEST;
