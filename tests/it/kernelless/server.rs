@@ -33,6 +33,7 @@ fn client_with(server: &TestServer, secret: &str) -> Client {
 
 fn settings(server: &TestServer) -> aws_sdk_s3::config::Builder {
     aws_sdk_s3::Config::builder()
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
         .behavior_version(BehaviorVersion::latest())
         .endpoint_url(server.endpoint())
         .force_path_style(true)

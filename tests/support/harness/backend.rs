@@ -303,6 +303,7 @@ fn unquoted(etag: Option<&str>) -> String {
 pub(crate) fn sdk(url: &str, access: &str, secret: &str) -> aws_sdk_s3::Client {
     let credentials = aws_sdk_s3::config::Credentials::new(access, secret, None, None, "test");
     let config = aws_sdk_s3::Config::builder()
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
         .behavior_version(aws_sdk_s3::config::BehaviorVersion::latest())
         .region(aws_sdk_s3::config::Region::new(REGION))
         .endpoint_url(url)
