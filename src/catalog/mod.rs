@@ -131,11 +131,6 @@ impl Catalog {
         self.listings.forget_below(dir.prefix());
     }
 
-    /// The start of a walk through all entries of `dir`.
-    pub fn walk(&self) -> Walk {
-        Walk::default()
-    }
-
     /// Asks for the names that start like the wanted one, and answers from the
     /// pages that came: in memory, one may be gone before the next arrives.
     async fn probe(
