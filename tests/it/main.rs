@@ -17,3 +17,4 @@ mod docs;
 mod kernelless;
 mod layering;
 mod mounted;
+mod project;
