@@ -2,9 +2,9 @@
 # Installs what the tests need, starts MinIO, runs every test, stops MinIO.
 # Arguments are passed on to `cargo test`: scripts/test.sh --test it programs
 #
-# What cannot be had is said on a line that starts with NOT TESTED. With
-# S3MEM_REQUIRE_MINIO=1, S3MEM_REQUIRE_FUSE=1 or S3MEM_REQUIRE_PROGRAMS=1 it is
-# a failure instead.
+# What cannot be had is said on a line that starts with NOT TESTED, and so is at
+# the end how many tests did not run. With S3MEM_REQUIRE_MINIO=1,
+# S3MEM_REQUIRE_FUSE=1 or S3MEM_REQUIRE_PROGRAMS=1 it is a failure instead.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -18,7 +18,16 @@ source scripts/lib/python.sh
 # shellcheck source=scripts/lib/cargo.sh
 source scripts/lib/cargo.sh
 
-trap minio_stop EXIT
+# Each test that can't run writes a line here: why.
+S3MEM_TEST_NOT_RUN=$(mktemp)
+export S3MEM_TEST_NOT_RUN
+
+finish() {
+    tell_not_run "$S3MEM_TEST_NOT_RUN"
+    rm -f "$S3MEM_TEST_NOT_RUN"
+    minio_stop
+}
+trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 

@@ -30,6 +30,15 @@ missing_or_fail() {
     printf 'NOT TESTED: %s\n' "$sentence"
 }
 
+# tell_not_run FILE: how many tests did not run, for each reason that is a line of
+# the file as often as it kept a test from running.
+tell_not_run() {
+    local count why
+    sort "$1" | uniq -c | while read -r count why; do
+        printf 'NOT TESTED: %d test%s %s\n' "$count" "$( ((count == 1)) || echo s)" "$why"
+    done
+}
+
 # debian_packages PACKAGE...: installs them where we are root on a Debian
 # machine; otherwise says what to install and returns 1.
 debian_packages() {

@@ -18,7 +18,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::{tell, text};
+use super::text::{self, tell};
 use crate::cli::LogLevel;
 use crate::config::LogTarget;
 use crate::sys::{self, Severity};

@@ -7,6 +7,7 @@
 mod assemble;
 mod control;
 mod daemonize;
+mod detach;
 mod explain;
 mod log;
 mod mount;
@@ -20,27 +21,21 @@ mod text;
 mod umount;
 mod unsent;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 pub use assemble::{Assembled, assemble};
 
+use self::daemonize::DaemonError;
+use self::mount::StartError;
+use self::text::tell;
 use crate::cli::Command;
-use crate::config::{ConfigError, Environment};
+use crate::config::Environment;
 
 /// Why a command failed. `Display` is the sentence for the user.
 #[derive(Debug, thiserror::Error)]
 enum AppError {
     #[error(transparent)]
-    Config(#[from] ConfigError),
-    #[error(transparent)]
-    MountPoint(#[from] mount_point::MountPointError),
-    #[error(transparent)]
-    Prerequisite(#[from] prerequisites::Missing),
-    #[error(transparent)]
     Start(#[from] mount::StartError),
-    #[error(transparent)]
-    Daemon(#[from] daemonize::DaemonError),
     #[error(transparent)]
     Umount(#[from] umount::UmountError),
     #[error(transparent)]
@@ -50,15 +45,10 @@ enum AppError {
 /// Does what the command says, and tells the outcome.
 pub fn run(command: Command) -> ExitCode {
     let environment = Environment::of_process();
-    let outcome = match command {
-        Command::Mount(args) => mount::run(&args, &environment).map(|()| ExitCode::SUCCESS),
-        Command::Umount(args) => umount::run(&args, &environment).map(|()| ExitCode::SUCCESS),
-        Command::Status(args) => status::run(&args),
-    };
-    match outcome {
+    match do_it(command, &environment) {
         Ok(status) => status,
         // The daemon has said it already, on the same terminal.
-        Err(AppError::Daemon(daemonize::DaemonError::AlreadyTold)) => ExitCode::FAILURE,
+        Err(AppError::Start(StartError::Daemon(DaemonError::AlreadyTold))) => ExitCode::FAILURE,
         Err(error) => {
             tell(&error.to_string());
             ExitCode::FAILURE
@@ -66,8 +56,11 @@ pub fn run(command: Command) -> ExitCode {
     }
 }
 
-/// Says something to whoever typed the command.
-fn tell(sentence: &str) {
-    // A terminal that is gone has nobody to tell.
-    let _ = writeln!(io::stderr().lock(), "s3mem: {}", text::printable(sentence));
+fn do_it(command: Command, environment: &Environment) -> Result<ExitCode, AppError> {
+    match command {
+        Command::Mount(args) => mount::run(&args, environment)?,
+        Command::Umount(args) => umount::run(&args, environment)?,
+        Command::Status(args) => return Ok(status::run(&args)?),
+    }
+    Ok(ExitCode::SUCCESS)
 }

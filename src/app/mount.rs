@@ -12,16 +12,19 @@ use tokio::time::timeout;
 
 use super::assemble::{Assembled, assemble};
 use super::control::{Answers, Control};
+use super::daemonize::{self, DaemonError};
+use super::detach::{How, UnmountError, unmount};
 use super::explain::{Asked, explain};
 use super::log::{self, LogError};
+use super::mount_point::{self, MountPointError};
 use super::mount_table::MountTable;
+use super::prerequisites::{self, Missing};
 use super::report::Report;
 use super::signals::EndSignals;
-use super::umount::{self, How, UnmountError};
+use super::text::tell;
 use super::unsent::Unsent;
-use super::{AppError, daemonize, mount_point, prerequisites, tell};
 use crate::cli::MountArgs;
-use crate::config::{self, Environment, MountSettings};
+use crate::config::{self, ConfigError, Environment, MountSettings};
 use crate::fs::FileSystem;
 use crate::fuse;
 use crate::stats::Stats;
@@ -36,6 +39,14 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// Why a mount did not come to be. Each is a sentence for the user.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StartError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    MountPoint(#[from] MountPointError),
+    #[error(transparent)]
+    Prerequisite(#[from] Missing),
+    #[error(transparent)]
+    Daemon(#[from] DaemonError),
     #[error(transparent)]
     Log(#[from] LogError),
     #[error("{0}")]
@@ -55,7 +66,7 @@ pub(super) enum StartError {
 }
 
 /// Runs the command.
-pub(super) fn run(args: &MountArgs, environment: &Environment) -> Result<(), AppError> {
+pub(super) fn run(args: &MountArgs, environment: &Environment) -> Result<(), StartError> {
     let settings = MountSettings::new(args, environment)?;
     if settings.fake {
         return Ok(());
@@ -66,12 +77,12 @@ pub(super) fn run(args: &MountArgs, environment: &Environment) -> Result<(), App
     if settings.foreground || settings.daemon {
         serve(&settings, environment)
     } else {
-        daemonize::start().map_err(AppError::from)
+        daemonize::start().map_err(StartError::from)
     }
 }
 
 /// Mounts, and serves until the mount ends.
-fn serve(settings: &MountSettings, environment: &Environment) -> Result<(), AppError> {
+fn serve(settings: &MountSettings, environment: &Environment) -> Result<(), StartError> {
     let path = mount_point::claim(&settings.mount_point, environment)?;
     prerequisites::check(settings.mount.allow_other, environment)?;
     log::start(&settings.log_target, settings.log_level, settings.daemon)
@@ -93,7 +104,7 @@ fn serve(settings: &MountSettings, environment: &Environment) -> Result<(), AppE
     let outcome = serve_mounted(settings, environment, &path, &runtime, parts.fs, Arc::new(served));
     // Requests still in the air have nobody left to answer.
     runtime.shutdown_background();
-    outcome.map_err(AppError::from)
+    outcome
 }
 
 /// Opens the file system, and says so when that takes long.
@@ -246,7 +257,7 @@ fn leave(path: &Path, device: Option<&str>, environment: &Environment) {
     if device.is_some() && device_on(path).as_deref() != device {
         return;
     }
-    match umount::unmount(path, How::IfUnused, environment) {
+    match unmount(path, How::IfUnused, environment) {
         Ok(()) => return,
         Err(UnmountError::Busy) => {
             tracing::info!(
@@ -258,7 +269,7 @@ fn leave(path: &Path, device: Option<&str>, environment: &Environment) {
             tracing::warn!("unmounting {}: {reason}", path.display())
         }
     }
-    if let Err(error) = umount::unmount(path, How::Lazily, environment) {
+    if let Err(error) = unmount(path, How::Lazily, environment) {
         let reason = match error {
             UnmountError::Busy => "it is in use".to_owned(),
             UnmountError::Failed(reason) => reason,

@@ -6,8 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::control::Daemon;
+use super::detach::{How, UnmountError, unmount};
 use super::mount_table::{MountTable, Mounted};
-use super::umount::{self, How, UnmountError};
 use crate::config::Environment;
 use crate::sys;
 
@@ -98,7 +98,7 @@ fn replace(
 ) -> Result<(), MountPointError> {
     let (path_buf, what) = (path.to_path_buf(), mounted.source.clone());
     match (is_dead(path, mounted), mounted.is_s3mem()) {
-        (true, true) => umount::unmount(path, How::Lazily, environment).map_err(|error| {
+        (true, true) => unmount(path, How::Lazily, environment).map_err(|error| {
             let reason = match error {
                 UnmountError::Busy => "it is in use".to_owned(),
                 UnmountError::Failed(reason) => reason,

@@ -7,10 +7,9 @@ use std::process::ExitCode;
 use super::control::{Daemon, STRANGER};
 use super::mount_point::{self, MountPointError};
 use super::mount_table::{MountTable, Mounted};
-use super::text::printable;
-use super::{AppError, tell};
+use super::text::{printable, tell};
 use crate::cli::StatusArgs;
-use crate::config;
+use crate::config::{self, ConfigError};
 use crate::sys;
 
 /// The exit status when files are not in the bucket yet; 2 is for misuse.
@@ -19,6 +18,8 @@ const PENDING: u8 = 3;
 /// Why there is no status. Each is a sentence for the user.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StatusError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     #[error("{0} does not exist")]
     Missing(PathBuf),
     #[error(transparent)]
@@ -34,7 +35,7 @@ pub(super) enum StatusError {
 }
 
 /// Runs the command.
-pub(super) fn run(args: &StatusArgs) -> Result<ExitCode, AppError> {
+pub(super) fn run(args: &StatusArgs) -> Result<ExitCode, StatusError> {
     let table = MountTable::read().map_err(StatusError::Table)?;
     let mounts = match &args.mount_point {
         Some(typed) => vec![find(&table, typed)?],
@@ -49,7 +50,7 @@ pub(super) fn run(args: &StatusArgs) -> Result<ExitCode, AppError> {
                 let _ = io::stdout().lock().write_all(text.as_bytes());
             }
             // The only one that was asked for.
-            Err(error) if args.mount_point.is_some() => return Err(error.into()),
+            Err(error) if args.mount_point.is_some() => return Err(error),
             Err(error) => {
                 failed = true;
                 tell(&error.to_string());
@@ -64,7 +65,7 @@ pub(super) fn run(args: &StatusArgs) -> Result<ExitCode, AppError> {
 }
 
 /// The mount of s3mem that a path is, or lies in.
-fn find(table: &MountTable, typed: &Path) -> Result<Mounted, AppError> {
+fn find(table: &MountTable, typed: &Path) -> Result<Mounted, StatusError> {
     let path = config::absolute(typed)?;
     let path = mount_point::resolve(&path).map_err(|error| match error {
         MountPointError::Missing(path) => StatusError::Missing(path),
@@ -74,7 +75,7 @@ fn find(table: &MountTable, typed: &Path) -> Result<Mounted, AppError> {
         Some(mounted) => Some(mounted).filter(|mounted| mounted.is_s3mem()),
         None => table.s3mem_around(&path),
     };
-    Ok(mounted.cloned().ok_or(StatusError::NotMounted(path))?)
+    mounted.cloned().ok_or(StatusError::NotMounted(path))
 }
 
 /// How many files a mount has that are not in the bucket, and what its daemon says.

@@ -1,7 +1,8 @@
 //! Text from outside (keys, paths, servers' messages), made fit for a terminal.
 
 use std::borrow::Cow;
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
 
 /// The text with every character escaped that could move the cursor, end a line of
 /// a log or reverse the direction of writing.
@@ -19,6 +20,12 @@ pub(super) fn printable(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(escaped)
+}
+
+/// Says something to whoever typed the command.
+pub(super) fn tell(sentence: &str) {
+    // A terminal that is gone has nobody to tell.
+    let _ = writeln!(io::stderr().lock(), "s3mem: {}", printable(sentence));
 }
 
 fn is_hostile(character: char) -> bool {

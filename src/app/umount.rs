@@ -1,4 +1,4 @@
-//! `s3mem umount`, and unmounting as the daemon itself does it.
+//! `s3mem umount`.
 //!
 //! Contract: takes away mounts of s3mem and nothing else, and returns when the
 //! daemon behind them has ended. The daemon is asked first, and may have it wait or
@@ -7,17 +7,17 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use super::control::Daemon;
+use super::detach::{How, UnmountError, unmount};
 use super::mount_point::{self, MountPointError};
 use super::mount_table::{MountTable, Mounted};
+use super::text::tell;
 use super::unsent::{GO, NO, NOTE};
-use super::{AppError, tell};
 use crate::cli::UmountArgs;
-use crate::config::{self, Environment};
+use crate::config::{self, ConfigError, Environment};
 use crate::sys;
 
 /// How long a daemon may take to end after its mount is gone.
@@ -31,6 +31,8 @@ const NAMED_USERS: usize = 5;
 /// Why something was not unmounted. Each is a sentence for the user.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UmountError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     #[error("{0} does not exist")]
     Missing(PathBuf),
     #[error(transparent)]
@@ -68,7 +70,7 @@ pub(super) enum UmountError {
 }
 
 /// Runs the command.
-pub(super) fn run(args: &UmountArgs, environment: &Environment) -> Result<(), AppError> {
+pub(super) fn run(args: &UmountArgs, environment: &Environment) -> Result<(), UmountError> {
     let typed = config::absolute(&args.mount_point)?;
     let path = mount_point::resolve(&typed).map_err(|error| match error {
         MountPointError::Missing(path) => UmountError::Missing(path),
@@ -144,59 +146,6 @@ fn unmount_unless_busy(
     unmount(path, how, environment)
 }
 
-/// When a mount goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum How {
-    /// At once if nobody uses it, otherwise not at all.
-    IfUnused,
-    /// From the tree at once, and really when its last user is gone.
-    Lazily,
-}
-
-/// Why the kernel kept a mount.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum UnmountError {
-    /// It is in use.
-    Busy,
-    /// Something else, in the words of who refused.
-    Failed(String),
-}
-
-/// Takes the uppermost mount on `path` away, whoever's it is: as root by the kernel's
-/// call, else by fusermount3, which lets users unmount what is theirs.
-pub(super) fn unmount(
-    path: &Path,
-    how: How,
-    environment: &Environment,
-) -> Result<(), UnmountError> {
-    if sys::effective_uid() == 0 {
-        return sys::unmount(path, how == How::Lazily).map_err(|error| {
-            match error.raw_os_error() {
-                Some(libc::EBUSY) => UnmountError::Busy,
-                _ => UnmountError::Failed(error.to_string()),
-            }
-        });
-    }
-    let Some(program) = environment.fusermount() else {
-        return Err(UnmountError::Failed("fusermount3 is not installed (package fuse3)".into()));
-    };
-    let flags = if how == How::Lazily { "-uz" } else { "-u" };
-    let output = Command::new(program)
-        .arg(flags)
-        .arg("--")
-        .arg(path)
-        // The words that are looked for are the C locale's.
-        .env("LC_ALL", "C")
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| UnmountError::Failed(error.to_string()))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(if said.contains("busy") { UnmountError::Busy } else { UnmountError::Failed(said) })
-}
-
 /// Who uses the mount, as far as this user may know: ` by python3 (process 12)`.
 fn users_of(mount_point: &Path) -> String {
     let mut users: Vec<String> = fs::read_dir("/proc")
@@ -246,6 +195,7 @@ fn uses(process: &Path, mount_point: &Path) -> bool {
 mod tests {
     use super::*;
     use std::fs::File;
+    use std::process::{Command, Stdio};
 
     #[test]
     fn a_process_that_stands_in_the_folder_or_holds_a_file_open_is_named() {

@@ -11,7 +11,7 @@ use futures_util::future::{BoxFuture, FutureExt, Shared};
 use lru::LruCache;
 use tokio::runtime::Handle as Runtime;
 
-use super::page::{Known, Page, PageEntry};
+use super::page::{Known, Page, PageEntry, PageRequest};
 use crate::key::Prefix;
 use crate::mem::{Budget, Reservation};
 use crate::store::{ListRequest, ObjectStore, StoreError, StoreErrorKind};
@@ -28,17 +28,6 @@ pub(super) struct Listings {
     runtime: Runtime,
     born: Instant,
     inner: Arc<Mutex<Inner>>,
-}
-
-/// Which page: of the names in `dir` that start with `start`, the one that
-/// `token` leads to and that begins behind the name `after`; the first has none,
-/// since a name may be empty.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct PageRequest {
-    pub(super) dir: Prefix,
-    pub(super) start: String,
-    pub(super) token: Option<String>,
-    pub(super) after: Option<String>,
 }
 
 type PageResult = Result<Arc<Page>, Arc<StoreError>>;

@@ -6,9 +6,19 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::listing::PageRequest;
 use crate::key::Prefix;
 use crate::store::{ListPage, ListedObject};
+
+/// Which page: of the names in `dir` that start with `start`, the one that
+/// `token` leads to and that begins behind the name `after`; the first has none,
+/// since a name may be empty.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct PageRequest {
+    pub(super) dir: Prefix,
+    pub(super) start: String,
+    pub(super) token: Option<String>,
+    pub(super) after: Option<String>,
+}
 
 /// A page of the keys under one directory.
 #[derive(Debug)]

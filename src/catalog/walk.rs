@@ -11,8 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::dir::Named;
-use super::listing::PageRequest;
-use super::page::{Known, Page, PageEntry};
+use super::page::{Known, Page, PageEntry, PageRequest};
 use super::{Catalog, Dir, Node};
 use crate::store::{ListedObject, StoreError};
 
@@ -67,6 +66,11 @@ struct PageStart {
 }
 
 impl Catalog {
+    /// The start of a walk through all entries of a directory.
+    pub fn walk(&self) -> Walk {
+        Walk::default()
+    }
+
     /// The entries of `dir` from number `cookie` on, as many as one page has left;
     /// none at the end.
     ///

@@ -340,8 +340,6 @@ pub struct MountArgs {
 const HEADING_WHERE: &str = "Where the bucket is";
 const HEADING_ACCESS: &str = "Who is asking";
 const HEADING_BEHAVIOUR: &str = "Memory and freshness";
-const HEADING_VIEWS: &str = "Virtual siblings of images";
-const HEADING_WRITES: &str = "Writing";
 const HEADING_OWNER: &str = "Owner and permissions";
 const HEADING_RUNNING: &str = "Running and logging";
 

@@ -1,6 +1,6 @@
 //! The flags of virtual siblings.
 
-use super::HEADING_VIEWS;
+const HEADING_VIEWS: &str = "Virtual siblings of images";
 
 /// Which siblings images have, and what may be decoded for them.
 #[derive(clap::Args, Debug, Clone, Default)]

@@ -1,6 +1,6 @@
 //! The flags of writing.
 
-use super::HEADING_WRITES;
+const HEADING_WRITES: &str = "Writing";
 
 /// What programs may write, and where it goes.
 #[derive(clap::Args, Debug, Clone, Default)]

@@ -5,7 +5,6 @@
 //! writes that this process never sees. Mounting it takes privileges; without
 //! them each file is a memfd, and the limit is held here, before each write.
 
-use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -16,8 +15,6 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_string, fsmount,
     fsopen,
 };
-
-use super::MemFile;
 
 /// What others may write between a look at what is left and a write.
 const AT_ONCE_BYTES: u64 = 16 << 20;
@@ -70,19 +67,18 @@ impl Arena {
         }
     }
 
-    /// A new empty file.
+    /// A new empty file, of which nothing is counted.
     ///
     /// # Errors
     /// Too many open files, or no memory.
-    pub fn file(self: &Arc<Self>) -> io::Result<MemFile> {
-        let descriptor = match &self.home {
+    pub(super) fn descriptor(&self) -> io::Result<OwnedFd> {
+        match &self.home {
             Home::Tmpfs(root) => {
                 let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-                openat(root, ".", flags, Mode::RUSR | Mode::WUSR)?
+                Ok(openat(root, ".", flags, Mode::RUSR | Mode::WUSR)?)
             }
-            Home::Anonymous(_) => memfd_create("s3mem", MemfdFlags::CLOEXEC)?,
-        };
-        Ok(MemFile::new(File::from(descriptor), self.clone()))
+            Home::Anonymous(_) => Ok(memfd_create("s3mem", MemfdFlags::CLOEXEC)?),
+        }
     }
 
     /// Whether writing `bytes` more may find no room that this process did not look for.

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
-use super::slab::Memory;
+use super::slab::{BlockPool, Memory};
 
 /// A fixed number of bytes, of which the first [`Block::filled`] are here.
 ///
@@ -34,9 +34,15 @@ unsafe impl<E: Send> Send for Block<E> {}
 // SAFETY: as above; readers see only bytes below an Acquire load of `filled`.
 unsafe impl<E: Send + Sync> Sync for Block<E> {}
 
-impl<E: Clone> Block<E> {
-    /// An empty block of `len` bytes in `memory`, and the only right to fill it.
-    pub(super) fn new(memory: Memory, len: usize) -> (Arc<Self>, BlockWriter<E>) {
+impl BlockPool {
+    /// An empty block of `len` bytes (1 to [`BLOCK_BYTES`](super::BLOCK_BYTES)) and the
+    /// only right to fill it, or `None` when neither a recycled run nor the budget has
+    /// room for it.
+    pub fn allocate<E: Clone>(
+        self: &Arc<Self>,
+        len: usize,
+    ) -> Option<(Arc<Block<E>>, BlockWriter<E>)> {
+        let memory = self.memory(len)?;
         debug_assert!(len <= memory.capacity());
         let block = Arc::new(Block {
             memory,
@@ -45,9 +51,11 @@ impl<E: Clone> Block<E> {
             failed: OnceLock::new(),
             progress: Notify::new(),
         });
-        (block.clone(), BlockWriter { block })
+        Some((block.clone(), BlockWriter { block }))
     }
+}
 
+impl<E: Clone> Block<E> {
     /// How many bytes the block will hold.
     pub fn len(&self) -> usize {
         self.len

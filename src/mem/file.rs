@@ -51,11 +51,18 @@ pub enum Seek {
     Hole(u64),
 }
 
-impl MemFile {
-    pub(super) fn new(file: File, arena: Arc<Arena>) -> Self {
-        MemFile { file, arena, counted_bytes: Mutex::new(0) }
+impl Arena {
+    /// A new empty file.
+    ///
+    /// # Errors
+    /// Too many open files, or no memory.
+    pub fn file(self: &Arc<Self>) -> io::Result<MemFile> {
+        let file = File::from(self.descriptor()?);
+        Ok(MemFile { file, arena: self.clone(), counted_bytes: Mutex::new(0) })
     }
+}
 
+impl MemFile {
     /// Reads at `offset`, up to the end of the file; how many bytes there were.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut filled = 0;

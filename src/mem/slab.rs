@@ -12,7 +12,6 @@ use std::collections::BTreeSet;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::block::{Block, BlockWriter};
 use super::budget::{Budget, Reservation};
 
 /// The largest block.
@@ -40,21 +39,14 @@ impl BlockPool {
         &self.budget
     }
 
-    /// A block of `len` bytes (1 to [`BLOCK_BYTES`]), or `None` when neither a
+    /// Memory for `len` bytes (1 to [`BLOCK_BYTES`]), or `None` when neither a
     /// recycled run nor the budget has room for it.
-    pub fn allocate<E: Clone>(
-        self: &Arc<Self>,
-        len: usize,
-    ) -> Option<(Arc<Block<E>>, BlockWriter<E>)> {
+    pub(super) fn memory(self: &Arc<Self>, len: usize) -> Option<Memory> {
         assert!(
             (1..=BLOCK_BYTES).contains(&len),
             "a block has 1 to {BLOCK_BYTES} bytes, not {len}"
         );
-        let memory = match self.on_heap(len) {
-            Some(memory) => memory,
-            None => self.take_run(len.div_ceil(SLOT_BYTES))?,
-        };
-        Some(Block::new(memory, len))
+        self.on_heap(len).or_else(|| self.take_run(len.div_ceil(SLOT_BYTES)))
     }
 
     /// Small blocks do not waste a slot, unless only slots are left.

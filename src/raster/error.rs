@@ -28,3 +28,8 @@ pub enum RasterError {
     #[error("the image's bytes could not be read")]
     Source(#[source] SourceError),
 }
+
+/// The error of bytes that break the rules of their format.
+pub(super) fn corrupt(what: impl Into<String>) -> RasterError {
+    RasterError::Corrupt(what.into())
+}

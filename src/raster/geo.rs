@@ -49,12 +49,6 @@ impl GeoTags {
         (tags != GeoTags::default()).then_some(tags)
     }
 
-    /// Reads the `RectifiedGrid` of a GMLJP2 document (OGC 05-047r3, 08-085r8), of
-    /// which the pixels' centres are said. `None` without one in an EPSG CRS.
-    pub fn from_gml(document: &str) -> Option<GeoTags> {
-        gml::parse(document)
-    }
-
     /// The tags for an affine transform of pixel corners: x is `[0] + [1]*column +
     /// [2]*row`, and y is `[3] + [4]*column + [5]*row`.
     fn from_affine(affine: [f64; 6], epsg: u16, geographic: bool) -> GeoTags {

@@ -12,7 +12,8 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-use super::whole::Header;
+use super::error::corrupt;
+use super::header::Header;
 use super::{Color, RasterError, SampleType};
 
 /// What the start of frame says; APP segments are skipped, not read.
@@ -76,11 +77,11 @@ pub(super) fn decode(file: &[u8], header: &Header) -> Result<Vec<u8>, RasterErro
         .set_max_height(header.height as usize)
         .jpeg_set_out_colorspace(space);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(file), options);
-    decoder.decode_headers().map_err(|error| corrupt(&error.to_string()))?;
+    decoder.decode_headers().map_err(|error| corrupt(error.to_string()))?;
     if decoder.output_buffer_size() != usize::try_from(header.bytes()).ok() {
         return Err(corrupt("its frame header changed"));
     }
-    decoder.decode().map_err(|error| corrupt(&error.to_string()))
+    decoder.decode().map_err(|error| corrupt(error.to_string()))
 }
 
 /// Whether segments and scans follow one another until the end of image.
@@ -122,8 +123,4 @@ fn take<R: Read, const N: usize>(file: &mut R) -> Result<[u8; N], RasterError> {
 fn skip<R: Seek>(file: &mut R, bytes: i64) -> Result<(), RasterError> {
     let moved = file.seek(SeekFrom::Current(bytes));
     moved.map(|_| ()).map_err(|_| corrupt("its header ends early"))
-}
-
-fn corrupt(why: &str) -> RasterError {
-    RasterError::Corrupt(why.to_owned())
 }

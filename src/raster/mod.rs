@@ -11,6 +11,7 @@ mod error;
 mod gathered;
 mod geo;
 mod grid;
+mod header;
 mod jpeg;
 pub mod jpeg2000;
 mod limits;

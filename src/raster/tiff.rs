@@ -13,7 +13,8 @@ use tiff::decoder::{Decoder, DecodingResult, Limits as TiffLimits};
 use tiff::tags::Tag;
 use tiff::{ColorType, TiffError};
 
-use super::whole::Header;
+use super::error::corrupt;
+use super::header::Header;
 use super::{Color, GeoTags, Limits, RasterError, SampleType};
 
 /// Compressions that are lossless and whose decoders notice an early end.
@@ -194,10 +195,6 @@ fn number<R: Read + Seek>(decoder: &mut Decoder<R>, tag: Tag) -> Option<u16> {
 fn broken(error: TiffError) -> RasterError {
     match error {
         TiffError::UnsupportedError(error) => RasterError::Unsupported(error.to_string()),
-        error => corrupt(&error.to_string()),
+        error => corrupt(error.to_string()),
     }
-}
-
-fn corrupt(why: &str) -> RasterError {
-    RasterError::Corrupt(why.to_owned())
 }

@@ -16,8 +16,10 @@ use bytes::Bytes;
 use image::codecs::{bmp, gif, hdr, openexr, png, pnm, qoi, tga, webp};
 use image::{ColorType, ImageDecoder, ImageError, ImageFormat};
 
+use super::error::corrupt;
 use super::gathered::{contained, parse_header};
-use super::{Color, GeoTags, Limits, Pixels, Raster, RasterError, RasterInfo, SampleType};
+use super::header::Header;
+use super::{Color, Limits, Pixels, Raster, RasterError, RasterInfo, SampleType};
 use super::{Source, TileGrid, cores, jpeg, tiff};
 
 /// How a file is read.
@@ -29,36 +31,6 @@ pub(super) enum Codec {
     Jpeg,
     /// See `tiff`.
     Tiff,
-}
-
-/// What a header says; the grid and the levels follow.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Header {
-    pub(super) codec: &'static str,
-    pub(super) width: u32,
-    pub(super) height: u32,
-    pub(super) bands: u16,
-    pub(super) sample: SampleType,
-    pub(super) bit_depth: u8,
-    pub(super) color: Color,
-    pub(super) nodata: Option<f64>,
-    pub(super) geo: Option<GeoTags>,
-    pub(super) unsupported: Option<String>,
-}
-
-impl Header {
-    /// Of all pixels in memory.
-    pub(super) fn bytes(&self) -> u64 {
-        self.samples().saturating_mul(self.sample.bytes() as u64)
-    }
-
-    fn pixels(&self) -> u64 {
-        u64::from(self.width) * u64::from(self.height)
-    }
-
-    fn samples(&self) -> u64 {
-        self.pixels().saturating_mul(self.bands.into())
-    }
 }
 
 /// An image in one piece.
@@ -290,11 +262,7 @@ fn must_be_whole(format: ImageFormat, file: &[u8]) -> Result<(), RasterError> {
 fn broken(error: ImageError) -> RasterError {
     match error {
         ImageError::Unsupported(error) => RasterError::Unsupported(error.to_string()),
-        ImageError::Limits(error) => corrupt(&format!("its decoder wants too much: {error}")),
-        error => corrupt(&error.to_string()),
+        ImageError::Limits(error) => corrupt(format!("its decoder wants too much: {error}")),
+        error => corrupt(error.to_string()),
     }
-}
-
-fn corrupt(why: &str) -> RasterError {
-    RasterError::Corrupt(why.to_owned())
 }

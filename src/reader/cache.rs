@@ -5,7 +5,7 @@
 //! readers can never fetch the same byte. Blocks in flight are in the map like
 //! any other; who finds one waits for its bytes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,11 +13,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use lru::LruCache;
 use tokio::task::AbortHandle;
 
-use super::fetch::{FetchJob, Pin};
+use super::pin::Pin;
 use super::readahead::Limits;
 use crate::key::ObjectVersion;
 use crate::mem::{BLOCK_BYTES, Block, BlockPool, BlockWriter, Budget};
-use crate::store::StoreError;
+use crate::store::{StoreError, StoreErrorKind};
 
 /// The longest range of one GET: larger ones bring nothing, smaller ones cost requests.
 const PART_BYTES: u64 = 8 << 20;
@@ -247,6 +247,100 @@ impl BlockCache {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The blocks that one GET is to fill; they follow one another.
+///
+/// Whatever happens (an error, a cancelled task, a panic), each is either complete in
+/// the end, or failed and out of the map: nobody ever waits for bytes that will not
+/// come.
+#[derive(Debug)]
+pub(super) struct FetchJob {
+    cache: Arc<BlockCache>,
+    id: VersionId,
+    start: u64,
+    end: u64,
+    /// The blocks that are not complete yet, with their offsets.
+    writers: VecDeque<(u64, ObjectWriter)>,
+    failure: Option<Arc<StoreError>>,
+}
+
+impl FetchJob {
+    fn new(cache: Arc<BlockCache>, id: VersionId, start: u64, writer: ObjectWriter) -> Self {
+        let mut job =
+            FetchJob { cache, id, start, end: start, writers: VecDeque::new(), failure: None };
+        job.push(writer);
+        job
+    }
+
+    /// Whether a block of `len` bytes at `offset` continues this job within one part.
+    fn can_take(&self, offset: u64, len: u64, part_bytes: u64) -> bool {
+        offset == self.end && offset + len - self.start <= part_bytes
+    }
+
+    fn push(&mut self, writer: ObjectWriter) {
+        let offset = self.end;
+        self.end += writer.block().len() as u64;
+        self.writers.push_back((offset, writer));
+    }
+
+    /// The cache that the blocks are in.
+    pub(super) fn cache(&self) -> &BlockCache {
+        &self.cache
+    }
+
+    /// The bytes that have not come.
+    pub(super) fn missing(&self) -> Range<u64> {
+        let first = self.writers.front().map_or(self.end, |(offset, writer)| {
+            offset + (writer.block().len() - writer.missing()) as u64
+        });
+        first..self.end
+    }
+
+    /// Whether every byte has come.
+    pub(super) fn is_complete(&self) -> bool {
+        self.writers.is_empty()
+    }
+
+    /// Fills in the bytes that come next.
+    pub(super) fn append(&mut self, chunk: &[u8]) {
+        let mut rest = chunk;
+        while let Some((_, writer)) = self.writers.front_mut() {
+            rest = writer.append(rest);
+            if writer.missing() == 0 {
+                self.writers.pop_front();
+                // Complete blocks can make room for others.
+                self.cache.budget().announce_freed();
+            }
+            if rest.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// What those are told who wait for blocks that are not complete when this is dropped.
+    pub(super) fn fail_with(&mut self, error: StoreError) {
+        self.failure = Some(Arc::new(error));
+    }
+}
+
+impl Drop for FetchJob {
+    fn drop(&mut self) {
+        if self.writers.is_empty() {
+            return;
+        }
+        let failure = self.failure.take().unwrap_or_else(|| {
+            Arc::new(StoreError::new(
+                StoreErrorKind::Other,
+                format!("GET of bytes {}..{}", self.start, self.end),
+                "the fetch was given up because nobody had the file open any more",
+            ))
+        });
+        for (offset, writer) in self.writers.drain(..) {
+            self.cache.discard(self.id, offset, writer.block());
+            writer.fail(failure.clone());
+        }
     }
 }
 

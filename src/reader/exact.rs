@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::try_join_all;
 
-use super::fetch::Pin;
+use super::pin::Pin;
 use crate::key::ObjectVersion;
 use crate::mem::{Budget, Reservation};
 use crate::store::{GetRequest, ObjectStore, StoreError, StoreErrorKind};

@@ -14,6 +14,7 @@ mod delivered;
 mod exact;
 mod fetch;
 mod object;
+mod pin;
 mod readahead;
 
 pub use cache::{BlockCache, CacheConfig};

@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle as Runtime;
 
-use super::cache::{BlockCache, Found, ObjectBlock, VersionId};
-use super::fetch::{FetchJob, Pin};
+use super::cache::{BlockCache, FetchJob, Found, ObjectBlock, VersionId};
+use super::pin::Pin;
 use super::readahead::Pattern;
 use crate::key::ObjectVersion;
 use crate::mem::BLOCK_BYTES;

@@ -10,7 +10,7 @@ use super::error::ViewError;
 use super::image::Image;
 use super::layout::{Layout, UnitIndex, UnitInput};
 use super::render::tiles_of;
-use super::{ViewKind, Views};
+use super::{Opened, Original, ViewKind, Views};
 use crate::mem::{Counted, OnShelf};
 
 /// The kernel's requests of a reader in order may overtake each other by so much.
@@ -52,17 +52,40 @@ impl Drop for Ahead {
     }
 }
 
-impl ViewFile {
-    pub(super) fn new(
-        views: Arc<Views>,
-        image: Arc<Image>,
+impl Views {
+    /// Opens a sibling; `None` if it does not exist.
+    ///
+    /// # Errors
+    /// As [`Views::size`].
+    pub async fn open(
+        self: &Arc<Self>,
+        original: &Original,
         kind: ViewKind,
-        layout: Arc<dyn Layout>,
-        whole: Option<Arc<Counted<Vec<u8>>>>,
-    ) -> Self {
-        ViewFile { views, image, kind, layout, whole, progress: Mutex::default() }
+    ) -> Result<Option<ViewFile>, ViewError> {
+        let header = self.header(original);
+        let opened = header.opened.get_or_try_init(|| self.open_image(original)).await?;
+        let image = match opened {
+            Opened::Image(image) => image,
+            Opened::Nothing => return Ok(None),
+            Opened::Failed(error) => return Err(error.clone()),
+        };
+        let Ok(layout) = image.layout(kind) else { return Ok(None) };
+        let whole = match self.is_packed(image, kind) {
+            true => Some(self.packed(image).await?),
+            false => None,
+        };
+        Ok(Some(ViewFile {
+            views: self.clone(),
+            image: image.clone(),
+            kind,
+            layout: layout.clone(),
+            whole,
+            progress: Mutex::default(),
+        }))
     }
+}
 
+impl ViewFile {
     /// The bytes of a range, if they are here; shorter only where the file ends.
     pub fn read_now(&self, offset: u64, length: usize) -> Option<Vec<u8>> {
         if let Some(whole) = &self.whole {

@@ -38,7 +38,7 @@ pub use crate::raster::{Source, SourceError};
 
 use self::image::Image;
 use error::Reported;
-use render::{PixelsKey, UnitKey};
+use layout::UnitIndex;
 use source::{FileSource, ObjectSource};
 
 use crate::mem::{Budget, Reservation, Shelf};
@@ -109,6 +109,20 @@ struct Header {
     opened: OnceCell<Opened>,
     _counted: Reservation,
 }
+
+/// Which decoded pixels: of a tile, or of the whole preview.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum PixelsKey {
+    /// A tile at a level.
+    Tile { image: u64, level: u8, column: u32, row: u32 },
+    /// A small level, all of it.
+    Level { image: u64, level: u8 },
+    /// The preview.
+    Preview { image: u64 },
+}
+
+/// Which bytes of which sibling.
+type UnitKey = (u64, ViewKind, UnitIndex);
 
 /// The siblings of all objects of one bucket, and of files in memory.
 #[derive(Debug)]
@@ -188,30 +202,6 @@ impl Views {
         }
         let header = self.lock().get(original).cloned()?;
         self.size_of(header.opened.get()?, kind)
-    }
-
-    /// Opens a sibling; `None` if it does not exist.
-    ///
-    /// # Errors
-    /// As [`Views::size`].
-    pub async fn open(
-        self: &Arc<Self>,
-        original: &Original,
-        kind: ViewKind,
-    ) -> Result<Option<ViewFile>, ViewError> {
-        let header = self.header(original);
-        let opened = header.opened.get_or_try_init(|| self.open_image(original)).await?;
-        let image = match opened {
-            Opened::Image(image) => image,
-            Opened::Nothing => return Ok(None),
-            Opened::Failed(error) => return Err(error.clone()),
-        };
-        let Ok(layout) = image.layout(kind) else { return Ok(None) };
-        let whole = match self.is_packed(image, kind) {
-            true => Some(self.packed(image).await?),
-            false => None,
-        };
-        Ok(Some(ViewFile::new(self.clone(), image.clone(), kind, layout.clone(), whole)))
     }
 
     /// The size of a sibling, if it has one; `None` if it has to be made first.

@@ -11,23 +11,9 @@ use super::image::Image;
 use super::layout::{Layout, UnitData, UnitIndex, UnitInput};
 use super::reduce::Reducer;
 use super::stretch::stretch;
-use super::{ViewKind, Views};
+use super::{PixelsKey, ViewKind, Views};
 use crate::mem::{Counted, OnShelf};
 use crate::raster::{Pixels, RasterError, Rect};
-
-/// Which decoded pixels: of a tile, or of the whole preview.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum PixelsKey {
-    /// A tile at a level.
-    Tile { image: u64, level: u8, column: u32, row: u32 },
-    /// A small level, all of it.
-    Level { image: u64, level: u8 },
-    /// The preview.
-    Preview { image: u64 },
-}
-
-/// Which bytes of which sibling.
-pub(super) type UnitKey = (u64, ViewKind, UnitIndex);
 
 /// Decoded pixels, counted while they are held.
 pub(super) type Tile = Arc<Counted<Pixels>>;

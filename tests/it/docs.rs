@@ -8,7 +8,7 @@ use std::process::Command;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-fn read(file: impl AsRef<Path>) -> String {
+pub(crate) fn read(file: impl AsRef<Path>) -> String {
     let path = Path::new(ROOT).join(file);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
@@ -31,7 +31,8 @@ fn documents() -> Vec<PathBuf> {
     let mut documents = files_below("docs");
     documents.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
     assert!(documents.len() >= 2, "{documents:?}");
-    documents.extend(["README.md", "CHANGELOG.md"].map(|name| Path::new(ROOT).join(name)));
+    let others = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"];
+    documents.extend(others.map(|name| Path::new(ROOT).join(name)));
     documents
 }
 
@@ -46,7 +47,7 @@ fn prose(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// What stands between backticks.
-fn code_words(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn code_words(text: &str) -> impl Iterator<Item = &str> {
     prose(text).flat_map(|line| line.split('`').skip(1).step_by(2))
 }
 
@@ -95,7 +96,7 @@ fn every_relative_link_leads_to_a_file_and_a_heading() {
 
 /// Whether a test is where its path says: `it::MODULE::NAME` below `tests/it`,
 /// `unit::MODULE::NAME` below `src`, in a file of its own or an inline `mod tests`.
-fn find_test(path: &str) -> Result<(), String> {
+pub(crate) fn find_test(path: &str) -> Result<(), String> {
     let parts: Vec<&str> = path.split("::").collect();
     let [kind, modules @ .., name] = &parts[..] else {
         return Err(format!("{path} is no path"));

@@ -1,6 +1,6 @@
 //! The integration tests: one binary, so that the SDK is linked once.
 //!
-//! `kernelless/` runs anywhere; `mounted/` needs /dev/fuse. Two more read the project
+//! `kernelless/` runs anywhere; `mounted/` needs /dev/fuse. The others read the project
 //! itself: its documents and its imports. What they all stand on is in `tests/support/`.
 
 #![expect(clippy::unwrap_used, reason = "a test that gets no answer has failed")]
@@ -12,7 +12,9 @@ mod support;
 #[path = "../support/harness/mod.rs"]
 mod harness;
 
+mod circles;
 mod docs;
 mod kernelless;
 mod layering;
 mod mounted;
+mod project;

@@ -63,7 +63,7 @@ def main() -> None:
         )
         actual = run(of_mount, mount)
     except NotInstalled as program:
-        print(f"NOT TESTED: {name}: {program} is not installed")
+        print(f"{program} is not installed")
         sys.exit(SKIPPED)
     if not expected:
         sys.exit(f"{name}: nothing was compared")

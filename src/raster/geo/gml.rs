@@ -10,7 +10,15 @@ use roxmltree::{Document, Node};
 use super::GeoTags;
 use super::epsg::{self, Kind};
 
-pub(super) fn parse(text: &str) -> Option<GeoTags> {
+impl GeoTags {
+    /// Reads the `RectifiedGrid` of a GMLJP2 document (OGC 05-047r3, 08-085r8), of
+    /// which the pixels' centres are said. `None` without one in an EPSG CRS.
+    pub fn from_gml(document: &str) -> Option<GeoTags> {
+        parse(document)
+    }
+}
+
+fn parse(text: &str) -> Option<GeoTags> {
     let document = Document::parse(text.trim_matches(['\0', '\u{feff}'])).ok()?;
     let grid = named(document.root(), "RectifiedGrid").next()?;
     let point = children(grid, "origin").flat_map(|origin| children(origin, "Point")).next()?;

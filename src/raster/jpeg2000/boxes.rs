@@ -5,9 +5,9 @@
 //! are not wanted are stepped over without being read. A raw codestream is a file
 //! without boxes. Lengths are checked against what is around them.
 
-use super::corrupt;
 use super::palette::Palette;
 use super::window::{Window, u8_at, u16_at, u32_at, u64_at};
+use crate::raster::error::corrupt;
 use crate::raster::{GeoTags, RasterError};
 
 /// The UUID of the GeoJP2 box.

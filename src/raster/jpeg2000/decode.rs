@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use hayro_jpeg2000::{DecodeSettings, DecoderContext, Image};
 
-use super::corrupt;
 use super::palette::Palette;
 use super::rewrap::Wrapped;
+use crate::raster::error::corrupt;
 use crate::raster::{RasterError, Rect, SampleType, cores};
 
 /// How samples are given out.

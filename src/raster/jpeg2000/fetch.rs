@@ -6,10 +6,10 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::corrupt;
 use super::index::{Index, Part};
 use super::rewrap::{Parsed, PartData, PartHeader, part_header};
 use crate::raster::RasterError;
+use crate::raster::error::corrupt;
 
 /// The first `packets` packets of a tile. `None` if its tile-parts do not say how
 /// long packets are, or are coded otherwise than the main header says.

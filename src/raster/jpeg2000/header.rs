@@ -7,8 +7,8 @@
 
 use bytes::Bytes;
 
-use super::corrupt;
 use super::window::{u8_at, u16_at, u32_at};
+use crate::raster::error::corrupt;
 use crate::raster::{RasterError, TileGrid};
 
 /// Marker codes (Table A.2).

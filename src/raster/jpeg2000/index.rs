@@ -16,9 +16,9 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 
-use super::corrupt;
 use super::header::{Listed, marker};
 use super::window::{read, u8_at, u16_at, u32_at};
+use crate::raster::error::corrupt;
 use crate::raster::{RasterError, Source};
 
 /// Objects up to here are fetched in one request and kept.

@@ -5,10 +5,10 @@
 //! header against every limit, in time and memory that do not grow with the image.
 
 use super::boxes::{Channel, Container, Space};
-use super::corrupt;
 use super::decode::Output;
 use super::geometry::{blocks, tile_spans};
 use super::header::{Coding, MainHeader, marker};
+use crate::raster::error::corrupt;
 use crate::raster::{Color, Limits, RasterError, RasterInfo, SampleType, TileGrid};
 
 /// Components with a coding of their own are counted one by one, up to so many.

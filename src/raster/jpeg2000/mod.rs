@@ -32,6 +32,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use super::error::corrupt;
 use super::{Limits, Pixels, Raster, RasterError, RasterInfo, Rect, Source};
 use decode::{Job, Output};
 use geometry::packets;
@@ -39,10 +40,6 @@ use header::{MainHeader, Parsed, marker};
 use index::{Index, Lazy, Origin};
 use rewrap::{Frame, Wrapped, may_cut};
 use window::Window;
-
-fn corrupt(what: impl Into<String>) -> RasterError {
-    RasterError::Corrupt(what.into())
-}
 
 /// Whether these are the first bytes of a JPEG 2000 file or codestream.
 pub fn is_jpeg2000(head: &[u8]) -> bool {

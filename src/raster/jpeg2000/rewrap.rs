@@ -13,12 +13,12 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::corrupt;
 use super::geometry::{Span, tile_spans};
 use super::header::{MainHeader, Order, marker};
 use super::index::{Sot, sot};
 use super::window::{u8_at, u16_at};
 use crate::raster::RasterError;
+use crate::raster::error::corrupt;
 
 /// Headers of tile-parts longer than this are not read.
 const MAX_PART_HEADER: usize = 8 << 20;

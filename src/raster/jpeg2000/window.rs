@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::corrupt;
+use crate::raster::error::corrupt;
 use crate::raster::{RasterError, Source};
 
 /// What one request asks for at least: most headers fit into it.

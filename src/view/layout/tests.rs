@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::raster::{RasterInfo, TileGrid};
+use crate::raster::{Color, RasterInfo, SampleType, TileGrid};
 
 fn number() -> impl Strategy<Value = u32> {
     prop_oneof![0u32..200, 0u32..100_000, any::<u32>(), (0u32..32).prop_map(|bit| 1 << bit)]
@@ -58,6 +58,16 @@ fn probe(layout: &dyn Layout, info: &RasterInfo, places: &[u64]) {
             UnitInput::Checksums { of } => assert!(of.0 < of.1 && of.1 < layout.units()),
         }
     }
+}
+
+#[test]
+fn a_plain_header_has_every_view() {
+    let info = check::info(1000, 700, 3, SampleType::U8);
+    let info = RasterInfo { color: Color::Rgb, ..info };
+    let places = [0, 1, 1000, u64::MAX];
+    probe(&PngLayout::new(&info).unwrap(), &info, &places);
+    probe(&NpyLayout::new(&info).unwrap(), &info, &places);
+    probe(&TiffLayout::new(&info).unwrap(), &info, &places);
 }
 
 proptest! {

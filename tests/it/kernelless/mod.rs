@@ -9,6 +9,7 @@ mod conformance;
 mod copying;
 mod cutting;
 mod memory_store;
+mod missing;
 mod model;
 mod model_uploads;
 mod model_writes;

@@ -29,10 +29,11 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::harness::backend::server;
 use crate::harness::cost::{Cost, NOTHING, cost_of};
 use crate::harness::dice::Dice;
 use crate::harness::files::{MIB, errno, forget_pages, names, part};
-use crate::harness::mounting::{BUCKET, Mount, Mounting, lines, mount, server};
+use crate::harness::mounting::{BUCKET, Mount, Mounting, lines, mount};
 use crate::harness::waiting::until;
 use crate::support::pattern::pattern_mismatch;
 use crate::support::server::TestServer;

@@ -5,7 +5,7 @@
 //! are uploaded to the server in the process, and each program is given a mount
 //! of its own, so that nothing is in memory before it asks. What writes into the
 //! bucket writes into one on MinIO too, where there is one. `scripts/test.sh` sets
-//! `S3MEM_TEST_PYTHON`; without it these tests say that they are skipped.
+//! `S3MEM_TEST_PYTHON`; without it these tests are noted as not run.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -17,7 +17,8 @@ use std::sync::OnceLock;
 use tempfile::TempDir;
 
 use crate::harness::backend::{Backend, backends};
-use crate::harness::mounting::{BUCKET, Mounting, both, can_mount, required, say, succeeds};
+use crate::harness::missing::{can_mount, missing};
+use crate::harness::mounting::{BUCKET, Mounting, both, succeeds};
 use crate::support::server::TestServer;
 
 /// How check.py says that the program is not on this machine.
@@ -439,11 +440,11 @@ const UPLOADING: [&str; 9] = [
 ];
 
 /// Whether a check passes; not if the program that it is about is not installed, which
-/// is said. A check that fails is a panic.
+/// is noted. A check that fails is a panic.
 fn passes(check: &mut Command) -> bool {
     let told = check.output().unwrap();
-    if told.status.code() == Some(NOT_INSTALLED) && !required("S3MEM_REQUIRE_PROGRAMS") {
-        say(both(&told).trim());
+    if told.status.code() == Some(NOT_INSTALLED) {
+        missing("S3MEM_REQUIRE_PROGRAMS", &format!("because {}", both(&told).trim()));
         return false;
     }
     assert!(told.status.success(), "{}", both(&told));
@@ -499,15 +500,11 @@ fn script(python: &Path, name: &str) -> Command {
     command
 }
 
-/// The Python with the packages, or nothing, which is said once.
+/// The Python with the packages, or nothing, which is noted.
 fn python() -> Option<PathBuf> {
-    static SAID: OnceLock<()> = OnceLock::new();
-    if let Some(path) = env::var_os("S3MEM_TEST_PYTHON") {
-        return Some(path.into());
+    let path = env::var_os("S3MEM_TEST_PYTHON").map(PathBuf::from);
+    if path.is_none() {
+        missing("S3MEM_REQUIRE_PROGRAMS", "because S3MEM_TEST_PYTHON is not set");
     }
-    assert!(!required("S3MEM_REQUIRE_PROGRAMS"), "S3MEM_TEST_PYTHON is not set");
-    SAID.get_or_init(|| {
-        say("NOT TESTED: programs on a mount, because S3MEM_TEST_PYTHON is not set");
-    });
-    None
+    path
 }

@@ -15,11 +15,15 @@ use aws_sdk_s3::primitives::ByteStream;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::harness::mounting::{BUCKET, Mount, Mounting, required, server};
+use crate::harness::missing::{can_mount, missing};
+use crate::harness::mounting::{BUCKET, Mount, Mounting};
 use crate::support::server::{ACCESS_KEY, Counts, Meta, REGION, SECRET_KEY, TestServer};
 
 /// How many requests of ours are under way at once where there are many to send.
 const AT_ONCE: usize = 8;
+
+/// Why a test is run on the server in the process alone.
+pub(crate) const NO_MINIO: &str = "on MinIO, because S3MEM_TEST_MINIO_URL is not set";
 
 /// One server with one bucket for one test.
 pub(crate) enum Backend {
@@ -44,6 +48,15 @@ pub(crate) struct Told {
     pub(crate) content_type: Option<String>,
     pub(crate) storage_class: Option<String>,
     pub(crate) encryption: Option<String>,
+}
+
+/// A server with an empty bucket; nothing where nothing can be mounted.
+pub(crate) fn server() -> Option<TestServer> {
+    can_mount().then(|| {
+        let server = TestServer::start();
+        server.create_bucket(BUCKET);
+        server
+    })
 }
 
 /// Every server there is, one after the other; none where nothing can be mounted. Which
@@ -281,7 +294,7 @@ impl Minio {
     fn find() -> Option<Self> {
         let variable = |name: &str| env::var(format!("S3MEM_TEST_MINIO_{name}")).ok();
         let Some(url) = variable("URL") else {
-            assert!(!required("S3MEM_REQUIRE_MINIO"), "S3MEM_TEST_MINIO_URL is not set");
+            missing("S3MEM_REQUIRE_MINIO", NO_MINIO);
             return None;
         };
         let (access_key, secret_key) = (variable("ACCESS_KEY")?, variable("SECRET_KEY")?);

@@ -9,6 +9,7 @@ pub(crate) mod dice;
 pub(crate) mod files;
 pub(crate) mod kernelless;
 pub(crate) mod keys;
+pub(crate) mod missing;
 pub(crate) mod mounting;
 pub(crate) mod plain_tree;
 pub(crate) mod shell;

@@ -3,11 +3,10 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,15 +21,6 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_s3mem");
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The bucket of most tests.
 pub(crate) const BUCKET: &str = "mounted";
-
-/// A server with an empty bucket; nothing where nothing can be mounted.
-pub(crate) fn server() -> Option<TestServer> {
-    can_mount().then(|| {
-        let server = TestServer::start();
-        server.create_bucket(BUCKET);
-        server
-    })
-}
 
 /// The bucket, mounted with these flags.
 pub(crate) fn mount(server: &TestServer, flags: &[&str]) -> Mount {
@@ -292,32 +282,6 @@ pub(crate) fn succeeds(command: &mut Command) -> String {
 pub(crate) fn both(output: &Output) -> String {
     let text = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
     String::from_utf8_lossy(&text).into_owned()
-}
-
-/// Whether anything can be mounted here. If not, it is said once, and it is a
-/// failure where mounts are required.
-pub(crate) fn can_mount() -> bool {
-    static CAN: OnceLock<bool> = OnceLock::new();
-    *CAN.get_or_init(|| match File::options().read(true).write(true).open("/dev/fuse") {
-        Ok(_) => true,
-        // Closed to us by its mode, but fusermount3 opens it as root.
-        Err(error) if error.raw_os_error() == Some(libc::EACCES) => true,
-        Err(error) => {
-            assert!(!required("S3MEM_REQUIRE_FUSE"), "/dev/fuse: {error}");
-            say(&format!("NOT TESTED: everything on a mount, because of /dev/fuse: {error}"));
-            false
-        }
-    })
-}
-
-/// Whether a variable says that what can't be tested is a failure.
-pub(crate) fn required(variable: &str) -> bool {
-    env::var_os(variable).is_some_and(|value| value == "1")
-}
-
-/// To the terminal, past the capture of the test harness.
-pub(crate) fn say(sentence: &str) {
-    let _ = writeln!(io::stderr(), "{sentence}");
 }
 
 fn device_of(path: &Path) -> u64 {

@@ -1,7 +1,7 @@
 //! The command as it is typed: the real program, in an environment without any
 //! AWS configuration of the machine that the tests run on.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
@@ -188,28 +188,6 @@ pub(crate) fn wait_until(what: &str, condition: impl Fn() -> bool) {
         assert!(start.elapsed() < PATIENCE, "waited in vain until {what}");
         thread::sleep(Duration::from_millis(10));
     }
-}
-
-/// Whether this machine lets the tests mount. Where it does not, the tests that
-/// need it say so and pass, unless `S3MEM_REQUIRE_FUSE=1` makes it a failure.
-pub(crate) fn can_mount() -> bool {
-    let can = OpenOptions::new().read(true).write(true).open("/dev/fuse").is_ok();
-    let required = std::env::var_os("S3MEM_REQUIRE_FUSE").is_some_and(|value| value == "1");
-    assert!(can || !required, "S3MEM_REQUIRE_FUSE=1, and /dev/fuse can't be opened");
-    if !can {
-        eprintln!("skipped: /dev/fuse can't be opened");
-    }
-    can
-}
-
-/// Whether the tests run as root, which may change mounts.
-pub(crate) fn is_root() -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let root = fs::metadata("/proc/self").unwrap().uid() == 0;
-    if !root {
-        eprintln!("skipped: not root");
-    }
-    root
 }
 
 /// Whether `path` answers as a folder with these names in it.

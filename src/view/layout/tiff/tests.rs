@@ -131,65 +131,6 @@ fn nodata_is_written_as_gdal_writes_it() {
     assert_eq!(texts, ["0", "-9999", "1.5", "nan", "-inf", "-3.4e38"]);
 }
 
-/// Writes files for readers that are no part of these tests:
-/// `LAYOUT_FILES=folder cargo test --release layout_files -- --ignored`.
-#[test]
-#[ignore = "writes files for other readers"]
-fn layout_files() {
-    let folder = std::env::var("LAYOUT_FILES").unwrap();
-    let (info, layout) = small_big_tiff();
-    std::fs::write(format!("{folder}/big.tif"), check::whole(&layout, &info)).unwrap();
-    let mut seed = 1u32;
-    let mut random = |below: u32| {
-        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (seed >> 8) % below
-    };
-    for number in 0..120u32 {
-        let tile = [16, 64, 100, 128, 256][random(5) as usize];
-        let (width, height) = match number {
-            0 => (1, 1),
-            1 => (1, 700),
-            2 => (900, 1),
-            _ => (1 + random(900), 1 + random(700)),
-        };
-        let bands = 1 + random(6) as u16;
-        let sample = check::TYPES[random(8) as usize];
-        let color = match (bands, random(2)) {
-            (1, _) => Color::Gray,
-            (2, 0) => Color::GrayAlpha,
-            (3, 0) => Color::Rgb,
-            (4, 0) => Color::Rgba,
-            _ => Color::Bands,
-        };
-        let info = RasterInfo {
-            color,
-            grid: TileGrid { tile_size: (tile, tile), ..TileGrid::whole(width, height) },
-            levels: 1 + random(6) as u8,
-            nodata: [None, Some(0.0), Some(3.0)][random(3) as usize],
-            geo: (random(2) == 0).then(geo),
-            ..check::info(width, height, bands, sample)
-        };
-        let write = |layout: &dyn Layout, end: &str| {
-            let file = check::whole(layout, &info);
-            std::fs::write(format!("{folder}/{number}.{end}"), file).unwrap();
-        };
-        let classic = TiffLayout::new(&info).unwrap();
-        write(&if number % 2 == 1 { in_big_tiff(&info) } else { classic }, "tif");
-        write(&super::super::NpyLayout::new(&info).unwrap(), "npy");
-        if let Ok(layout) = super::super::PngLayout::new(&info) {
-            write(&layout, "png");
-        }
-        let nodata = info.nodata.map_or("None".to_owned(), |value| value.to_string());
-        let levels = plan::levels(&info).len();
-        let facts = format!(
-            "{width} {height} {bands} {} {levels} {nodata} {} {color:?}\n",
-            sample.name(),
-            u8::from(info.geo.is_some()),
-        );
-        std::fs::write(format!("{folder}/{number}.txt"), facts).unwrap();
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]

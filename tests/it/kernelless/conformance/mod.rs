@@ -12,7 +12,8 @@ use s3mem::store::{
     WriteSettings,
 };
 
-use crate::harness::backend::sdk;
+use crate::harness::backend::{NO_MINIO, sdk};
+use crate::harness::missing::missing;
 use crate::support::bucket::Meta;
 use crate::support::memory_store::MemoryStore;
 use crate::support::server::{ACCESS_KEY, REGION, SECRET_KEY, TestServer};
@@ -45,7 +46,7 @@ impl Subject {
     /// A fresh bucket on MinIO, if `scripts/test.sh` has started one.
     async fn minio(name: &str) -> Option<Self> {
         let Ok(url) = std::env::var("S3MEM_TEST_MINIO_URL") else {
-            println!("NOT TESTED: conformance on MinIO; scripts/test.sh starts one");
+            missing("S3MEM_REQUIRE_MINIO", NO_MINIO);
             return None;
         };
         let access = std::env::var("S3MEM_TEST_MINIO_ACCESS_KEY").unwrap();

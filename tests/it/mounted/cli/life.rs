@@ -9,23 +9,23 @@ use std::time::{Duration, Instant};
 
 use s3mem::sys::allow_many_open_files;
 
-use super::{Ran, S3MEM, Shell, assert_lists, can_mount, is_root, signal, wait_until};
+use super::{Ran, S3MEM, Shell, assert_lists, can_mount, has_root, signal, wait_until};
 use crate::harness::mounting::Mounting;
 use crate::support::server::{ACCESS_KEY, SECRET_KEY, TestServer};
 
-fn server() -> TestServer {
-    let server = TestServer::start();
-    server.put("tiles", "10/S/B01.txt", "pixels");
-    server.put("tiles", "readme", "hello");
-    server
+/// A server with the bucket `tiles`; nothing where nothing can be mounted.
+fn server() -> Option<TestServer> {
+    can_mount().then(|| {
+        let server = TestServer::start();
+        server.put("tiles", "10/S/B01.txt", "pixels");
+        server.put("tiles", "readme", "hello");
+        server
+    })
 }
 
 #[test]
 fn a_mount_is_usable_when_the_command_returns_and_gone_when_umount_returns() {
-    if !can_mount() {
-        return;
-    }
-    let server = server();
+    let Some(server) = server() else { return };
     let shell = Shell::on(&server);
     shell.mount("tiles", &[]).succeeds();
     assert_eq!(fs::read_to_string(shell.mount_point.join("readme")).unwrap(), "hello");
@@ -39,10 +39,7 @@ fn a_mount_is_usable_when_the_command_returns_and_gone_when_umount_returns() {
 
 #[test]
 fn a_prefix_is_mounted_as_if_it_were_the_bucket() {
-    if !can_mount() {
-        return;
-    }
-    let server = server();
+    let Some(server) = server() else { return };
     let shell = Shell::on(&server);
     for source in ["tiles/10", "s3://tiles/10/", "s3://tiles/10"] {
         shell.mount(source, &[]).succeeds();
@@ -53,10 +50,7 @@ fn a_prefix_is_mounted_as_if_it_were_the_bucket() {
 
 #[test]
 fn an_empty_prefix_is_mounted_with_a_warning() {
-    if !can_mount() {
-        return;
-    }
-    let server = server();
+    let Some(server) = server() else { return };
     let shell = Shell::on(&server);
     let ran = shell.mount("tiles/11", &[]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
@@ -66,10 +60,7 @@ fn an_empty_prefix_is_mounted_with_a_warning() {
 
 #[test]
 fn the_mount_table_shows_what_is_mounted_and_how() {
-    if !can_mount() {
-        return;
-    }
-    let server = server();
+    let Some(server) = server() else { return };
     let shell = Shell::on(&server);
     shell.mount("tiles/10", &[]).succeeds();
     let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
@@ -85,10 +76,7 @@ fn the_mount_table_shows_what_is_mounted_and_how() {
 #[test]
 fn owner_and_permissions_are_those_of_the_flags() {
     use std::os::unix::fs::MetadataExt;
-    if !can_mount() {
-        return;
-    }
-    let server = server();
+    let Some(server) = server() else { return };
     let shell = Shell::on(&server);
     let show = |path: &Path| {
         let metadata = fs::metadata(path).unwrap();
@@ -109,10 +97,7 @@ fn owner_and_permissions_are_those_of_the_flags() {
 
 #[test]
 fn a_second_mount_is_refused_and_says_what_is_there() {
-    if !can_mount() {
-        return;
-    }
-    let server = server();
+    let Some(server) = server() else { return };
     let shell = Shell::on(&server);
     shell.mount("tiles/10", &[]).succeeds();
     shell.mount("tiles", &[]).fails_with(&["s3://tiles/10 is already mounted on", "s3mem umount"]);
@@ -125,10 +110,7 @@ fn a_second_mount_is_refused_and_says_what_is_there() {
 
 #[test]
 fn a_dead_mount_is_replaced_by_a_new_one() {
-    if !can_mount() {
-        return;
-    }
-    let server = server();
+    let Some(server) = server() else { return };
     let shell = Shell::on(&server);
     shell.mount("tiles", &[]).succeeds();
     signal("KILL", shell.daemon().unwrap());
@@ -141,10 +123,7 @@ fn a_dead_mount_is_replaced_by_a_new_one() {
 
 #[test]
 fn a_dead_mount_is_taken_away_by_umount() {
-    if !can_mount() {
-        return;
-    }
-    let server = server();
+    let Some(server) = server() else { return };
     let shell = Shell::on(&server);
     shell.mount("tiles", &[]).succeeds();
     let _open = File::open(shell.mount_point.join("readme")).unwrap();
@@ -156,10 +135,7 @@ fn a_dead_mount_is_taken_away_by_umount() {
 
 #[test]
 fn signals_that_end_the_daemon_unmount_first() {
-    if !can_mount() {
-        return;
-    }
-    let server = server();
+    let Some(server) = server() else { return };
     let shell = Shell::on(&server);
     for name in ["TERM", "INT", "HUP"] {
         shell.mount("tiles", &[]).succeeds();
@@ -172,10 +148,7 @@ fn signals_that_end_the_daemon_unmount_first() {
 
 #[test]
 fn a_signal_lets_open_files_be_read_to_the_end_and_leaves_no_mount() {
-    if !can_mount() {
-        return;
-    }
-    let server = server();
+    let Some(server) = server() else { return };
     let shell = Shell::on(&server);
     shell.mount("tiles", &[]).succeeds();
     let mut open = File::open(shell.mount_point.join("readme")).unwrap();
@@ -190,10 +163,7 @@ fn a_signal_lets_open_files_be_read_to_the_end_and_leaves_no_mount() {
 
 #[test]
 fn a_file_that_stays_open_delays_the_end_by_seconds_only() {
-    if !can_mount() {
-        return;
-    }
-    let server = server();
+    let Some(server) = server() else { return };
     let shell = Shell::on(&server);
     shell.mount("tiles", &[]).succeeds();
     let _open = File::open(shell.mount_point.join("readme")).unwrap();
@@ -206,10 +176,7 @@ fn a_file_that_stays_open_delays_the_end_by_seconds_only() {
 
 #[test]
 fn a_second_signal_ends_at_once() {
-    if !can_mount() {
-        return;
-    }
-    let server = server();
+    let Some(server) = server() else { return };
     let shell = Shell::on(&server);
     shell.mount("tiles", &[]).succeeds();
     let _open = File::open(shell.mount_point.join("readme")).unwrap();
@@ -224,10 +191,7 @@ fn a_second_signal_ends_at_once() {
 
 #[test]
 fn umount_names_who_keeps_a_mount_busy_and_leaves_it_alone() {
-    if !can_mount() {
-        return;
-    }
-    let server = server();
+    let Some(server) = server() else { return };
     let shell = Shell::on(&server);
     shell.mount("tiles", &[]).succeeds();
     let mut sleep =
@@ -242,10 +206,10 @@ fn umount_names_who_keeps_a_mount_busy_and_leaves_it_alone() {
 
 #[test]
 fn the_daemon_ends_when_somebody_else_unmounts() {
-    if !can_mount() || !is_root() {
+    if !has_root() {
         return;
     }
-    let server = server();
+    let Some(server) = server() else { return };
     let shell = Shell::on(&server);
     shell.mount("tiles", &[]).succeeds();
     assert!(shell.command("umount").arg(&shell.mount_point).status().unwrap().success());
@@ -254,10 +218,10 @@ fn the_daemon_ends_when_somebody_else_unmounts() {
 
 #[test]
 fn the_end_is_a_good_one_while_the_kernel_still_tells_of_closed_files() {
-    if !can_mount() || !is_root() {
+    if !has_root() {
         return;
     }
-    let server = server();
+    let Some(server) = server() else { return };
     allow_many_open_files().unwrap();
     // The two meet in about one of seven rounds.
     for _ in 0..20 {
@@ -270,10 +234,7 @@ fn the_end_is_a_good_one_while_the_kernel_still_tells_of_closed_files() {
 
 #[test]
 fn a_mount_in_the_foreground_stays_until_it_is_interrupted() {
-    if !can_mount() {
-        return;
-    }
-    let server = server();
+    let Some(server) = server() else { return };
     let shell = Shell::on(&server);
     let child = shell.command(S3MEM).args(["mount", "-f", "tiles", shell.mount_point()]).spawn();
     let child = child.unwrap();
@@ -290,10 +251,7 @@ fn a_mount_in_the_foreground_stays_until_it_is_interrupted() {
 
 #[test]
 fn the_daemon_keeps_nothing_of_the_terminal() {
-    if !can_mount() {
-        return;
-    }
-    let server = server();
+    let Some(server) = server() else { return };
     let shell = Shell::on(&server);
     // `succeeds` has read its output to the end: the daemon does not hold it open.
     shell.mount("tiles", &[]).succeeds();
@@ -312,10 +270,7 @@ fn the_daemon_keeps_nothing_of_the_terminal() {
 
 #[test]
 fn a_mount_helper_mounts_and_fakes() {
-    if !can_mount() {
-        return;
-    }
-    let server = server();
+    let Some(server) = server() else { return };
     let shell = Shell::on(&server);
     let helper = shell.path("mount.s3mem");
     symlink(S3MEM, &helper).unwrap();
@@ -335,10 +290,7 @@ fn a_mount_helper_mounts_and_fakes() {
 
 #[test]
 fn a_log_tells_the_life_of_a_mount_and_no_secret_at_any_level() {
-    if !can_mount() {
-        return;
-    }
-    let server = server();
+    let Some(server) = server() else { return };
     server.put("tiles", "evil\x1b[31m\nERROR key", "x");
     let shell = Shell::on(&server);
     let log = shell.path("log");

@@ -6,6 +6,5 @@ mod machine;
 mod pending;
 mod server_errors;
 
-use crate::harness::shell::{
-    Ran, S3MEM, Shell, assert_lists, can_mount, is_root, signal, wait_until,
-};
+use crate::harness::missing::{can_mount, has_file, has_root};
+use crate::harness::shell::{Ran, S3MEM, Shell, assert_lists, signal, wait_until};

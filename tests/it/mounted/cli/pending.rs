@@ -8,7 +8,7 @@ use std::process::Child;
 use std::thread;
 use std::time::Duration;
 
-use super::{Ran, S3MEM, Shell, can_mount, is_root, signal, wait_until};
+use super::{Ran, S3MEM, Shell, can_mount, has_root, signal, wait_until};
 use crate::support::server::{Effect, Fault, FaultId, Op, Refusal, TestServer};
 
 const UPLOAD: &[&str] = &["--memory", "256M", "--writes", "upload", "--log-file", "log"];
@@ -295,7 +295,7 @@ fn a_signal_discards_where_that_was_asked_for() {
 
 #[test]
 fn the_daemon_outlives_a_mount_that_somebody_else_took_away_until_all_is_sent() {
-    if !is_root() {
+    if !has_root() {
         return;
     }
     for way in ["wait", "refuse"] {
@@ -310,7 +310,7 @@ fn the_daemon_outlives_a_mount_that_somebody_else_took_away_until_all_is_sent() 
 
 #[test]
 fn a_signal_ends_a_daemon_that_outlives_its_mount() {
-    if !is_root() {
+    if !has_root() {
         return;
     }
     let Some(mount) = Refusing::mount(&[]) else { return };
@@ -324,7 +324,7 @@ fn a_signal_ends_a_daemon_that_outlives_its_mount() {
 
 #[test]
 fn a_daemon_that_outlives_its_mount_does_not_answer_for_the_next_one() {
-    if !is_root() {
+    if !has_root() {
         return;
     }
     let Some(mount) = Refusing::mount(&[]) else { return };
@@ -344,7 +344,7 @@ fn a_daemon_that_outlives_its_mount_does_not_answer_for_the_next_one() {
 
 #[test]
 fn other_users_are_not_told() {
-    if !can_mount() || !is_root() {
+    if !can_mount() || !has_root() {
         return;
     }
     let server = TestServer::start();

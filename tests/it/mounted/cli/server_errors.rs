@@ -9,10 +9,15 @@ use std::time::Instant;
 use super::{Ran, Shell, can_mount};
 use crate::support::server::{ACCESS_KEY, Effect, Fault, Policy, Refusal, SECRET_KEY, TestServer};
 
-fn server() -> TestServer {
+fn tiles() -> TestServer {
     let server = TestServer::start();
     server.put("tiles", "10/S/B01.txt", "x");
     server
+}
+
+/// Nothing where nothing can be mounted.
+fn server() -> Option<TestServer> {
+    can_mount().then(tiles)
 }
 
 /// Mounts `tiles` and makes sure that nothing is left of the attempt.
@@ -26,17 +31,14 @@ fn mount(shell: &Shell, flags: &[&str]) -> Ran {
 /// What happens when the server refuses every request so.
 #[track_caller]
 fn refused(refusal: Refusal, flags: &[&str]) -> Ran {
-    let server = server();
+    let server = tiles();
     server.fault(Fault::new(Effect::Refuse(refusal)));
     mount(&Shell::on(&server), flags)
 }
 
 #[test]
 fn a_bucket_that_does_not_exist_is_named_with_its_server() {
-    if !can_mount() {
-        return;
-    }
-    let server = server();
+    let Some(server) = server() else { return };
     let shell = Shell::on(&server);
     shell.mount("tilse", &[]).fails_with(&[
         "there is no bucket \"tilse\"",
@@ -61,10 +63,7 @@ fn a_denial_names_the_missing_permission_and_requester_pays() {
 
 #[test]
 fn a_bucket_that_charges_its_readers_is_mounted_only_with_the_flag() {
-    if !can_mount() {
-        return;
-    }
-    let server = server();
+    let Some(server) = server() else { return };
     server.set_policy("tiles", Policy { requester_pays: true, ..Policy::default() });
     let shell = Shell::on(&server);
     mount(&shell, &[]).fails_with(&["--requester-pays"]);
@@ -77,16 +76,13 @@ fn a_private_bucket_without_credentials_says_to_use_them() {
     if !can_mount() {
         return;
     }
-    mount(&Shell::on(&server()), &["--no-sign-request"])
+    mount(&Shell::on(&tiles()), &["--no-sign-request"])
         .fails_with(&["without credentials", "Leave out --no-sign-request"]);
 }
 
 #[test]
 fn a_public_bucket_is_mounted_without_credentials() {
-    if !can_mount() {
-        return;
-    }
-    let server = server();
+    let Some(server) = server() else { return };
     server.set_policy("tiles", Policy { anonymous: true, ..Policy::default() });
     let shell = Shell::new();
     shell.mount("tiles", &["--no-sign-request", "--endpoint-url", &server.endpoint()]).succeeds();
@@ -95,10 +91,7 @@ fn a_public_bucket_is_mounted_without_credentials() {
 
 #[test]
 fn a_bucket_of_another_account_is_refused_where_the_owner_is_expected() {
-    if !can_mount() {
-        return;
-    }
-    let server = server();
+    let Some(server) = server() else { return };
     server.set_policy("tiles", Policy { owner: Some("111122223333".into()), ..Policy::default() });
     let shell = Shell::on(&server);
     mount(&shell, &["--expected-bucket-owner", "444455556666"])
@@ -109,10 +102,7 @@ fn a_bucket_of_another_account_is_refused_where_the_owner_is_expected() {
 
 #[test]
 fn without_credentials_the_ways_to_get_some_are_named() {
-    if !can_mount() {
-        return;
-    }
-    let server = server();
+    let Some(server) = server() else { return };
     let shell = Shell::new().set("AWS_ENDPOINT_URL", &server.endpoint());
     mount(&shell, &[]).fails_with(&[
         "no AWS credentials were found",
@@ -127,10 +117,7 @@ fn without_credentials_the_ways_to_get_some_are_named() {
 
 #[test]
 fn credentials_region_and_endpoint_come_from_a_profile() {
-    if !can_mount() {
-        return;
-    }
-    let server = server();
+    let Some(server) = server() else { return };
     server.set_policy("tiles", Policy { region: Some("eu-west-1".into()), ..Policy::default() });
     let shell = Shell::new();
     let endpoint = server.endpoint();
@@ -170,10 +157,7 @@ fn expired_credentials_are_told_from_wrong_ones() {
 
 #[test]
 fn a_wrong_secret_is_refused_without_repeating_it() {
-    if !can_mount() {
-        return;
-    }
-    let server = server();
+    let Some(server) = server() else { return };
     let shell = Shell::on(&server).set("AWS_SECRET_ACCESS_KEY", "hunter2hunter2");
     let ran = mount(&shell, &[]);
     ran.fails_with(&["the secret access key does not belong to the access key"]);
@@ -190,10 +174,7 @@ fn a_wrong_clock_is_named_as_such() {
 
 #[test]
 fn a_bucket_in_another_region_is_followed_there() {
-    if !can_mount() {
-        return;
-    }
-    let server = server();
+    let Some(server) = server() else { return };
     server.set_policy("tiles", Policy { region: Some("eu-west-1".into()), ..Policy::default() });
     let shell = Shell::on(&server);
     shell.mount("tiles", &["--region", "us-east-1"]).succeeds();
@@ -229,10 +210,7 @@ fn a_server_that_is_not_there_is_named_with_the_reason() {
 
 #[test]
 fn a_server_that_accepts_and_says_nothing_is_given_up_in_time() {
-    if !can_mount() {
-        return;
-    }
-    let server = server();
+    let Some(server) = server() else { return };
     server.fault(Fault::new(Effect::Hang));
     let start = Instant::now();
     mount(&Shell::on(&server), &["--request-timeout", "1"]).fails_with(&[
@@ -246,10 +224,7 @@ fn a_server_that_accepts_and_says_nothing_is_given_up_in_time() {
 
 #[test]
 fn a_slow_start_is_mentioned_before_it_is_given_up() {
-    if !can_mount() {
-        return;
-    }
-    let server = server();
+    let Some(server) = server() else { return };
     server.fault(Fault::new(Effect::Hang));
     let ran = mount(&Shell::on(&server), &["--request-timeout", "5"]);
     let lines: Vec<&str> = ran.stderr.lines().collect();
@@ -269,10 +244,7 @@ fn an_overloaded_server_says_to_try_later() {
 
 #[test]
 fn https_to_a_server_without_it_says_to_use_http() {
-    if !can_mount() {
-        return;
-    }
-    let server = server();
+    let Some(server) = server() else { return };
     let url = server.endpoint().replace("http://", "https://");
     mount(&Shell::on(&server), &["--endpoint-url", &url, "--request-timeout", "1"]).fails_with(&[
         &url,

@@ -17,9 +17,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::harness::backend::{Backend, backends, in_process};
+use crate::harness::backend::{Backend, backends, in_process, server};
 use crate::harness::files::{MIB, errno, forget_pages, names as names_in};
-use crate::harness::mounting::{BUCKET, Mount, Mounting, server};
+use crate::harness::mounting::{BUCKET, Mount, Mounting};
 use crate::harness::waiting::{FOREVER, until};
 
 /// The bucket, mounted so that new objects can be made.

@@ -10,7 +10,8 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use super::*;
-use crate::harness::mounting::{PROGRAM, required, say};
+use crate::harness::missing::{missing, not_run};
+use crate::harness::mounting::PROGRAM;
 
 /// More than one part, so that what is begun is written down too.
 const SIZE: usize = 40 << 20;
@@ -77,18 +78,13 @@ fn is_note(path: &str) -> bool {
     path.ends_with("log") || path.starts_with("/run/s3mem") && !path.is_dir()
 }
 
-/// Whether strace is here and may look at a program. If not, it is said.
+/// Whether strace is here and may look at a program; noted if not.
 fn can_trace() -> bool {
-    let told = Command::new("strace").args(["-o", "/dev/null", "true"]).output();
-    let why = match told {
+    match Command::new("strace").args(["-o", "/dev/null", "true"]).output() {
         Ok(told) if told.status.success() => return true,
-        Ok(told) => String::from_utf8_lossy(&told.stderr).trim().to_owned(),
-        Err(_) => {
-            assert!(!required("S3MEM_REQUIRE_PROGRAMS"), "strace is not installed");
-            "it is not installed".to_owned()
-        }
-    };
-    say(&format!("NOT TESTED: what the daemon opens, by strace, because {why}"));
+        Ok(told) => not_run(&format!("because {}", String::from_utf8_lossy(&told.stderr).trim())),
+        Err(_) => missing("S3MEM_REQUIRE_PROGRAMS", "because strace is not installed"),
+    }
     false
 }
 

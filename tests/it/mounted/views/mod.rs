@@ -25,10 +25,11 @@ use image::codecs::png::PngDecoder;
 use rustix::fs::{Advice, fadvise};
 use tiff::decoder::{Decoder, DecodingResult};
 
+use crate::harness::backend::server;
 use crate::harness::cost::{Cost, NOTHING, cost_of};
 use crate::harness::dice::Dice;
 use crate::harness::files::{MIB, errno, forget_pages, names, part};
-use crate::harness::mounting::{BUCKET, Mount, lines, mount, server};
+use crate::harness::mounting::{BUCKET, Mount, lines, mount};
 use crate::harness::waiting::{FOREVER, until};
 use crate::support::B01_JP2;
 

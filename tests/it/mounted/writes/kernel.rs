@@ -10,7 +10,7 @@ fn has_passthrough() -> bool {
     let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     let has = is_root() && version >= (6, 9);
     if !has {
-        say("NOT TESTED: files that the kernel writes by itself, which takes root and Linux 6.9");
+        not_run("because files that the kernel writes by itself take root and Linux 6.9");
     }
     has
 }

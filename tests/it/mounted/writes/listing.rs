@@ -25,27 +25,23 @@ fn assert_once_each(seen: &BTreeMap<String, usize>, wanted: usize) {
     assert_eq!(seen.len(), wanted);
 }
 
-/// Half of the names are of the bucket, half are made.
-fn fill(server: &TestServer, mount: &Mount) -> PathBuf {
-    let _ = server;
+/// A mount, and a directory in it with [`MANY`] names: half are of the bucket, half are
+/// made.
+fn filled(server: &TestServer, way: &Way) -> (Mount, PathBuf) {
+    server.put_many(BUCKET, (0..MANY / 2).map(|n| (format!("d/object {n}"), "object")));
+    let mount = way.mount(server, &[]);
     let d = mount.join("d");
     for n in 0..MANY / 2 {
         fs::write(d.join(format!("made {n}")), "made").unwrap();
     }
-    d
-}
-
-fn put(server: &TestServer) {
-    server.put_many(BUCKET, (0..MANY / 2).map(|n| (format!("d/object {n}"), "object")));
+    (mount, d)
 }
 
 #[test]
 fn made_moved_and_hidden_names_are_listed_once_or_not_at_all() {
     each_way(|server, way| {
-        put(server);
         server.put(BUCKET, "e/from elsewhere", "e");
-        let mount = way.mount(server, &[]);
-        let d = fill(server, &mount);
+        let (mount, d) = filled(server, way);
         fs::rename(mount.join("e/from elsewhere"), d.join("moved here")).unwrap();
         fs::rename(d.join("object 7"), d.join("object 7 moved")).unwrap();
         fs::remove_file(d.join("object 8")).unwrap();
@@ -61,9 +57,7 @@ fn made_moved_and_hidden_names_are_listed_once_or_not_at_all() {
 #[test]
 fn a_loop_that_deletes_what_it_lists_deletes_all() {
     each_way(|server, way| {
-        put(server);
-        let mount = way.mount(server, &[]);
-        let d = fill(server, &mount);
+        let (mount, d) = filled(server, way);
         let seen = listed_while(&d, |name| fs::remove_file(d.join(name)).unwrap());
         assert_once_each(&seen, MANY);
         fs::remove_dir(&d).unwrap();
@@ -74,9 +68,7 @@ fn a_loop_that_deletes_what_it_lists_deletes_all() {
 #[test]
 fn rm_rf_leaves_nothing() {
     each_way(|server, way| {
-        put(server);
-        let mount = way.mount(server, &[]);
-        let d = fill(server, &mount);
+        let (mount, d) = filled(server, way);
         fs::create_dir_all(d.join("a/b/c")).unwrap();
         fs::write(d.join("a/b/file"), "deep").unwrap();
         let rm = std::process::Command::new("rm").arg("-rf").arg(&d).status().unwrap();
@@ -90,9 +82,7 @@ fn rm_rf_leaves_nothing() {
 #[test]
 fn a_loop_that_writes_to_what_it_lists_sees_each_name_once() {
     each_way(|server, way| {
-        put(server);
-        let mount = way.mount(server, &[]);
-        let d = fill(server, &mount);
+        let (mount, d) = filled(server, way);
         let append = |name: &str| {
             let mut file = OpenOptions::new().append(true).open(d.join(name)).unwrap();
             file.write_all(b" and more").unwrap();
@@ -107,9 +97,7 @@ fn a_loop_that_writes_to_what_it_lists_sees_each_name_once() {
 #[test]
 fn a_loop_that_renames_what_it_lists_comes_to_an_end() {
     each_way(|server, way| {
-        put(server);
-        let mount = way.mount(server, &[]);
-        let d = fill(server, &mount);
+        let (mount, d) = filled(server, way);
         let mut renamed = 0;
         let seen = listed_while(&d, |name| {
             renamed += 1;
@@ -126,9 +114,7 @@ fn a_loop_that_renames_what_it_lists_comes_to_an_end() {
 #[test]
 fn names_that_stay_are_listed_once_while_others_come_and_go() {
     each_way(|server, way| {
-        put(server);
-        let mount = way.mount(server, &[]);
-        let d = fill(server, &mount);
+        let (mount, d) = filled(server, way);
         let mut number = 0;
         let seen = listed_while(&d, |_| {
             number += 1;

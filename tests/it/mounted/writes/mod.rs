@@ -23,13 +23,15 @@ use std::thread;
 
 use tempfile::TempDir;
 
+use crate::harness::backend::server;
 use crate::harness::cost::{Cost, NOTHING, cost_of};
 use crate::harness::files::{MIB, errno, forget_pages, names, part};
-use crate::harness::mounting::{BUCKET, Mount, Mounting, PROGRAM, say, server};
+use crate::harness::missing::{is_root, not_run, say};
+use crate::harness::mounting::{BUCKET, Mount, Mounting, PROGRAM};
 use crate::harness::waiting::until;
 use crate::support::server::TestServer;
 
-use self::system::{become_nobody, is_root, open_fuse_to_all};
+use self::system::{become_nobody, open_fuse_to_all};
 
 /// Who mounts.
 #[derive(Debug, Clone)]
@@ -76,13 +78,14 @@ fn each_way(test: impl Fn(&TestServer, &Way) + Sync) {
     let Some(server) = server() else { return };
     unchanged(&server, || test(&server, &Way::Own));
     if !is_root() {
+        not_run("on a mount of an ordinary user, because the tests do not run as root");
         return;
     }
     let folder = TempDir::new().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let program = folder.path().join("s3mem");
     fs::copy(PROGRAM, &program).unwrap();
-    let server = crate::harness::mounting::server().unwrap();
+    let server = crate::harness::backend::server().unwrap();
     let way = Way::Ordinary(program);
     thread::scope(|scope| {
         let ordinary = scope.spawn(|| {

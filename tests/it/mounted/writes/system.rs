@@ -17,12 +17,6 @@ use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_bind, mount_chang
 /// The user and group that own nothing.
 const NOBODY: libc::c_long = 65534;
 
-/// Whether the tests run as root.
-pub(super) fn is_root() -> bool {
-    // SAFETY: takes no arguments and touches no memory.
-    unsafe { libc::geteuid() == 0 }
-}
-
 /// Gives the calling thread, and all that it starts, mounts of its own, in which
 /// everybody may open /dev/fuse, as on most machines.
 pub(super) fn open_fuse_to_all(folder: &Path) {

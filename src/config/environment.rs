@@ -1,0 +1,53 @@
+//! What the environment of the process says, read once.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::machine;
+
+/// What the environment says that matters here.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    /// Where programs are searched (`PATH`).
+    pub path: OsString,
+    /// The program that mounts for ordinary users, if `FUSERMOUNT_PATH` names one.
+    pub fusermount: Option<PathBuf>,
+    /// The AWS profile, if a variable names one.
+    pub profile: Option<String>,
+    /// The endpoint for S3, if a variable names one.
+    pub endpoint_url: Option<String>,
+    /// The bytes of memory that the machine or the control group allows.
+    pub memory_limit_bytes: Option<u64>,
+    /// Where an ordinary user's programs keep what is gone with the session.
+    pub runtime_folder: Option<PathBuf>,
+}
+
+impl Environment {
+    /// The environment of this process.
+    pub fn of_process() -> Self {
+        let text = |name| env::var(name).ok().filter(|value| !value.is_empty());
+        Environment {
+            path: env::var_os("PATH").unwrap_or_default(),
+            fusermount: env::var_os("FUSERMOUNT_PATH").map(PathBuf::from),
+            profile: text("AWS_PROFILE"),
+            endpoint_url: text("AWS_ENDPOINT_URL_S3").or_else(|| text("AWS_ENDPOINT_URL")),
+            memory_limit_bytes: machine::memory_limit(Path::new("/")),
+            runtime_folder: env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from),
+        }
+    }
+
+    /// The program that mounts and unmounts for ordinary users, if it is installed.
+    pub fn fusermount(&self) -> Option<PathBuf> {
+        if let Some(path) = &self.fusermount {
+            return Some(path.clone());
+        }
+        let folders: Vec<PathBuf> =
+            env::split_paths(&self.path).chain(["/usr/bin".into(), "/bin".into()]).collect();
+        // Version 3 first, as the kernel library searches too.
+        ["fusermount3", "fusermount"]
+            .iter()
+            .flat_map(|name| folders.iter().map(move |folder| folder.join(name)))
+            .find(|path| path.is_file())
+    }
+}

@@ -1,0 +1,161 @@
+//! What can be wrong with an argument or a variable, as sentences for the user.
+
+use crate::key::KeyError;
+use crate::view::UnknownView;
+
+/// Why an argument or a variable can't be used. Each is a sentence for the user.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// The source is neither a bucket nor an access point.
+    #[error(
+        "\"{0}\" does not name a bucket: give BUCKET, BUCKET/PREFIX, s3://BUCKET/PREFIX or the ARN of \
+         an access point; the address of a server goes into --endpoint-url"
+    )]
+    Source(String),
+    /// The bucket's name or the ARN does not parse.
+    #[error("{0}")]
+    Bucket(KeyError),
+    /// A multi-region access point, which needs another way of signing.
+    #[error(
+        "\"{0}\" is a multi-region access point, which s3mem does not support; \
+         mount one of the buckets behind it, or an access point in one region"
+    )]
+    MultiRegion(String),
+    /// A bucket's ARN instead of an access point's.
+    #[error("a bucket is mounted by its name, not by its ARN: give s3://{0}")]
+    BucketArn(String),
+    /// `--memory` is no size.
+    #[error("--memory \"{0}\" is no size: write a number and a unit, such as 512M, 2G or 1.5GiB")]
+    Memory(String),
+    /// `--memory` is too little.
+    #[error("--memory \"{0}\" is too little: s3mem needs at least 64M")]
+    MemoryTooSmall(String),
+    /// `--endpoint-url` or its variable is no URL of a server.
+    #[error(
+        "{from} \"{url}\" is no address of a server: it should look like https://s3.example.org or \
+         http://localhost:9000"
+    )]
+    Endpoint {
+        /// The flag or the variable.
+        from: &'static str,
+        /// What it says.
+        url: String,
+    },
+    /// A URL with a password in it, which would end up in logs.
+    #[error(
+        "{0} contains a user name or a password; take it out, and give the credentials in \
+         AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or in a profile"
+    )]
+    EndpointWithPassword(&'static str),
+    /// `--region` can't be a region's name.
+    #[error("--region \"{0}\" is no name of a region: it should look like eu-central-1")]
+    Region(String),
+    /// `--views` names no views.
+    #[error("--views: {0}")]
+    Views(#[from] UnknownView),
+    /// `--preview-size` is no size of a picture.
+    #[error(
+        "--preview-size \"{0}\" is no size of a picture: give a number of pixels from 16 to 16384"
+    )]
+    PreviewSize(String),
+    /// `--png-compression` is none that there is.
+    #[error("--png-compression \"{0}\" is unknown: give 'none' or 'fast'")]
+    PngCompression(String),
+    /// A limit is no number.
+    #[error("{flag} \"{text}\" is no number: write one above 0, such as 20000, 16M or 2G")]
+    Number {
+        /// The flag.
+        flag: &'static str,
+        /// What it says.
+        text: String,
+    },
+    /// `--writes` is none that there is.
+    #[error("--writes \"{0}\" is unknown: give 'deny', 'memory' or 'upload'")]
+    Writes(String),
+    /// `--write-memory` is no size, or too little.
+    #[error(
+        "--write-memory \"{text}\" is no size of {least} or more: write a number and a unit, such as \
+         512M or 2G"
+    )]
+    WriteMemory {
+        /// What it says.
+        text: String,
+        /// The least that will do.
+        least: String,
+    },
+    /// A flag of writing where nothing of that kind is written.
+    #[error("{0} means nothing without --writes {1}")]
+    WritesAlone(&'static str, &'static str),
+    /// `--memory-only` is no pattern.
+    #[error("--memory-only \"{0}\" is no pattern: write a name with * and ?, such as '*.aux.xml'")]
+    MemoryOnly(String),
+    /// `--on-unmount` is none that there is.
+    #[error("--on-unmount \"{0}\" is unknown: give 'wait', 'refuse' or 'discard'")]
+    OnUnmount(String),
+    /// `--sse` is none that there is.
+    #[error("--sse \"{0}\" is unknown: give 'AES256' or 'aws:kms'")]
+    Sse(String),
+    /// A KMS key for an encryption that has none.
+    #[error("--sse-kms-key-id is for --sse aws:kms, not for AES256")]
+    SseKey,
+    /// Too little is left to read with.
+    #[error(
+        "--write-memory {write_memory} leaves too little of --memory {memory}: 64M are needed to read \
+         with. Give more --memory, or less --write-memory"
+    )]
+    NoMemoryToRead {
+        /// What there is in all.
+        memory: String,
+        /// What written files may take.
+        write_memory: String,
+    },
+    /// `--profile` is empty.
+    #[error(
+        "--profile is empty: give the name of a profile in ~/.aws/config, or leave the flag out"
+    )]
+    Profile,
+    /// `--expected-bucket-owner` is no account.
+    #[error("--expected-bucket-owner \"{0}\" is no AWS account: it should be 12 digits")]
+    BucketOwner(String),
+    /// A duration does not parse.
+    #[error("{flag} \"{text}\" is no time: give a number of seconds{extra}")]
+    Seconds {
+        /// The flag.
+        flag: &'static str,
+        /// What it says.
+        text: String,
+        /// What else is allowed.
+        extra: &'static str,
+    },
+    /// A user or group is no number.
+    #[error("{flag} \"{text}\" is no number; '{command}' prints the number of a name")]
+    Id {
+        /// The flag.
+        flag: &'static str,
+        /// What it says.
+        text: String,
+        /// The command that prints the number.
+        command: String,
+    },
+    /// A mode is no octal permission.
+    #[error("{flag} \"{text}\" is no permission in octal: it should look like {example}")]
+    Mode {
+        /// The flag.
+        flag: &'static str,
+        /// What it says.
+        text: String,
+        /// A value that works.
+        example: &'static str,
+    },
+    /// The current folder is gone, so that relative paths mean nothing.
+    #[error(
+        "\"{0}\" can't be looked up, because the folder that you are in does not exist any more"
+    )]
+    RelativePath(String),
+    /// The log would be written into the mount itself.
+    #[error("the log file {log} lies inside the mount point; put it somewhere else")]
+    LogInsideMount {
+        /// The log file.
+        log: String,
+    },
+}

@@ -1,0 +1,91 @@
+//! The front door: tasks, recipes, the pinned compiler and the changelog agree with what
+//! they are about.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::docs::{code_words, find_test, read};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+fn run(program: &str, arguments: &[&str]) -> Output {
+    let mut command = Command::new(Path::new(ROOT).join(program));
+    command.args(arguments).current_dir(ROOT).output().unwrap()
+}
+
+/// What `NAME = "VALUE"` says in a file of TOML.
+fn value(file: &str, name: &str) -> String {
+    let text = read(file);
+    let found = text.lines().find_map(|line| {
+        let (key, value) = line.split_once('=')?;
+        (key.trim() == name).then(|| value.trim().trim_matches('"').to_owned())
+    });
+    found.unwrap_or_else(|| panic!("{file} has no {name}"))
+}
+
+#[test]
+fn each_step_of_ci_has_a_task_of_its_name_that_runs_it() {
+    let listed = run(".ci/run", &["--list"]);
+    let steps = String::from_utf8(listed.stdout).unwrap();
+    assert!(steps.lines().count() >= 5, "{steps}");
+    let tasks = read("justfile");
+    for step in steps.lines() {
+        let task = format!("\n{step}:\n    .ci/run {step}\n");
+        assert!(tasks.contains(&task), "the justfile has no task {step}");
+    }
+}
+
+#[test]
+fn a_step_that_does_not_exist_is_refused_before_any_is_run() {
+    let told = run(".ci/run", &["fmt", "no-such-step"]);
+    assert_eq!((told.status.code(), told.stdout.as_slice()), (Some(2), b"".as_slice()));
+    assert!(String::from_utf8(told.stderr).unwrap().contains("\"no-such-step\""));
+}
+
+#[test]
+fn every_file_and_test_that_contributing_names_exists() {
+    let text = read("CONTRIBUTING.md");
+    let roots = [".ci/", "benches/", "docs/", "examples/", "fuzz/", "scripts/", "src/", "tests/"];
+    let mut checked = 0;
+    for word in code_words(&text) {
+        if word.starts_with("it::") || word.starts_with("unit::") {
+            assert_eq!(find_test(word), Ok(()));
+        } else if roots.iter().any(|root| word.starts_with(root)) {
+            let path = word.split(' ').next().unwrap_or_default();
+            assert!(Path::new(ROOT).join(path).exists(), "there is no {path}");
+        } else {
+            continue;
+        }
+        checked += 1;
+    }
+    assert!(checked >= 40, "only {checked} names were found");
+}
+
+#[test]
+fn the_pinned_compiler_is_the_oldest_that_works() {
+    let oldest = value("Cargo.toml", "rust-version");
+    let pinned = value("rust-toolchain.toml", "channel");
+    assert!(pinned == oldest || pinned.starts_with(&format!("{oldest}.")), "{pinned}, {oldest}");
+}
+
+#[test]
+fn the_changelog_has_a_section_for_this_version() {
+    let version = value("Cargo.toml", "version");
+    let changelog = read("CHANGELOG.md");
+    let has =
+        |title: &str| changelog.lines().any(|line| line.starts_with(&format!("## [{title}]")));
+    assert!(has(&version) || has("Unreleased"), "nothing is said of {version}");
+}
+
+#[test]
+fn release_notes_are_the_section_of_the_changelog() {
+    let changelog = read("CHANGELOG.md");
+    let (_, behind) = changelog.split_once("\n## [").unwrap();
+    let (title, behind) = behind.split_once(']').unwrap();
+    let section = behind.split("\n## [").next().unwrap_or_default();
+    let (_, section) = section.split_once('\n').unwrap();
+    let told = run("scripts/release-notes.sh", &[title]);
+    assert_eq!(String::from_utf8(told.stdout).unwrap().trim(), section.trim());
+    let unknown = run("scripts/release-notes.sh", &["0.0.0"]);
+    assert_eq!(unknown.status.code(), Some(1), "{unknown:?}");
+}
