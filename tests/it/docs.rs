@@ -137,17 +137,131 @@ fn has_test(text: &str, name: &str) -> bool {
     false
 }
 
+/// The footnotes of a document: `[^NAME]: TEXT`, which goes on in indented lines.
+/// What is left of the document is returned beside them.
+fn footnotes(text: &str) -> (Vec<(&str, String)>, String) {
+    let mut notes: Vec<(&str, String)> = Vec::new();
+    let mut rest = String::new();
+    let mut is_in_note = false;
+    for line in text.lines() {
+        let begun = line.strip_prefix("[^").and_then(|line| line.split_once("]: "));
+        if let Some((name, tests)) = begun {
+            notes.push((name, tests.to_owned()));
+            is_in_note = true;
+        } else if let Some((_, note)) =
+            notes.last_mut().filter(|_| is_in_note && line.starts_with("    "))
+        {
+            note.push('\n');
+            note.push_str(line);
+        } else {
+            is_in_note = false;
+            rest.push_str(line);
+            rest.push('\n');
+        }
+    }
+    (notes, rest)
+}
+
+/// The names in `[^NAME]`.
+fn references(text: &str) -> impl Iterator<Item = &str> {
+    text.split("[^").skip(1).filter_map(|rest| rest.split(']').next())
+}
+
+fn is_test(word: &str) -> bool {
+    word.starts_with("it::") || word.starts_with("unit::")
+}
+
+/// The cells of a table's row.
+fn cells(line: &str) -> Option<Vec<&str>> {
+    let inner = line.strip_prefix('|')?.strip_suffix('|')?;
+    Some(inner.split('|').map(str::trim).collect())
+}
+
+/// What is wrong with how a document refers to tests: a footnote that is missing, given
+/// twice, never used or not a list of tests; a test outside of the footnotes; a promise
+/// in a table with a column of tests that says nothing there.
+fn wrong_references(text: &str) -> Vec<String> {
+    let (notes, rest) = footnotes(text);
+    let mut wrong = Vec::new();
+    let used: BTreeSet<&str> = references(&rest).collect();
+    let mut defined = BTreeSet::new();
+    for (name, note) in &notes {
+        if !defined.insert(*name) {
+            wrong.push(format!("[^{name}] is given twice"));
+        }
+        let is_list = note.split(',').map(str::trim).all(|word| {
+            let path = word.strip_prefix('`').and_then(|word| word.strip_suffix('`'));
+            path.is_some_and(|path| is_test(path) && !path.contains('`'))
+        });
+        if !is_list {
+            wrong.push(format!("[^{name}] is not a list of tests: {note}"));
+        }
+    }
+    wrong.extend(used.difference(&defined).map(|name| format!("[^{name}] is not given")));
+    wrong.extend(defined.difference(&used).map(|name| format!("[^{name}] is not used")));
+    let outside = code_words(&rest).filter(|word| is_test(word));
+    wrong.extend(outside.map(|word| format!("{word} is outside of the footnotes")));
+    let mut has_tests = false;
+    for line in rest.lines() {
+        let row = cells(line);
+        match row.as_deref().and_then(<[&str]>::last) {
+            None => has_tests = false,
+            Some(&"test") => has_tests = true,
+            Some(cell) if has_tests => {
+                let is_said =
+                    ["[^", "not tested", "see ", "---"].iter().any(|s| cell.starts_with(s));
+                if !is_said {
+                    wrong.push(format!("no test, nor \"not tested\": {line}"));
+                }
+            }
+            Some(_) => {}
+        }
+    }
+    wrong
+}
+
 #[test]
 fn every_test_that_semantics_quotes_exists() {
     let text = read("docs/semantics.md");
-    let is_test = |word: &&str| word.starts_with("it::") || word.starts_with("unit::");
-    // The two of the sentence that explains how tests are quoted.
-    let explained = ["it::mounted::costs::x", "unit::mem::budget::tests::x"];
-    let quoted: BTreeSet<&str> =
-        code_words(&text).filter(is_test).filter(|word| !explained.contains(word)).collect();
-    assert!(quoted.len() >= 100, "only {} tests are quoted", quoted.len());
+    assert_eq!(wrong_references(&text), [""; 0]);
+    let quoted: BTreeSet<&str> = code_words(&text).filter(|word| is_test(word)).collect();
+    assert!(quoted.len() >= 480, "only {} tests are quoted", quoted.len());
     let wrong: Vec<String> = quoted.into_iter().filter_map(|path| find_test(path).err()).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_reference_to_tests_that_leads_nowhere_is_noticed() {
+    let good = "\
+| promise | test |
+|---|---|
+| a | [^x-1] |
+| b | [^x-2] (in part) |
+| c | not tested |
+
+More.[^x-1]
+
+[^x-1]: `it::a::b`,
+    `unit::c::tests::d`
+[^x-2]: `it::e::f`
+";
+    assert_eq!(wrong_references(good), [""; 0]);
+    let changes = [
+        ("| [^x-2] (in part) |", "| not tested |", "not used"),
+        ("More.[^x-1]", "More.[^x-3]", "not given"),
+        ("[^x-2]: ", "[^x-1]: ", "given twice"),
+        ("[^x-2]: `it::e::f`", "[^x-2]: `e::f`", "not a list of tests"),
+        ("[^x-1]: `it::a::b`,", "[^x-1]: `it::a::b`", "not a list of tests"),
+        ("    `unit", "`unit", "outside of the footnotes"),
+        ("More.", "More: `it::a::b`.", "outside of the footnotes"),
+        ("| not tested |", "| |", "no test"),
+    ];
+    for (from, to, problem) in changes {
+        let bad = good.replacen(from, to, 1);
+        assert_ne!(bad, good, "{from}");
+        let wrong = wrong_references(&bad);
+        assert!(wrong.iter().any(|wrong| wrong.contains(problem)), "{to}: {wrong:?}");
+    }
 }
 
 #[test]
