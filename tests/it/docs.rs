@@ -313,45 +313,55 @@ fn the_readme_gives_the_two_commands_of_a_fresh_clone() {
     }
 }
 
+/// The code words that open the rows of a document's tables.
+fn row_names(text: &str) -> BTreeSet<&str> {
+    let first = |line| cells(line).and_then(|cells| cells.first().copied());
+    let names = prose(text).filter_map(first);
+    names.filter_map(|cell| cell.strip_prefix('`')?.strip_suffix('`')).collect()
+}
+
 #[test]
-fn the_architecture_names_every_source_file_and_folder() {
+fn the_architecture_is_short_and_names_every_room_and_no_other() {
     let text = read("docs/architecture.md");
-    for path in files_below("src") {
-        let name = path.file_name().unwrap().to_str().unwrap();
-        if !matches!(name, "mod.rs" | "tests.rs") {
-            let is_named = text.split([' ', '\n', ',']).any(|word| word == name);
-            assert!(is_named, "docs/architecture.md does not name {}", path.display());
-        }
-        let folder = path.parent().unwrap().file_name().unwrap().to_str().unwrap();
-        // A folder that holds the tests of one file only is that file's.
-        if name == "mod.rs" || folder == "src" {
-            let is_named = text.lines().any(|line| {
-                line.trim_start().split(' ').next() == Some(format!("{folder}/").as_str())
-            });
-            assert!(is_named, "docs/architecture.md does not name the folder {folder}");
-        }
+    assert!(text.len() <= 12 * 1024, "{} bytes", text.len());
+    let at = text.find("\n## Rooms\n").unwrap() + 1;
+    let section = text[at..].split("\n## ").next().unwrap();
+    let src = Path::new(ROOT).join("src");
+    let sources = files_below("src");
+    let rooms: BTreeSet<&str> = sources
+        .iter()
+        .map(|path| path.strip_prefix(&src).unwrap().iter().next().unwrap().to_str().unwrap())
+        .map(|name| name.trim_end_matches(".rs"))
+        .collect();
+    assert_eq!(row_names(section), rooms);
+}
+
+#[test]
+fn every_source_file_says_what_it_is_for() {
+    let sources = files_below("src");
+    assert!(sources.len() >= 100, "only {} files were found", sources.len());
+    for path in sources {
+        // Tests in a file of their own are described by the module that they test.
+        let is_tests = path.file_name().unwrap() == "tests.rs";
+        let says = read(&path).starts_with("//! ");
+        assert!(says || is_tests, "{} does not begin with a //! header", path.display());
     }
 }
 
 #[test]
-fn every_dependency_has_its_line_in_the_architecture() {
+fn every_dependency_has_its_line_and_no_other_has_one() {
     let manifest = read("Cargo.toml");
-    let text = read("docs/architecture.md");
-    let named = words(&text);
+    let text = read("docs/dependencies.md");
     let mut table = "";
-    let mut checked = 0;
+    let mut wanted = BTreeSet::new();
     for line in manifest.lines() {
         if line.starts_with('[') {
             table = line;
         }
-        let Some((name, _)) = line.split_once(" = ") else { continue };
-        let is_there = match table {
-            "[dependencies]" => text.contains(&format!("\n| {name} | ")),
-            "[dev-dependencies]" => named.contains(name),
-            _ => continue,
-        };
-        assert!(is_there, "docs/architecture.md does not say what {name} is for");
-        checked += 1;
+        if matches!(table, "[dependencies]" | "[dev-dependencies]") {
+            wanted.extend(line.split_once(" = ").map(|(name, _)| name));
+        }
     }
-    assert!(checked >= 20, "only {checked} dependencies were found");
+    assert!(wanted.len() >= 20, "only {} dependencies were found", wanted.len());
+    assert_eq!(row_names(&text), wanted);
 }
