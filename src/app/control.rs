@@ -1,10 +1,15 @@
 //! The daemon's socket: a sign of its life, and the way to ask it something.
 //!
 //! The daemon listens on a socket with an abstract name (no file; the kernel
-//! forgets it with the process) made of the mount's device number. Whoever connects
-//! and says nothing hears from the kernel when the process is gone. Whoever sends a
-//! line is answered in lines, and then the connection is closed. Root and the
-//! daemon's own user may ask, and nobody else.
+//! forgets it with the process) made of the mount's device number. A client that
+//! connects and says nothing learns from the kernel when the process has gone. A
+//! client that sends a line is answered in lines, and then the connection is closed.
+//! Only root and the daemon's own user get an answer.
+//!
+//! The kernel gives a device number to the next mount at once. So the daemon stops
+//! listening when its mount is gone, however long it goes on sending files; open
+//! connections stay, and tell `s3mem umount` when the process has ended. Threads
+//! serve them, because threads end with the process and not with the runtime.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::linux::net::SocketAddrExt;

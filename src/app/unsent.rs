@@ -1,7 +1,21 @@
 //! Files that are not in the bucket when the mount is to end: sent first, or lost.
 //!
-//! Contract: what `--on-unmount` says, whoever ends the mount and how. Nothing is
-//! lost without a line in the log for each file.
+//! Contract: what `--on-unmount` says holds, whoever ends the mount and how. Nothing
+//! is lost without a line in the log for each file.
+//!
+//! - `s3mem umount` asks the daemon before it unmounts. The daemon answers line by
+//!   line: a note for the user, an empty line as a sign of life while it sends, then
+//!   "go", or "no" and the reason.
+//! - After a signal the daemon sends first and unmounts then, so that you can still
+//!   look at and copy what can't be sent.
+//! - When the mount has gone, by whatever means, it sends what is left and ends. No
+//!   handle is open any more, although the kernel may have dropped the last releases:
+//!   a file that failed to be sent when it was closed or synchronised is sent even if
+//!   it seems to have a handle. A file that was never closed nor synchronised is not:
+//!   no program was told that it is safe, and half of a file would look like a whole.
+//!
+//! Sending runs in tasks that nobody drops. A request that is given up may still
+//! happen, and the next attempt would take its object for a stranger's.
 
 use std::io::{self, Write};
 use std::path::Path;
