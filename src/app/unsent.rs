@@ -31,20 +31,20 @@ use super::text::printable;
 use crate::config::OnUnmount;
 use crate::fs::{FileSystem, Pending};
 
-/// What could not be sent is tried again after this, while somebody waits for it.
+/// How long to wait before sending again what failed, while somebody waits for it.
 const AGAIN: Duration = Duration::from_secs(3);
-/// Whoever waits hears at least so often that the daemon lives.
+/// How often somebody who waits gets a sign of life, at least.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
-/// So long a file that was closed may be taken for open.
+/// How long a file that was closed may still look open.
 const RELEASE: Duration = Duration::from_secs(1);
-/// So many files are named in a sentence.
+/// How many files a sentence names, at most.
 const NAMED: usize = 3;
 
-/// What the daemon says to who wants to unmount: that they may,
+/// What the daemon answers to `unmount`: go ahead,
 pub(super) const GO: &str = "go";
-/// that they may not and why,
+/// do not, and why,
 pub(super) const NO: &str = "no ";
-/// and what they should know.
+/// and what the user should know.
 pub(super) const NOTE: &str = "note ";
 
 /// The files of one mount.
@@ -60,10 +60,10 @@ impl Unsent {
         Unsent { fs, how, mount_point: mount_point.display().to_string() }
     }
 
-    /// Tells somebody who wants to unmount whether they may, when it is time.
+    /// Answers `unmount`: go ahead or not, as soon as that is decided.
     ///
     /// # Errors
-    /// They are gone.
+    /// Nobody listens any more.
     pub(super) fn before_unmount(&self, to: &mut dyn Write) -> io::Result<()> {
         match self.how {
             OnUnmount::Wait => self.wait(to),
@@ -75,7 +75,7 @@ impl Unsent {
                 let files = self.closed();
                 if !files.is_empty() {
                     let text = format!(
-                        "lost with the mount, for they are not in the bucket: {}",
+                        "lost with the mount, because they are not in the bucket: {}",
                         named(&files)
                     );
                     say(to, NOTE, &text)?;
@@ -109,7 +109,8 @@ impl Unsent {
         }
     }
 
-    /// Tells what is waited for, if that has changed; at least a sign of life.
+    /// Names the files that are being waited for, if that has changed; otherwise just
+    /// gives a sign of life.
     fn note_waiting(&self, told: &mut usize, to: &mut dyn Write) -> io::Result<()> {
         let files = self.sendable();
         if files.is_empty() || files.len() == *told {
@@ -117,15 +118,15 @@ impl Unsent {
         }
         *told = files.len();
         let text = format!(
-            "waiting until all is in the bucket (Ctrl-C leaves {} mounted): {}",
+            "waiting until everything is in the bucket (Ctrl-C leaves {} mounted): {}",
             self.mount_point,
             named(&files)
         );
         say(to, NOTE, &text)
     }
 
-    /// Sends all that can be sent, before the end, again and again; `false` when a
-    /// signal came before that was done.
+    /// Sends everything that can be sent, as often as it takes; `false` if a signal came
+    /// before that was done.
     pub(super) async fn send(&self, signals: &mut EndSignals) -> bool {
         if self.how == OnUnmount::Discard {
             return true;
@@ -162,18 +163,18 @@ impl Unsent {
             }
         }
         if told > 0 {
-            tracing::info!("all that could be sent is in the bucket now");
+            tracing::info!("everything that could be sent is in the bucket now");
         }
         true
     }
 
-    /// The same once the mount is gone, when nobody has a file open any more.
+    /// Like [`Unsent::send`], once the mount is gone and nobody has a file open any more.
     pub(super) async fn send_after_end(&self, signals: &mut EndSignals) -> bool {
         self.fs.note_ended();
         self.send(signals).await
     }
 
-    /// Says in the log what is lost.
+    /// Writes a line to the log for each file that is lost.
     pub(super) fn log_lost(&self) {
         for file in self.fs.pending() {
             tracing::error!(
@@ -185,13 +186,13 @@ impl Unsent {
         }
     }
 
-    /// Sends on the runtime; something is received when all was tried.
+    /// Starts sending on the runtime; the receiver gets a message when all was tried.
     fn begin_sending(&self) -> mpsc::Receiver<()> {
         let (tell, sent) = mpsc::channel();
         let fs = self.fs.clone();
         self.fs.runtime().spawn(async move {
             fs.send_pending().await;
-            // Who waited for it may be gone.
+            // Whoever waited for it may be gone.
             let _ = tell.send(());
         });
         sent
@@ -215,8 +216,8 @@ impl Unsent {
 
     fn refusal(&self, files: &[Pending]) -> String {
         format!(
-            "{} stays mounted (--on-unmount refuse), because not all is in the bucket yet: {}. It is \
-             sent again by and by: try again later, or copy these files elsewhere and delete them; \
+            "{} stays mounted (--on-unmount refuse), because not everything is in the bucket yet: {}. \
+             s3mem keeps retrying: try again later, or copy these files elsewhere and delete them; \
              's3mem status' lists them all",
             self.mount_point,
             named(files)
@@ -225,8 +226,8 @@ impl Unsent {
 
     fn conflict(&self, files: &[Pending]) -> String {
         format!(
-            "{mount} stays mounted, because somebody else has changed objects that were written here \
-             too, so that these can't be sent: {}. Copy them elsewhere and delete them, and try again; \
+            "{mount} stays mounted, because somebody else has changed objects that were also written \
+             here, so these can't be sent: {}. Copy them elsewhere, delete them and try again; \
              'fusermount3 -u {mount}' unmounts without them",
             named(files),
             mount = self.mount_point
