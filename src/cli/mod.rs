@@ -256,8 +256,8 @@ pub struct MountArgs {
     /// The permissions that files show, in octal [default: 0644]
     #[arg(
         long, value_name = "MODE", help_heading = HEADING_OWNER,
-        long_help = "The permissions that files show, in octal. They do not make anything writable; that \
-            takes --writes. The default, 0644, lets everybody read, and a copy of a file can be \
+        long_help = "The permissions that files show, in octal. Without --writes, nothing can be written \
+            whatever they say. The default, 0644, lets everybody read, and a copy of a file can be \
             edited and deleted by its owner."
     )]
     pub file_mode: Option<String>,
@@ -265,8 +265,8 @@ pub struct MountArgs {
     /// The permissions that folders show, in octal [default: 0755]
     #[arg(
         long, value_name = "MODE", help_heading = HEADING_OWNER,
-        long_help = "The permissions that folders show, in octal. They do not make anything writable; \
-            that takes --writes. The default is 0755."
+        long_help = "The permissions that folders show, in octal. Without --writes, nothing can be \
+            written whatever they say. The default is 0755."
     )]
     pub dir_mode: Option<String>,
 

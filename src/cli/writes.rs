@@ -11,8 +11,8 @@ pub struct WriteArgs {
         long_help = "What programs may write. With 'deny', the default, nothing: the file system is \
             read-only. With 'memory' they can create, overwrite, rename and delete anything; it \
             stays in memory for as long as the mount lasts, and nothing in the bucket changes. With \
-            'upload', a file is uploaded to the bucket when it is closed; existing objects change \
-            only with --allow-overwrite and --allow-delete."
+            'upload', a file is uploaded to the bucket when it is closed; existing objects do not \
+            change without --allow-overwrite or --allow-delete (see below)."
     )]
     pub writes: Option<String>,
 
