@@ -19,12 +19,12 @@ pub const MAX_NAME_BYTES: usize = 255;
 pub enum KeyError {
     /// The bucket's name breaks the rules of S3.
     #[error(
-        "\"{0}\" is no bucket name: S3 allows 3 to 63 lower-case letters, digits, dots and hyphens"
+        "\"{0}\" is not a bucket name: S3 allows 3 to 63 lower-case letters, digits, dots and hyphens"
     )]
     Bucket(String),
     /// The text starts with `arn:` and is no access point ARN.
     #[error(
-        "\"{0}\" is no access point ARN: it should look like \
+        "\"{0}\" is not an access point ARN: it should look like \
          arn:aws:s3:REGION:ACCOUNT:accesspoint/NAME"
     )]
     Arn(String),

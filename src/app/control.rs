@@ -1,10 +1,15 @@
 //! The daemon's socket: a sign of its life, and the way to ask it something.
 //!
 //! The daemon listens on a socket with an abstract name (no file; the kernel
-//! forgets it with the process) made of the mount's device number. Whoever connects
-//! and says nothing hears from the kernel when the process is gone. Whoever sends a
-//! line is answered in lines, and then the connection is closed. Root and the
-//! daemon's own user may ask, and nobody else.
+//! forgets it with the process) made of the mount's device number. A client that
+//! connects and says nothing learns from the kernel when the process has gone. A
+//! client that sends a line is answered in lines, and then the connection is closed.
+//! Only root and the daemon's own user get an answer.
+//!
+//! The kernel gives a device number to the next mount at once. So the daemon stops
+//! listening when its mount is gone, however long it goes on sending files; open
+//! connections stay, and tell `s3mem umount` when the process has ended. Threads
+//! serve them, because threads end with the process and not with the runtime.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::linux::net::SocketAddrExt;
@@ -23,9 +28,9 @@ use crate::sys;
 pub(super) const STRANGER: &str = "stranger ";
 /// No question is longer, in bytes.
 const QUESTION_BYTES: u64 = 64;
-/// A daemon that says nothing for so long does not answer.
+/// A daemon that is silent for this long is taken to be dead.
 const SILENCE: Duration = Duration::from_secs(20);
-/// What can't be had now (a name, a descriptor) is tried again after this, and so often.
+/// How long to wait before trying again to get a name or a descriptor, and how often.
 const PAUSE: Duration = Duration::from_millis(50);
 const ATTEMPTS: u32 = 20;
 
@@ -58,8 +63,8 @@ impl Control {
     }
 
     /// Answers from now on, on the runtime. Connections stay open until the process ends:
-    /// only the kernel closes them, when memory is free, too, and whoever waits can start
-    /// anew.
+    /// only the kernel closes them, after the memory is free as well, so that whoever
+    /// waits can mount again.
     pub(super) fn serve(
         self,
         runtime: &Runtime,
@@ -88,8 +93,8 @@ impl Control {
 pub(super) struct Listening(AbortHandle);
 
 impl Listening {
-    /// Can't be found any more: the kernel gives the number of a mount that is gone to
-    /// another, whose daemon wants the name. Who is connected stays so.
+    /// Stops listening: the kernel gives the number of a mount that is gone to another
+    /// one, whose daemon wants the name. Connections that exist stay.
     pub(super) fn stop(&self) {
         self.0.abort();
     }
@@ -98,7 +103,7 @@ impl Listening {
 /// On a thread of its own, since the runtime's tasks end before the process does.
 fn begin_talk(stream: UnixStream, answers: Arc<dyn Answers>) -> io::Result<()> {
     stream.set_nonblocking(false)?;
-    // A failure to write means that who asked is gone.
+    // A failure to write means that the client is gone.
     let talk = move || drop(talk_to(stream, answers.as_ref()));
     thread::Builder::new().name("control".into()).spawn(talk).map(drop)
 }
@@ -107,7 +112,7 @@ fn talk_to(mut stream: UnixStream, answers: &dyn Answers) -> io::Result<()> {
     let (me, peer) = (sys::effective_uid(), sys::peer_uid(&stream)?);
     let is_stranger = peer != 0 && peer != me;
     if is_stranger {
-        // No thread waits for them for ever.
+        // No thread waits for a stranger for long.
         stream.set_read_timeout(Some(SILENCE))?;
     }
     let mut question = String::new();
@@ -115,7 +120,7 @@ fn talk_to(mut stream: UnixStream, answers: &dyn Answers) -> io::Result<()> {
     match question.strip_suffix('\n') {
         Some(_) if is_stranger => writeln!(
             stream,
-            "{STRANGER}the mount belongs to the user with the number {me}; only they and root may ask"
+            "{STRANGER}the mount belongs to the user with the ID {me}; only they and root may ask"
         ),
         Some(question) => answers.answer(question, &mut stream),
         None => Ok(()),

@@ -1,6 +1,6 @@
 //! The way into the background.
 //!
-//! The parent starts this program anew, as the daemon (a fork would lose the
+//! The parent starts this program again, as the daemon (a fork would lose the
 //! threads), and waits. The daemon writes its errors to the same standard error,
 //! and one byte to a pipe once the mount is usable; only then does it leave the
 //! terminal. So a failed mount never looks like a success, and Ctrl-C during the
@@ -18,7 +18,7 @@ use crate::sys;
 
 const READY: u8 = b'+';
 
-/// Why the daemon is not there.
+/// Why the daemon did not start.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DaemonError {
     #[error("the daemon can't be started: {0}")]
@@ -63,7 +63,7 @@ pub(super) fn start() -> Result<(), DaemonError> {
 /// As the daemon: leaves the terminal, and tells the parent that the mount is usable.
 ///
 /// # Errors
-/// The parent is gone, so that nobody waits for this mount any more.
+/// The parent is gone, so nobody waits for this mount any more.
 pub(super) fn report_ready() -> io::Result<()> {
     let mut pipe = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     // Whoever waits for the end of the parent's output must not wait for the daemon's.

@@ -1,9 +1,9 @@
-//! A failed first request, told to the person who wants to mount.
+//! A failed first request, explained to the person who wants to mount.
 //!
 //! Each kind of failure has a sentence that says what is wrong in the words of the
-//! command line, and what to do; what the server or the system said stands at the
-//! end, for those who can use it. Kinds have no wildcard arm: a new one must be
-//! given its sentence.
+//! command line, and what to do. What the server or the system said comes last, for
+//! those who can use it. Kinds have no wildcard arm: a new one must be given its
+//! sentence.
 
 use std::error::Error;
 use std::iter;
@@ -103,7 +103,7 @@ pub(super) fn explain(error: &StoreError, asked: &Asked<'_>) -> String {
             asked.timeout.as_secs_f64()
         ),
         StoreErrorKind::Transient | StoreErrorKind::ShortBody => format!(
-            "{} is out of order or overloaded: it failed again and again for {} seconds. \
+            "{} is out of order or overloaded: every attempt failed, for {} seconds. \
              Try again later",
             asked.server(),
             asked.timeout.as_secs_f64()
@@ -126,9 +126,9 @@ pub(super) fn explain(error: &StoreError, asked: &Asked<'_>) -> String {
 
 fn no_such_bucket(asked: &Asked<'_>) -> String {
     let whose = match asked.endpoint_url {
-        Some(url) => format!("'aws s3 ls --endpoint-url {url}' lists those that there are"),
-        None => "'aws s3 ls' lists yours, and one that is not on AWS needs the address of its \
-                 server, with --endpoint-url"
+        Some(url) => format!("'aws s3 ls --endpoint-url {url}' lists those that exist"),
+        None => "'aws s3 ls' lists yours, and a bucket that is not on AWS needs the address of \
+                 its server, with --endpoint-url"
             .to_owned(),
     };
     format!(
@@ -163,13 +163,14 @@ fn access_denied(error: &StoreError, asked: &Asked<'_>) -> String {
     };
     if !asked.prefix.is_empty() && !asked.anonymous {
         sentence +=
-            "; if you may see another part of the bucket only, mount BUCKET/PREFIX of that part";
+            "; if you may see only another part of the bucket, mount BUCKET/PREFIX of that part";
     }
     if !asked.requester_pays {
         sentence += ". If the bucket charges its readers, add --requester-pays";
     }
     if let Some(owner) = asked.expected_owner {
-        sentence += &format!(". Or the account {owner} (--expected-bucket-owner) does not own it");
+        sentence +=
+            &format!(". Or it does not belong to the account {owner} (--expected-bucket-owner)");
     }
     sentence
 }
@@ -229,7 +230,7 @@ fn wrong_region(region: Option<&str>, asked: &Asked<'_>) -> String {
             format!("the bucket \"{bucket}\" is in another region. Mount it with --region {region}")
         }
         (Some(region), Some(url)) => format!(
-            "the bucket \"{bucket}\" is in the region {region}, and {url} does not serve that. Mount \
+            "the bucket \"{bucket}\" is in the region {region}, and {url} does not serve that region. Mount \
              it with --region {region} and the endpoint of that region, or without an endpoint if it \
              is on AWS"
         ),
@@ -265,7 +266,7 @@ fn tls_failure(error: &StoreError, asked: &Asked<'_>) -> String {
         );
     }
     format!(
-        "the certificate of {server} is not trusted, so the connection was given up. If the server \
+        "the certificate of {server} is not trusted, so s3mem did not connect. If the server \
          has a certificate of your institution's own authority, add that to this machine \
          (update-ca-certificates), or name its file in SSL_CERT_FILE"
     )

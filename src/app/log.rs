@@ -31,8 +31,8 @@ pub(super) struct LogError {
     cause: io::Error,
 }
 
-/// Sends events and panics to `target` from now on. With `tell_warnings`, warnings
-/// of s3mem are told on standard error too: to whoever waits for the daemon, until
+/// Sends events and panics to `target` from now on. With `tell_warnings`, s3mem's own
+/// warnings go to standard error as well, for the user who waits for the daemon, until
 /// it has left the terminal.
 pub(super) fn start(
     target: &LogTarget,
@@ -142,7 +142,7 @@ impl Write for Event<'_> {
     }
 }
 
-/// Tells an event to whoever typed the command.
+/// Writes an event to standard error, for the user who typed the command.
 #[derive(Debug)]
 struct ToUser;
 

@@ -31,12 +31,12 @@ use crate::stats::Stats;
 use crate::store::{S3, StoreError, production_stack};
 use crate::sys;
 
-/// After a signal, programs that still read from the mount get so long.
+/// How long programs may go on reading from the mount after a signal.
 const GRACE: Duration = Duration::from_secs(5);
-/// A first request that takes longer than this is mentioned.
+/// A first request that takes longer than this is reported to the user.
 const PATIENCE: Duration = Duration::from_secs(4);
 
-/// Why a mount did not come to be. Each is a sentence for the user.
+/// Why a mount failed. Each is a sentence for the user.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StartError {
     #[error(transparent)]
@@ -59,7 +59,7 @@ pub(super) enum StartError {
     Credentials(f64),
     #[error("{path} can't be mounted on: {reason}{hint}")]
     Mount { path: PathBuf, reason: String, hint: &'static str },
-    #[error("the system does not give what s3mem needs to run: {0}")]
+    #[error("the system does not provide what s3mem needs to run: {0}")]
     System(#[from] io::Error),
     #[error("the mount on {path} broke: {cause}")]
     Broken { path: PathBuf, cause: io::Error },
@@ -118,7 +118,7 @@ async fn open_with_notice(
         return outcome;
     }
     tell(&format!(
-        "{} has not answered yet; trying on for up to {} seconds (--request-timeout)",
+        "{} has not answered yet; still trying, for up to {} seconds (--request-timeout)",
         settings.endpoint_url.as_deref().unwrap_or("AWS"),
         settings.retry.request_timeout.as_secs_f64()
     ));
@@ -151,7 +151,7 @@ impl Answers for Served {
             "status" => to.write_all(self.report.for_people().as_bytes()),
             "status json" => to.write_all(self.report.for_programs().as_bytes()),
             "unmount" => self.unsent.before_unmount(to),
-            _ => writeln!(to, "this is no question"),
+            _ => writeln!(to, "this question is unknown"),
         }
     }
 }
@@ -216,7 +216,7 @@ fn serve_mounted(
             ended = timeout(GRACE, &mut end) => match ended {
                 Ok(ended) => session_end(path, ended),
                 Err(_) => {
-                    tracing::warn!("files in {shown} were still open; they break now");
+                    tracing::warn!("files in {shown} are still open; they stop working now");
                     unsent.send(&mut signals).await;
                     return Ok(());
                 }
@@ -261,7 +261,7 @@ fn leave(path: &Path, device: Option<&str>, environment: &Environment) {
         Ok(()) => return,
         Err(UnmountError::Busy) => {
             tracing::info!(
-                "{} is in use; open files can be read for a few seconds more",
+                "{} is in use; open files can be read for a few more seconds",
                 path.display()
             );
         }

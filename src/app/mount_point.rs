@@ -49,11 +49,11 @@ pub(super) enum MountPointError {
     Unreadable { path: PathBuf, cause: io::Error },
 }
 
-/// How often a dead mount is taken away before giving up: a crash and a restart
+/// How many dead mounts are removed before giving up: a crash and a restart
 /// several times over leave a stack of them.
 const MAX_DEAD_MOUNTS: usize = 16;
 
-/// Makes sure that `typed` can be mounted on, takes away dead mounts of ours, and
+/// Makes sure that `typed` can be mounted on, removes dead mounts of ours, and
 /// returns the path as the kernel will show it.
 pub(super) fn claim(typed: &Path, environment: &Environment) -> Result<PathBuf, MountPointError> {
     let path = resolve(typed)?;
@@ -90,7 +90,7 @@ pub(super) fn is_dead(path: &Path, mounted: &Mounted) -> bool {
         && fs::metadata(path).is_err_and(|error| error.raw_os_error() == Some(libc::ENOTCONN))
 }
 
-/// Takes away a dead mount of ours; anything else that is mounted is an error.
+/// Removes a dead mount of ours; anything else that is mounted is an error.
 fn replace(
     path: &Path,
     mounted: &Mounted,

@@ -1,4 +1,4 @@
-//! What the machine needs so that anything can be mounted.
+//! What a machine needs before anything can be mounted on it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -21,12 +21,12 @@ pub(super) enum Missing {
     )]
     DeviceAccess(io::Error),
     #[error(
-        "fusermount3, with which ordinary users mount, is not installed; install it with \
+        "fusermount3, which ordinary users need to mount, is not installed; install it with \
          'sudo apt install fuse3' (Debian, Ubuntu) or 'sudo dnf install fuse3' (Fedora, RHEL)"
     )]
     Fusermount,
     #[error(
-        "--allow-other is for ordinary users only if /etc/fuse.conf has the line user_allow_other; ask the \
+        "ordinary users may use --allow-other only if /etc/fuse.conf has the line user_allow_other; ask the \
          administrator to add it ('echo user_allow_other | sudo tee -a /etc/fuse.conf'), or leave the flag out"
     )]
     UserAllowOther,

@@ -12,7 +12,7 @@ use crate::drafts::Drafts;
 use crate::publish::{Pending, Publisher};
 use crate::stats::{Snapshot, Stats};
 
-/// All that there is to say about one mount.
+/// What the daemon reports about its mount.
 #[derive(Debug)]
 pub(super) struct Report {
     source: String,
@@ -51,7 +51,7 @@ impl Report {
         Some((arena.used_bytes(), arena.limit_bytes()))
     }
 
-    /// How many files are not in the bucket yet, on a line of its own, and the report.
+    /// A line with the number of files that are not in the bucket yet, then the report.
     pub(super) fn for_people(&self) -> String {
         let pending = self.pending();
         let mount_point = self.mount_point.display().to_string();
@@ -70,7 +70,7 @@ impl Report {
         lines.push(format!("  requests       {}", requests(&self.stats.snapshot())));
         if self.on_unmount.is_some() {
             lines.push(match pending.len() {
-                0 => "  pending        nothing: all is in the bucket".to_owned(),
+                0 => "  pending        nothing: everything is in the bucket".to_owned(),
                 1 => "  pending        1 file is not in the bucket yet".to_owned(),
                 count => format!("  pending        {count} files are not in the bucket yet"),
             });
@@ -83,7 +83,7 @@ impl Report {
         lines.join("\n") + "\n"
     }
 
-    /// The same as one line of JSON.
+    /// A line with the number of files that are not in the bucket yet, then a line of JSON.
     pub(super) fn for_programs(&self) -> String {
         let pending = self.pending();
         let memory = self.write_memory().map_or("null".to_owned(), |(used, limit)| {

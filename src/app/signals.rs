@@ -25,7 +25,7 @@ impl EndSignals {
         })
     }
 
-    /// The name of the next one.
+    /// Waits for the next signal, and returns its name.
     pub(super) async fn next(&mut self) -> &'static str {
         let hangup = async {
             match &mut self.hangup {

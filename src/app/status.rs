@@ -1,4 +1,4 @@
-//! `s3mem status`: asks the daemons of mounts what they have to say.
+//! `s3mem status`: asks the daemons of mounts how they are.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -46,7 +46,7 @@ pub(super) fn run(args: &StatusArgs) -> Result<ExitCode, StatusError> {
         match ask(mounted, args.json) {
             Ok((count, text)) => {
                 pending += count;
-                // Who does not read on does not want it.
+                // A reader that stops reading does not want the rest.
                 let _ = io::stdout().lock().write_all(text.as_bytes());
             }
             // The only one that was asked for.

@@ -1,6 +1,7 @@
 //! The pages that were listed, kept while memory lasts and shared by all who ask.
 //!
-//! Two who want the same page wait for one LIST; both get its error if it fails.
+//! Two who want the same page wait for one LIST; both get its error if it fails. The
+//! LIST runs in a task of its own, so it ends well even if those who wait give up.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;

@@ -45,7 +45,7 @@ fn rewrite_mount_helper(words: Vec<OsString>) -> Result<Vec<OsString>, String> {
         if matches!(letters, "-help" | "h" | "-version" | "V") {
             return Ok(vec!["s3mem".into(), word]);
         }
-        // Letters may share one dash, and a value may stand right behind its letter.
+        // Letters may share one dash, and a value may follow its letter directly.
         for (index, letter) in letters.char_indices() {
             match letter {
                 's' => flags.push("--sloppy".into()),
@@ -54,8 +54,7 @@ fn rewrite_mount_helper(words: Vec<OsString>) -> Result<Vec<OsString>, String> {
                 'o' | 't' | 'N' => {
                     let behind = &letters[index + 1..];
                     let value = if behind.is_empty() { rest.next() } else { Some(behind.into()) };
-                    let value =
-                        value.ok_or_else(|| format!("-{letter} needs a value behind it"))?;
+                    let value = value.ok_or_else(|| format!("-{letter} needs a value after it"))?;
                     if letter == 'o' {
                         flags.extend(["-o".into(), value]);
                     }
@@ -63,7 +62,7 @@ fn rewrite_mount_helper(words: Vec<OsString>) -> Result<Vec<OsString>, String> {
                 }
                 _ => {
                     return Err(format!(
-                        "\"-{letter}\" is no option of a mount helper; \
+                        "\"-{letter}\" is not an option of a mount helper; \
                          the call is: mount.s3mem SOURCE DIR [-sfnv] [-o OPTIONS]"
                     ));
                 }

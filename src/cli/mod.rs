@@ -1,4 +1,4 @@
-//! What may stand on the command line: names, shapes and help texts.
+//! The command line: names, shapes and help texts of its arguments.
 //!
 //! Contract: syntax only. Every value arrives as the text that was typed, and
 //! [`crate::config`] judges it. Each flag is described once, here; the `-o` words
@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
-/// How wide a help text gets, however wide the terminal is.
+/// The widest that help texts get, in columns, on a wider terminal too.
 const HELP_COLUMNS: usize = 100;
 
 #[derive(Debug, Parser)]
@@ -28,9 +28,9 @@ const HELP_COLUMNS: usize = 100;
     name = "s3mem",
     version,
     about = "Mounts an S3 bucket so that any program that takes a file name reads objects from memory",
-    long_about = "s3mem mounts an S3 bucket as a folder. Any program that takes a file name can then open \
-        an object: it is fetched into memory as it is read, piece by piece, and nothing is written to disk. \
-        The mount is read-only: nothing in the bucket can be changed through it.",
+    long_about = "s3mem mounts an S3 bucket as a folder, so that any program that takes a file name can open \
+        an object. It is fetched into memory as it is read, piece by piece, and nothing is written to disk. \
+        Without --writes the mount is read-only.",
     after_help = "Run 's3mem mount --help' for all options with examples.",
     after_long_help = "\
 Examples:
@@ -40,7 +40,7 @@ Examples:
     ls ~/s2
     s3mem umount ~/s2
 
-  Mount one folder of a bucket that bills its readers, with your AWS credentials:
+  Mount one folder of a bucket that charges its readers, with your AWS credentials:
     s3mem mount --requester-pays sentinel-s2-l1c/tiles/10/S/DG ~/s2
 
   Then, in Python:
@@ -58,27 +58,27 @@ struct Cli {
 }
 
 const MOUNT_ABOUT: &str = "Mounts a bucket, or a folder of it, so that its objects can be opened by file name.\n\n\
-    The command returns when the mount is usable, with exit status 0, or it says what is wrong and \
-    returns 1. The daemon that serves the files goes on in the background until 's3mem umount', \
-    SIGTERM or SIGINT.\n\n\
-    Credentials, region and endpoint are found as the AWS tools find them: environment variables \
+    The command returns with exit status 0 when the mount is usable. If it fails, it says what is \
+    wrong and returns 1. The daemon that serves the files keeps running in the background until \
+    's3mem umount', SIGTERM or SIGINT.\n\n\
+    s3mem finds credentials, region and endpoint as the AWS tools do: in environment variables \
     (AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL, ...), ~/.aws/config and \
     ~/.aws/credentials, single sign-on, assumed roles, and the role of an EC2 instance or a container. \
-    The region of the bucket is found out where it is not given.";
+    If you give no region, it detects the bucket's.";
 
 const UMOUNT_ABOUT: &str = "Unmounts what s3mem has mounted, and waits until its daemon has ended.\n\n\
-    A mount that is in use is left as it is, and the programs that use it are named: close them, or \
-    leave the folder ('cd'), and try again.\n\n\
-    Files that could not be put into the bucket (--writes upload) are waited for, unless the mount \
-    has another --on-unmount. Ctrl-C ends the waiting, and leaves the mount as it is.";
+    If the mount is in use, it stays, and the programs that use it are named: close them, or leave \
+    the folder ('cd'), and try again.\n\n\
+    With --writes upload, the command waits for files that could not be uploaded yet, unless the \
+    mount has another --on-unmount. Ctrl-C stops the waiting and leaves the mount as it is.";
 
-const STATUS_ABOUT: &str = "Shows mounts of s3mem: what is mounted where, what programs may write, the \
-    memory that written files take, the requests that were sent, and the files that are not in the \
-    bucket yet, with the reason.\n\n\
-    The exit status is 0 when all that was written is where it belongs, 3 when files are not in the \
-    bucket yet, and 1 when a mount could not be asked.";
+const STATUS_ABOUT: &str = "Shows mounts of s3mem: what is mounted where, what programs may write, how much \
+    memory written files take, how many requests were sent, and which files are not in the bucket yet, \
+    and why.\n\n\
+    The exit status is 0 if everything that was written is where it belongs, 3 if files are not in the \
+    bucket yet, and 1 if a mount could not be asked.";
 
-/// What s3mem is asked to do.
+/// The subcommands of `s3mem`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Mount a bucket, or a folder of it
@@ -101,7 +101,7 @@ Examples:
   A public bucket, without an AWS account:
     s3mem mount --no-sign-request noaa-goes16 /mnt/goes
 
-  One folder of a bucket that bills its readers (charged to your account):
+  One folder of a bucket that charges its readers (here, you):
     s3mem mount --requester-pays s3://sentinel-s2-l1c/tiles/10/S/DG /mnt/s2
 
   A server of your own (MinIO, Ceph, a university's object store):
@@ -110,7 +110,7 @@ Examples:
   An access point, with the credentials of a profile:
     s3mem mount --profile lab arn:aws:s3:eu-central-1:123456789012:accesspoint/tiles /mnt/tiles
 
-  At every start of the machine, as a line in /etc/fstab:
+  At boot, as a line in /etc/fstab:
     s3://data/2024  /mnt/data  fuse.s3mem  _netdev,nofail,allow_other,memory=4G  0  0
 
   In the foreground, with the log on the terminal, until Ctrl-C:
@@ -123,16 +123,16 @@ pub struct MountArgs {
     #[arg(
         value_name = "BUCKET[/PREFIX]",
         long_help = "What to mount: the name of a bucket, s3://BUCKET, or the ARN of an access point. \
-            With /PREFIX behind it, only the objects under that prefix are seen, as if that \
-            folder were the bucket."
+            With /PREFIX after it you see only the objects under that prefix, as if that folder \
+            were the bucket."
     )]
     pub source: OsString,
 
     /// An empty folder, where the files will appear
     #[arg(
         value_name = "MOUNTPOINT",
-        long_help = "The folder where the files will appear. It has to exist and to be empty, and nothing \
-            may be mounted on it. A dead mount that a crashed s3mem left there is replaced."
+        long_help = "The folder where the files will appear. It must exist and be empty, and nothing may \
+            be mounted on it. A dead mount left there by a crashed s3mem is replaced."
     )]
     pub mount_point: PathBuf,
 
@@ -140,40 +140,40 @@ pub struct MountArgs {
     #[arg(
         long, value_name = "URL", help_heading = HEADING_WHERE,
         long_help = "The address of the server, if the bucket is not on AWS, such as \
-            https://s3.example.org or http://localhost:9000. Also taken from AWS_ENDPOINT_URL \
-            and from the AWS profile."
+            https://s3.example.org or http://localhost:9000. The default comes from \
+            AWS_ENDPOINT_URL or the AWS profile."
     )]
     pub endpoint_url: Option<String>,
 
-    /// Ask for URL/BUCKET/KEY instead of BUCKET.URL/KEY
+    /// Request URL/BUCKET/KEY instead of BUCKET.URL/KEY
     #[arg(
         long, help_heading = HEADING_WHERE,
-        long_help = "Ask the server for URL/BUCKET/KEY instead of BUCKET.URL/KEY. Most servers that are \
-            not AWS (MinIO, Ceph) need this."
+        long_help = "Request URL/BUCKET/KEY instead of BUCKET.URL/KEY. Most servers other than AWS \
+            (MinIO, Ceph) need this. It is on if the endpoint is localhost or an IP address."
     )]
     pub path_style: bool,
 
-    /// The AWS region of the bucket [default: found out]
+    /// The AWS region of the bucket [default: detected]
     #[arg(
         long, value_name = "REGION", help_heading = HEADING_WHERE,
-        long_help = "The AWS region of the bucket, such as eu-central-1. If it is not given, it is taken \
-            from the environment or the profile, and a bucket that turns out to be elsewhere is \
-            followed there."
+        long_help = "The AWS region of the bucket, such as eu-central-1. The default comes from the \
+            environment or the profile; if the bucket turns out to be elsewhere, s3mem follows it \
+            there."
     )]
     pub region: Option<String>,
 
-    /// The AWS profile whose credentials are used
+    /// The AWS profile to take credentials from
     #[arg(
         long, value_name = "NAME", help_heading = HEADING_ACCESS,
-        long_help = "The profile in ~/.aws/config and ~/.aws/credentials whose credentials and settings \
-            are used, instead of AWS_PROFILE or the default one."
+        long_help = "The profile in ~/.aws/config and ~/.aws/credentials to take credentials and settings \
+            from, instead of the one in AWS_PROFILE or the default one."
     )]
     pub profile: Option<String>,
 
     /// Send no credentials: for public buckets
     #[arg(
         long, help_heading = HEADING_ACCESS,
-        long_help = "Send requests without any credentials. Public buckets can be read so without an AWS \
+        long_help = "Send requests without any credentials, to read public buckets without an AWS \
             account."
     )]
     pub no_sign_request: bool,
@@ -181,101 +181,101 @@ pub struct MountArgs {
     /// Agree to be charged for requests and transfer
     #[arg(
         long, help_heading = HEADING_ACCESS,
-        long_help = "Agree to be charged for the requests and the transfer, as buckets of the kind \
-            \"requester pays\" demand (sentinel-s2-l1c is one)."
+        long_help = "Agree to be charged for the requests and the transfer. Buckets with \"requester \
+            pays\" (sentinel-s2-l1c is one) demand this."
     )]
     pub requester_pays: bool,
 
     /// Refuse a bucket that another account owns
     #[arg(
         long, value_name = "ID", help_heading = HEADING_ACCESS,
-        long_help = "The number (12 digits) of the AWS account that the bucket must belong to. If it \
-            belongs to another, every request is refused."
+        long_help = "The AWS account (12 digits) that the bucket must belong to. If it belongs to \
+            another, every request is refused."
     )]
     pub expected_bucket_owner: Option<String>,
 
-    /// Memory for all that is held, such as 2G [default: a quarter of the RAM]
+    /// Memory for everything that is held, such as 2G [default: a quarter of the RAM]
     #[arg(
         long, value_name = "SIZE", help_heading = HEADING_BEHAVIOUR,
-        long_help = "How much memory s3mem may use for all that it holds (objects, listings, names), such \
-            as 512M, 2G or 1.5GiB; at least 64M. When it is full, what has not been used for \
-            longest is dropped and fetched again when needed. The default is a quarter of the \
-            machine's memory, or of what the container or batch job (the cgroup) is allowed."
+        long_help = "How much memory s3mem may use for everything that it holds (objects, listings, \
+            names), such as 512M, 2G or 1.5GiB; at least 64M. When it is full, whatever has been \
+            unused for longest is dropped, and fetched again when needed. The default is a quarter \
+            of the machine's memory, or of what the container or batch job (the cgroup) may use."
     )]
     pub memory: Option<String>,
 
-    /// How long a listing is believed; 0 and forever too [default: 60]
+    /// How long to trust a listing, in seconds; "forever" is allowed [default: 60]
     #[arg(
         long, value_name = "SECONDS", help_heading = HEADING_BEHAVIOUR,
-        long_help = "For how many seconds a listing of a folder is believed before the server is asked \
-            again. 0 asks every time; \"forever\" never asks again: right for data that does not \
-            change, and fastest. The default is 60."
+        long_help = "For how many seconds to trust the listing of a folder before asking the server \
+            again. 0 asks every time. \"forever\" never asks again: it is the fastest, and right for \
+            data that does not change. The default is 60."
     )]
     pub metadata_ttl: Option<String>,
 
-    /// How long a request may stay without any answer [default: 30]
+    /// How long a request may go without any answer, in seconds [default: 30]
     #[arg(
         long, value_name = "SECONDS", help_heading = HEADING_BEHAVIOUR,
-        long_help = "For how many seconds a request may stay without any answer, repeated attempts \
-            included, before the program that reads gets an input/output error. The default is 30."
+        long_help = "For how many seconds a request may go without any answer, retries included, before \
+            the program that waits for it gets an input/output error. The default is 30."
     )]
     pub request_timeout: Option<String>,
 
     /// Never change anything in the bucket (the default)
     #[arg(
         long, help_heading = HEADING_BEHAVIOUR,
-        long_help = "Never change anything in the bucket. This is the default; the flag is there to say \
-            it in scripts and in /etc/fstab."
+        long_help = "Never change anything in the bucket. This is the default; use the flag to say so in \
+            scripts and in /etc/fstab."
     )]
     pub read_only: bool,
 
-    /// What programs may write.
+    /// The flags under "Writing".
     #[command(flatten)]
     pub writes: WriteArgs,
 
-    /// Virtual siblings of images.
+    /// The flags under "Virtual siblings of images".
     #[command(flatten)]
     pub views: ViewArgs,
 
-    /// The number of the user who owns the files [default: you]
+    /// The user ID that files show [default: yours]
     #[arg(
         long, value_name = "NUMBER", help_heading = HEADING_OWNER,
-        long_help = "The number of the user whom the files seem to belong to ('id -u NAME' prints it). \
-            The default is the user who mounts."
+        long_help = "The user ID that files show as their owner ('id -u NAME' prints it). The default is \
+            yours."
     )]
     pub uid: Option<String>,
 
-    /// The number of the group that owns the files [default: yours]
+    /// The group ID that files show [default: yours]
     #[arg(
         long, value_name = "NUMBER", help_heading = HEADING_OWNER,
-        long_help = "The number of the group that the files seem to belong to ('id -g NAME' prints it). \
-            The default is the main group of the user who mounts."
+        long_help = "The group ID that files show ('id -g NAME' prints it). The default is that of your \
+            main group."
     )]
     pub gid: Option<String>,
 
-    /// The permissions of files, in octal [default: 0644]
+    /// The permissions that files show, in octal [default: 0644]
     #[arg(
         long, value_name = "MODE", help_heading = HEADING_OWNER,
-        long_help = "The permissions that files show, in octal. Whatever they say, nothing can be \
-            written. The default, 0644, lets everybody read, and gives copies that their owner can \
-            edit and delete."
+        long_help = "The permissions that files show, in octal. Without --writes, nothing can be written \
+            whatever they say. The default, 0644, lets everybody read, and a copy of a file can be \
+            edited and deleted by its owner."
     )]
     pub file_mode: Option<String>,
 
-    /// The permissions of folders, in octal [default: 0755]
+    /// The permissions that folders show, in octal [default: 0755]
     #[arg(
         long, value_name = "MODE", help_heading = HEADING_OWNER,
-        long_help = "The permissions that folders show, in octal. Whatever they say, nothing can be \
-            written. The default is 0755."
+        long_help = "The permissions that folders show, in octal. Without --writes, nothing can be \
+            written whatever they say. The default is 0755."
     )]
     pub dir_mode: Option<String>,
 
     /// Let other users of this machine see the files
     #[arg(
         long, help_heading = HEADING_OWNER,
-        long_help = "Let all users of this machine see the files, as far as the permissions allow; \
-            without it only the user who mounts sees them, not even root. As an ordinary user \
-            this needs the line user_allow_other in /etc/fuse.conf."
+        long_help = "Let all users of this machine see the files, as far as the permissions allow. \
+            Without it only you see them; not even root does. Ordinary users need the line \
+            user_allow_other in /etc/fuse.conf for this."
     )]
     pub allow_other: bool,
 
@@ -290,32 +290,31 @@ pub struct MountArgs {
     /// Append the log to this file [default: the system's log]
     #[arg(
         long, value_name = "PATH", help_heading = HEADING_RUNNING,
-        long_help = "Append the log to this file. The default is the terminal in the foreground, and else \
-            the system's log, where 'journalctl -t s3mem' (or 'grep s3mem /var/log/syslog') \
+        long_help = "Append the log to this file. The default is the terminal with --foreground, and \
+            otherwise the system's log: 'journalctl -t s3mem' (or 'grep s3mem /var/log/syslog') \
             shows it."
     )]
     pub log_file: Option<PathBuf>,
 
-    /// How much is logged
+    /// How much to log
     #[arg(
         long, value_name = "LEVEL", value_enum, default_value_t = LogLevel::Info, help_heading = HEADING_RUNNING,
-        long_help = "How much is logged. Credentials are not logged at any level."
+        long_help = "How much to log. Credentials are never logged."
     )]
     pub log_level: LogLevel,
 
-    /// Options as mount(8) and /etc/fstab write them
+    /// Options in the notation of mount(8) and /etc/fstab
     #[arg(
         short = 'o', value_name = "OPT[,OPT]", action = clap::ArgAction::Append, help_heading = HEADING_RUNNING,
-        long_help = "Options as mount(8) and /etc/fstab write them, with commas between them. Each long \
-            option of this page can be given so, with its value behind '=' and with '_' or '-' \
-            inside the name: -o allow_other,memory=4G. A comma inside a value is written '\\,'. \
-            The general words of mount(8) (ro, noexec, _netdev, nofail, user, x-systemd...) are \
-            understood; rw is accepted, because mount(8) adds it to every call, and the mount is \
-            read-only all the same."
+        long_help = "Options in the notation of mount(8) and /etc/fstab, separated by commas. You can \
+            give each long option of this page like this, with '_' or '-' inside the name: \
+            -o allow_other,memory=4G. Write a comma inside a value as '\\,'. The general words of \
+            mount(8) (ro, noexec, _netdev, nofail, user, x-systemd...) are understood. rw is \
+            accepted, because mount(8) adds it to every call, but makes nothing writable."
     )]
     pub options: Vec<String>,
 
-    /// The name that mount(8) and df show, where mount(8) asks for another one than the source.
+    /// The name that mount(8) and df show, if mount(8) asks for another one than the source.
     #[arg(long, hide = true)]
     pub fsname: Option<String>,
 
@@ -327,12 +326,12 @@ pub struct MountArgs {
     #[arg(long, hide = true)]
     pub fake: bool,
 
-    /// Pass over words behind -o that mean nothing: `mount -s`.
+    /// Ignore unknown words after -o: `mount -s`.
     #[arg(long, hide = true)]
     pub sloppy: bool,
 
-    /// This process is the daemon: its parent waits at the other end of standard output for one
-    /// byte that says that the mount is usable.
+    /// This process is the daemon: its parent reads from its standard output and waits for one
+    /// byte, which says that the mount is usable.
     #[arg(long, hide = true)]
     pub daemon: bool,
 }
@@ -356,23 +355,23 @@ pub struct UmountArgs {
 #[derive(Debug, Args)]
 #[command(max_term_width = HELP_COLUMNS)]
 pub struct StatusArgs {
-    /// The folder that the bucket is mounted on [default: all mounts of yours]
+    /// The folder that the bucket is mounted on [default: all your mounts]
     #[arg(value_name = "MOUNTPOINT")]
     pub mount_point: Option<PathBuf>,
 
-    /// Print a JSON object for each mount, one a line
+    /// Print a JSON object for each mount, one per line
     #[arg(long)]
     pub json: bool,
 }
 
-/// How much is logged, from least to most.
+/// How much to log, from least to most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogLevel {
-    /// What failed for good
+    /// What has failed for good
     Error,
     /// What may need somebody's attention
     Warn,
-    /// Mounting and unmounting too
+    /// Mounting and unmounting, too
     Info,
     /// What helps to find a fault
     Debug,
@@ -380,7 +379,7 @@ pub enum LogLevel {
     Trace,
 }
 
-/// Reads a command line, whichever of its forms it has: `s3mem COMMAND ...`, the
+/// Reads a command line in any of its forms: `s3mem COMMAND ...`, the
 /// call of a mount helper (`mount.s3mem SOURCE DIR -o ...`), or that of mount.fuse3
 /// (`s3mem SOURCE DIR -o ...`).
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
@@ -392,14 +391,14 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::
     }
     let flags =
         options::flags_of(&mount.options, mount.sloppy, &mount_flags()).map_err(usage_error)?;
-    // Right behind `s3mem mount`: a flag that was typed comes later, and wins.
+    // Right after `s3mem mount`: a flag that was typed comes later, and wins.
     words.splice(2..2, flags);
     Ok(Cli::try_parse_from(&words)?.command)
 }
 
 impl MountArgs {
-    /// The words to call this program with so that it mounts what was asked for
-    /// as the daemon, started by a process that waits for it.
+    /// The arguments that make this program mount the same as the daemon, started by a
+    /// process that waits for it; without the program's own name.
     pub fn daemon_call(mut typed: Vec<OsString>) -> Result<Vec<OsString>, clap::Error> {
         if typed.is_empty() {
             typed.push("s3mem".into());

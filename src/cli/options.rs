@@ -1,16 +1,15 @@
-//! The words behind `-o`, rewritten as flags.
+//! The words after `-o`, rewritten as flags.
 //!
-//! A word is either a long flag of `s3mem mount` (with `_` for `-` if one likes),
+//! A word is either a long flag of `s3mem mount` (with `_` in place of `-` if you like),
 //! or one of the general words of mount(8), which mean something to mount(8) and
 //! systemd, or that s3mem does in any case. An unknown word is an error, because a
 //! misspelled option that is silently dropped is worse than a refused mount.
 
 use std::ffi::OsString;
 
-/// General words that change nothing: the mount is read-only, nosuid and nodev,
-/// atimes do not exist, and the kernel checks permissions, in any case. mount(8)
-/// adds `rw` and mount.fuse3 `dev` and `suid` to every call by themselves, so these
-/// can't be refused.
+/// General words that change nothing: in any case the mount is nosuid and nodev,
+/// atimes do not exist, and the kernel checks permissions. mount(8) adds `rw`, and
+/// mount.fuse3 `dev` and `suid`, to every call, so these can't be refused.
 const WITHOUT_EFFECT: &[&str] = &[
     "_netdev",
     "_rnetdev",
@@ -58,7 +57,7 @@ const WITHOUT_EFFECT_PREFIXES: &[&str] =
     &["x-", "X-", "comment=", "user=", "helper=", "uhelper=", "subtype="];
 
 /// The flags that the `-o` arguments stand for. `known` are the long flags of the
-/// command; with `sloppy` a word that means nothing is passed over.
+/// command; with `sloppy` an unknown word is ignored.
 pub(super) fn flags_of(
     arguments: &[String],
     sloppy: bool,
@@ -102,8 +101,8 @@ fn flag_of(word: &str, known: &[String]) -> Result<Option<String>, String> {
     let flag = name.replace('_', "-");
     if !known.contains(&flag) {
         return Err(format!(
-            "\"{name}\" is no mount option that s3mem knows; \
-             's3mem mount --help' shows them all, and each long option can be used behind -o"
+            "s3mem does not know the mount option \"{name}\"; \
+             's3mem mount --help' shows them all, and each long option can be used after -o"
         ));
     }
     Ok(Some(match value {

@@ -9,27 +9,27 @@ pub struct ViewArgs {
     #[arg(
         long, value_name = "LIST", help_heading = HEADING_VIEWS,
         long_help = "Which virtual siblings images have: files that are not in the bucket and are made \
-            in memory when they are read. Of an image B01.jp2 they are B01.jp2.png (the image as it \
-            is), B01.jp2.preview.png (a small picture of 8 bits, for people), B01.jp2.npy (its pixels \
-            for numpy), B01.jp2.tif (tiled, with overviews and georeference) and B01.jp2.json (what \
-            the header says). Give some of png,preview,npy,tif,json, or 'all' (the default), or 'none'."
+            in memory when you read them. The image B01.jp2 has B01.jp2.png (the image as it is), \
+            B01.jp2.preview.png (a small 8-bit picture, for people), B01.jp2.npy (its pixels for \
+            numpy), B01.jp2.tif (tiled, with overviews and georeference) and B01.jp2.json (what the \
+            header says). Give some of png,preview,npy,tif,json, or 'all' (the default), or 'none'."
     )]
     pub views: Option<String>,
 
-    /// List the siblings in their folders
+    /// Show the siblings in listings
     #[arg(
         long, help_heading = HEADING_VIEWS,
-        long_help = "List the siblings in their folders, beside the files whose names end like an \
-            image's. Without it they are found by who asks for them by name, and not listed. \
-            Listing them with their sizes costs a small request for each image."
+        long_help = "Show the siblings in listings, beside the files whose names end like an image's. \
+            Without this flag you can open them by name, but 'ls' does not show them. Listing them \
+            with their sizes costs a small request for each image."
     )]
     pub list_views: bool,
 
     /// The longest side of a preview, in pixels [default: 1024]
     #[arg(
         long, value_name = "PIXELS", help_heading = HEADING_VIEWS,
-        long_help = "The longest side of a preview, in pixels. An image that is smaller is shown in full. \
-            The default is 1024."
+        long_help = "The longest side of a preview, in pixels, from 16 to 16384. A smaller image is \
+            shown in full. The default is 1024."
     )]
     pub preview_size: Option<String>,
 
@@ -37,55 +37,55 @@ pub struct ViewArgs {
     #[arg(
         long, value_name = "HOW", help_heading = HEADING_VIEWS,
         long_help = "Whether B01.jp2.png is compressed. Without compression its size is known at once, \
-            and reading a part of it decodes that part only. With 'fast' it is about half as large \
-            and has to be made whole, in memory, before its size can be shown. The default is none."
+            and reading a part of it decodes only that part. With 'fast' it is about half as large, \
+            but has to be made whole, in memory, before its size can be shown. The default is none."
     )]
     pub png_compression: Option<String>,
 
-    /// The largest image that is decoded, in pixels [default: 512M]
+    /// The largest image to decode, in pixels [default: 512M]
     #[arg(
         long, value_name = "NUMBER", help_heading = HEADING_VIEWS,
-        long_help = "The largest image that is decoded, in pixels; M means 1024 times 1024. The siblings of \
-            a larger one can't be opened (EFBIG); the image itself can. The default is 512M."
+        long_help = "The largest image to decode, in pixels; M means 1024 times 1024. The siblings of a \
+            larger image can't be opened (EFBIG); the image itself can. The default is 512M."
     )]
     pub max_image_pixels: Option<String>,
 
-    /// The largest tile that is decoded, in pixels times bands [default: 16M]
+    /// The largest tile to decode, in pixels times bands [default: 16M]
     #[arg(
         long, value_name = "NUMBER", help_heading = HEADING_VIEWS,
-        long_help = "The largest tile of a JPEG 2000 image that is decoded, in pixels times bands. \
-            The default is 16M."
+        long_help = "The largest tile of a JPEG 2000 image to decode, in pixels times bands. The \
+            default is 16M."
     )]
     pub max_tile_samples: Option<String>,
 
-    /// Memory that decoding one tile may take [default: 512M]
+    /// Memory for decoding one tile [default: 512M]
     #[arg(
         long, value_name = "SIZE", help_heading = HEADING_VIEWS,
-        long_help = "How much memory decoding one tile may take, or one whole image in formats without \
-            tiles. The default is 512M."
+        long_help = "How much memory may be used to decode one tile, or one whole image in formats \
+            without tiles. The default is 512M."
     )]
     pub max_decode_memory: Option<String>,
 
-    /// The most tiles of an image [default: 65535]
+    /// The most tiles that an image may have [default: 65535]
     #[arg(
         long, value_name = "NUMBER", help_heading = HEADING_VIEWS,
         long_help = "The most tiles that an image may have. The default is 65535."
     )]
     pub max_tiles: Option<String>,
 
-    /// The most code-blocks of a JPEG 2000 image [default: 4M]
+    /// The most code-blocks that a JPEG 2000 image may have [default: 4M]
     #[arg(
         long, value_name = "NUMBER", help_heading = HEADING_VIEWS,
         long_help = "The most code-blocks that a JPEG 2000 image may have. The default is 4M."
     )]
     pub max_code_blocks: Option<String>,
 
-    /// The most samples for each compressed byte [default: 20000]
+    /// The most samples per compressed byte [default: 20000]
     #[arg(
         long, value_name = "NUMBER", help_heading = HEADING_VIEWS,
         long_help = "The most samples (pixels times bands) that an image may declare for each of its \
-            compressed bytes. What declares more is most likely made to fill memory. The default \
-            is 20000."
+            compressed bytes. An image that declares more was most likely made to fill your memory. \
+            The default is 20000."
     )]
     pub max_expansion: Option<String>,
 }

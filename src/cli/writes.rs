@@ -8,11 +8,11 @@ pub struct WriteArgs {
     /// What programs may write: deny, memory or upload [default: deny]
     #[arg(
         long, value_name = "WHERE", help_heading = HEADING_WRITES, conflicts_with = "read_only",
-        long_help = "What programs may write. With 'deny', the default, nothing: they are told that \
-            the file system is read-only. With 'memory' they can create, overwrite, rename and delete \
-            anything; it stays in memory for as long as the mount lasts, and nothing in the bucket \
-            changes. With 'upload' what they write is put into the bucket when they close it; \
-            existing objects change only with --allow-overwrite and --allow-delete."
+        long_help = "What programs may write. With 'deny', the default, nothing: the file system is \
+            read-only. With 'memory' they can create, overwrite, rename and delete anything; it \
+            stays in memory for as long as the mount lasts, and nothing in the bucket changes. With \
+            'upload', a file is uploaded to the bucket when it is closed; existing objects do not \
+            change without --allow-overwrite or --allow-delete (see below)."
     )]
     pub writes: Option<String>,
 
@@ -20,13 +20,13 @@ pub struct WriteArgs {
     #[arg(
         long, value_name = "SIZE", help_heading = HEADING_WRITES,
         long_help = "How much memory all files that programs write may take together, such as 512M or \
-            4G. It is taken off --memory. When it is full, programs are told that no space is left; \
-            with --writes upload, files that are written in order may be larger than that. \
-            The default is half of --memory."
+            4G. It is taken from --memory. When it is full, programs get the error \"no space left on \
+            device\". With --writes upload, a file that is written in order may be larger. The \
+            default is half of --memory."
     )]
     pub write_memory: Option<String>,
 
-    /// Let programs overwrite objects that exist (with --writes upload)
+    /// Let programs overwrite existing objects (with --writes upload)
     #[arg(long, help_heading = HEADING_WRITES)]
     pub allow_overwrite: bool,
 
@@ -37,30 +37,30 @@ pub struct WriteArgs {
     /// Names that stay in memory, such as '*.aux.xml' (with --writes upload)
     #[arg(
         long, value_name = "PATTERN", num_args = 1.., help_heading = HEADING_WRITES,
-        long_help = "Names of files and folders that stay in memory and are never put into the bucket, \
-            as patterns with * and ?, such as '*.aux.xml' '.~lock*'. Give several, and the flag as \
-            often as you like, behind the mount point. For --writes upload."
+        long_help = "Names of files and folders that stay in memory and are never uploaded, as patterns \
+            with * and ?, such as '*.aux.xml' '.~lock*'. You can give several patterns, and repeat \
+            the flag; put it after the mount point. For --writes upload."
     )]
     pub memory_only: Vec<String>,
 
-    /// Rename folders of up to so many objects [default: none] (with --writes upload)
+    /// Allow renaming folders of up to this many objects [default: none] (with --writes upload)
     #[arg(
         long, value_name = "NUMBER", help_heading = HEADING_WRITES,
-        long_help = "Let programs rename a folder that has up to so many objects: each is copied inside \
-            the bucket, and then the old ones are deleted, which needs --allow-delete. Without it, \
-            and for larger folders, programs are told to copy by themselves. For --writes upload."
+        long_help = "Let programs rename a folder of up to this many objects. Each object is copied \
+            inside the bucket, and then the old ones are deleted, which needs --allow-delete. \
+            Without this flag, and for larger folders, programs are told to copy the files \
+            themselves. For --writes upload."
     )]
     pub rename_directories: Option<u64>,
 
-    /// Unmounting while files are not in the bucket: wait, refuse or discard [default: wait]
+    /// If files are not in the bucket on unmount: wait, refuse or discard [default: wait]
     #[arg(
         long, value_name = "HOW", help_heading = HEADING_WRITES,
-        long_help = "What happens when the mount is to end while files are not in the bucket yet, because \
-            they could not be sent. With 'wait', the default, 's3mem umount' waits until they are \
-            there; with 'refuse' it fails and names them; with 'discard' they are lost, which it says. \
-            With 'wait' and 'refuse' the daemon sends them before it ends, also when it gets SIGTERM \
-            or SIGINT or somebody else unmounts; a second signal ends it at once. \
-            For --writes upload."
+        long_help = "What to do if files are not in the bucket yet when the mount ends, because their \
+            upload failed. With 'wait', the default, 's3mem umount' waits until they are there; with \
+            'refuse' it fails and names them; with 'discard' they are lost, and it says so. With \
+            'wait' and 'refuse' the daemon also sends them before it ends after SIGTERM or SIGINT, or \
+            when somebody else unmounts; a second signal ends it at once. For --writes upload."
     )]
     pub on_unmount: Option<String>,
 
@@ -76,7 +76,7 @@ pub struct WriteArgs {
     #[arg(long, value_name = "HOW", help_heading = HEADING_WRITES)]
     pub sse: Option<String>,
 
-    /// The KMS key that new objects are encrypted with
+    /// The KMS key to encrypt new objects with
     #[arg(long, value_name = "KEY", help_heading = HEADING_WRITES)]
     pub sse_kms_key_id: Option<String>,
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// The bytes that this process may use at most, as the machine under `root`
-/// (`/`) says; `None` where it says nothing.
+/// (`/`) says; `None` if it says nothing.
 pub(super) fn memory_limit(root: &Path) -> Option<u64> {
     let limits = [total_memory(root), group_limit_v2(root), group_limit_v1(root)];
     limits.into_iter().flatten().min()
@@ -49,7 +49,7 @@ fn smallest_limit(tree: &Path, group: &str, file: &str) -> Option<u64> {
         .ancestors()
         .take_while(|level| level.starts_with(tree))
         .filter_map(|level| fs::read_to_string(level.join(file)).ok())
-        // "max", or in version 1 a number near 2^63, is no limit.
+        // "max", or in version 1 a number near 2^63, means no limit.
         .filter_map(|text| text.trim().parse::<u64>().ok())
         .min()
 }

@@ -9,7 +9,7 @@ use crate::key::{Bucket, Prefix};
 /// A bucket and the part of it that is mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// The bucket, or the access point.
+    /// The bucket's name, or the access point's ARN.
     pub bucket: Bucket,
     /// The folder in it that becomes the root of the mount.
     pub prefix: Prefix,
@@ -35,13 +35,13 @@ impl Source {
     }
 }
 
-/// Splits at the first slash. What is behind it is the prefix exactly: a second
+/// Splits at the first slash. What follows it is the prefix exactly: a second
 /// slash belongs to the keys.
 fn split(text: &str) -> (&str, &str) {
     text.split_once('/').unwrap_or((text, ""))
 }
 
-/// Splits behind the access point's name: `arn:...:accesspoint/NAME/PREFIX`.
+/// Splits after the access point's name: `arn:...:accesspoint/NAME/PREFIX`.
 fn split_arn(text: &str) -> Result<(&str, &str), ConfigError> {
     let resource_at = text.match_indices(':').nth(4).map(|(at, _)| at + 1);
     let Some(resource_at) = resource_at else { return Ok((text, "")) };

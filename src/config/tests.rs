@@ -56,7 +56,7 @@ fn memory_over_the_limit_is_taken_with_a_note() {
 
 #[test]
 fn a_size_that_does_not_parse_or_is_too_small_is_refused() {
-    assert!(refusal(&["--memory", "lots"]).contains("\"lots\" is no size"));
+    assert!(refusal(&["--memory", "lots"]).contains("\"lots\" is not a size"));
     assert!(refusal(&["--memory", "63M"]).contains("at least 64M"));
     assert_eq!(settings(&["--memory", "64M"]).unwrap().fs.memory_bytes, 64 << 20);
 }
@@ -104,7 +104,7 @@ fn endpoints_are_addresses_of_servers_without_passwords() {
         "https://:9000",
     ] {
         let flag = format!("--endpoint-url={bad}");
-        assert!(refusal(&[&flag]).contains("no address of a server"), "{bad}");
+        assert!(refusal(&[&flag]).contains("not the address of a server"), "{bad}");
     }
     let sentence = refusal(&["--endpoint-url", "https://me:hunter2@s3.example.org"]);
     assert!(sentence.contains("password") && !sentence.contains("hunter2"), "{sentence}");

@@ -5,10 +5,10 @@ use crate::cli::ViewArgs;
 use crate::raster::Limits;
 use crate::view::{PngCompression, ViewConfig, ViewSet};
 
-/// Previews smaller than this show nothing, larger ones are no previews.
+/// In pixels. Smaller previews show nothing, and larger ones are not previews any more.
 const PREVIEW_SIZES: std::ops::RangeInclusive<u32> = 16..=16_384;
 
-/// Checks the flags.
+/// The settings of siblings; fails with the first flag that is wrong.
 pub(super) fn view_config(args: &ViewArgs) -> Result<ViewConfig, ConfigError> {
     let default = ViewConfig::default();
     let kinds = match args.views.as_deref() {

@@ -10,24 +10,24 @@ use crate::publish::UploadConfig;
 use crate::store::{Encryption, WriteSettings};
 use crate::sys;
 
-/// Less than this is no room to write in; a file that is sent in parts needs some.
+/// Less is of no use for writing; a file that is sent in parts needs room for a few.
 const MIN_WRITE_BYTES: u64 = 1 << 20;
 const MIN_UPLOAD_BYTES: u64 = 32 << 20;
 
-/// What happens to files that are not in the bucket when the mount is to end.
+/// What to do with files that are not in the bucket when the mount ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnUnmount {
-    /// They are waited for.
+    /// Wait until they are in the bucket.
     #[default]
     Wait,
-    /// Nobody unmounts while there are any.
+    /// Refuse to unmount while there are any.
     Refuse,
-    /// They are lost.
+    /// Lose them.
     Discard,
 }
 
 impl OnUnmount {
-    /// The word on the command line.
+    /// Its word on the command line: `wait`, `refuse` or `discard`.
     pub fn name(self) -> &'static str {
         match self {
             OnUnmount::Wait => "wait",
@@ -145,7 +145,7 @@ pub(super) fn write_settings(args: &WriteArgs) -> Result<WriteSettings, ConfigEr
     Ok(WriteSettings { storage_class: args.storage_class.clone(), encryption })
 }
 
-/// Flags that mean nothing where nothing is put into the bucket.
+/// Refuses flags that only matter for uploads, in a mount that has none.
 fn only_for_upload(args: &WriteArgs) -> Result<(), ConfigError> {
     let given = [
         ("--allow-overwrite", args.allow_overwrite),

@@ -6,6 +6,22 @@
 //! to back, while others read what is there. A [`MemFile`] is written anywhere, by
 //! whoever has its descriptor; its [`Arena`] has a limit of its own. Knows nothing
 //! of objects, names or requests.
+//!
+//! Who may have how much of the budget (`--memory`, less `--write-memory`):
+//!
+//! - Object blocks are reserved before they exist, and refused if they do not fit.
+//! - Listings take at most an eighth. They and inodes (400 bytes and their names for
+//!   each; the kernel decides how many there are) are counted even if they do not
+//!   fit, and blocks then make room.
+//! - Decoded tiles take up to a third, and the bytes of siblings up to an eighth, at
+//!   least 8 MiB; each header of an image counts as 1,500 bytes. Blocks make room for
+//!   a decoded tile.
+//! - A body under way counts as the 400 KiB that its connection buffers.
+//!
+//! Not in the budget: code, stacks, copies of replies that span blocks, and what a
+//! decoder needs while it works. For JPEG 2000 that is at most `--max-decode-memory`
+//! for each core; other formats are decoded whole, each within that limit, as many at
+//! once as are first read at once.
 
 mod arena;
 mod block;

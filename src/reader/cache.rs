@@ -3,7 +3,13 @@
 //! One lock over everything: a look-up takes well under a microsecond, and one
 //! lock makes "find what is here and claim what is not" a single step, so two
 //! readers can never fetch the same byte. Blocks in flight are in the map like
-//! any other; who finds one waits for its bytes.
+//! any other; a reader that finds one waits for its bytes.
+//!
+//! When a block is wanted and there is no room, blocks go that nobody is filling or
+//! being answered from. First those that were read, least recently read first; then
+//! those that were fetched ahead and not read yet, but only if they fill half of the
+//! budget or nothing else is left. If not even one read fits, it is answered piece by
+//! piece, holding one block at a time, so every reader gets on.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Range;

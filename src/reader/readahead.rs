@@ -1,18 +1,24 @@
 //! What to fetch for a read: the range itself, and what evidence says comes next.
 //!
 //! Pure arithmetic on byte ranges; nothing here fetches, waits or knows what is
-//! already in memory. Evidence is per open handle, in a few streams, so that
+//! already in memory. Evidence is per open handle, in up to eight streams, so that
 //! threads that read several places through one handle are not mistaken for a
 //! random reader:
 //!
-//! - a first read fetches what was asked for;
-//! - a read that continues a stream opens a window, which doubles each time the
-//!   reader has used half of it;
-//! - a forward jump ends a run: the next run is expected to be as long as the one
-//!   before, and is fetched up to there without a new ramp-up; when two jumps had
-//!   the same stride, the runs behind are fetched ahead by that stride;
-//! - what a handle leaves out because others have just read it is no jump;
-//! - anything else is random, and fetches what it touches.
+//! - A first read fetches what was asked for. If that is under 32 KiB, it fetches the
+//!   64 KiB unit around it, and an object of up to 256 KiB that is read from its
+//!   start is fetched whole.
+//! - A read that continues a stream opens a window of 512 KiB, which doubles each
+//!   time half of it has been used, up to 32 MiB or the handle's share of the budget:
+//!   half of it divided by all handles that stream, and at least 256 KiB.
+//! - A jump forward over at most 16 times the last run ends that run. If runs are
+//!   256 KiB or longer, the next one is expected to be as long and is fetched up to
+//!   there without a new ramp-up; if two jumps had the same stride, the runs behind
+//!   it are fetched ahead by that stride.
+//! - What a handle leaves out because others have just read it is no jump: the kernel
+//!   caches a file once for all its readers, so each of several readers asks for a
+//!   part only.
+//! - Anything else is random, and fetches what it touches.
 
 use std::ops::Range;
 

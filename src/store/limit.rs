@@ -1,11 +1,12 @@
 //! Bounds how many requests are under way at once.
 //!
-//! Listings and HEADs have permits of their own, so that an `ls` never queues
-//! behind bodies that are being read. A GET holds its permit until its body is
-//! read to the end or dropped. A request that the server is silent about gives its
-//! permit back: it uses no bandwidth, and a hundred of them must not hold up the
-//! rest. Writes have permits of their own, too, and keep them until the answer is
-//! here: their bytes are on the way while the server is silent.
+//! At most 96 GETs are (one for each 4 MiB of memory, at least 16), beside them 32
+//! listings and HEADs, so that an `ls` never queues behind bodies that are being
+//! read, and 8 to 32 writes (one for each 32 MiB). A GET holds its permit until its
+//! body is read to the end or dropped. A request that the server is silent about for a
+//! second gives its permit back: it uses no bandwidth, and a hundred of them must not
+//! hold up the rest. A write keeps its permit until the answer is here: its bytes are
+//! on their way while the server is silent.
 
 use std::future::Future;
 use std::sync::Arc;

@@ -1,13 +1,25 @@
 //! Tries again what may succeed, and resumes bodies that were cut.
 //!
 //! The SDK's own retries are off: they do not cover a body that breaks after its
-//! headers, nor a 429, and share one token bucket in the whole process. Every
-//! request has a deadline, and so has every silence in a body; a retry starts
-//! only inside the deadline, after a jittered pause. A body that was cut goes on
-//! with a range from the byte that was reached, pinned to the same version.
+//! headers, nor a 429, and share one token bucket in the whole process.
+//!
+//! - A request has one deadline for all its attempts, until its headers are here
+//!   (`--request-timeout`); an attempt has a third of it. A body may be silent for a
+//!   third of it, and must come at 16 KiB/s or more in all. A write may take longer by
+//!   what its body needs at 256 KiB/s, a copy by what it needs at 16 MiB/s.
+//! - Throttling (429, SlowDown), 5xx, broken connections and timeouts are tried again
+//!   after 50 ms, doubled up to 5 s, each time with a random factor of 0.5 to 1.5, as
+//!   long as the deadline allows. A server that has never answered and can't be
+//!   connected to gets three tries.
+//! - A body that was cut goes on with a range from the byte that was reached, pinned
+//!   to the same version.
 //!
 //! A write that was sent again and refused in the end may have happened the first
-//! time, when its answer was lost. Then a HEAD decides; see [`super::ambiguous`].
+//! time, when its answer was lost. Then a HEAD decides; see [`super::ambiguous`]. If
+//! it can't tell, the refusal stands; that is so for copies that do not keep the ETag
+//! of their source. An upload in parts whose beginning was done and never answered
+//! stays on the server, since nobody knows its ID: a lifecycle rule of the bucket
+//! removes it.
 
 use std::future::Future;
 use std::ops::Range;

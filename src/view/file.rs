@@ -1,4 +1,10 @@
-//! An open sibling: answers ranges, and decodes ahead of who reads in order.
+//! An open sibling: answers ranges, and decodes ahead of sequential readers.
+//!
+//! A handle that reads on from where it was (within 1 MiB, since the kernel's
+//! requests overtake each other), through two units or more, gets the tiles of the
+//! next units decoded: as many as the present unit has, or two for each core, and
+//! never more than half of the tile shelf. Closing the handle or seeking away gives
+//! them up. Fetching one tile overlaps with decoding another.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

@@ -87,7 +87,7 @@ impl ViewSet {
 
 /// Why a list of views does not parse.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is no view: give 'none', 'all', or some of png,preview,npy,tif,json")]
+#[error("\"{0}\" is not a view: give 'none', 'all', or some of png,preview,npy,tif,json")]
 pub struct UnknownView(String);
 
 impl FromStr for ViewSet {

@@ -5,6 +5,19 @@
 //! range covers. A view's bytes are the same every time. What an [`Original`] is
 //! (an image, none, one that is too large) is found out with one small read and
 //! remembered, per version of an object and per state of a file in memory.
+//!
+//! A raster (tiles of pixels at resolution levels) knows nothing of the formats that
+//! it is poured into, and a layout (which bytes of a file follow from which pixels)
+//! nothing of those that it is made from. So each image format and each kind of
+//! sibling is written once, not once for each combination of them.
+//!
+//! What an original turned out to be is remembered for the last 20,000 of them; an
+//! error of the store is not. Of a file in memory this module knows a number, a
+//! generation and a source of its bytes, which is held weakly: a remembered header
+//! keeps no more of a file than was read for it (for JPEG 2000 up to 2 MiB, with the
+//! index). If the bytes are gone, or the source says [`Changed`], the error is ESTALE;
+//! any other error of the source is EIO; neither is remembered. The JSON of such a
+//! file has `null` for its ETag.
 
 mod error;
 mod file;

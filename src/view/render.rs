@@ -1,5 +1,15 @@
 //! Making units of a sibling from tiles: each tile is decoded once for all who
 //! need it, each unit put together once.
+//!
+//! A unit that is on the shelf is copied from there. Otherwise the tiles under its
+//! rectangle are wanted all at once, and each is on the shelf, or being made (and
+//! waited for by all who want it), or decoded now. An overview of up to 4 MiB is made
+//! whole when it is first touched: its tiles are small, and each would be a request
+//! that somebody waits for. If nobody waits any more, the making is dropped, its GETs
+//! are cancelled, and a decode that has not begun does not begin.
+//!
+//! A preview adds tiles to its sums as they arrive, 32 at a time, and is stretched
+//! in the end.
 
 use std::sync::Arc;
 

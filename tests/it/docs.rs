@@ -138,17 +138,131 @@ fn has_test(text: &str, name: &str) -> bool {
     false
 }
 
+/// The footnotes of a document: `[^NAME]: TEXT`, which goes on in indented lines.
+/// What is left of the document is returned beside them.
+fn footnotes(text: &str) -> (Vec<(&str, String)>, String) {
+    let mut notes: Vec<(&str, String)> = Vec::new();
+    let mut rest = String::new();
+    let mut is_in_note = false;
+    for line in text.lines() {
+        let begun = line.strip_prefix("[^").and_then(|line| line.split_once("]: "));
+        if let Some((name, tests)) = begun {
+            notes.push((name, tests.to_owned()));
+            is_in_note = true;
+        } else if let Some((_, note)) =
+            notes.last_mut().filter(|_| is_in_note && line.starts_with("    "))
+        {
+            note.push('\n');
+            note.push_str(line);
+        } else {
+            is_in_note = false;
+            rest.push_str(line);
+            rest.push('\n');
+        }
+    }
+    (notes, rest)
+}
+
+/// The names in `[^NAME]`.
+fn references(text: &str) -> impl Iterator<Item = &str> {
+    text.split("[^").skip(1).filter_map(|rest| rest.split(']').next())
+}
+
+fn is_test(word: &str) -> bool {
+    word.starts_with("it::") || word.starts_with("unit::")
+}
+
+/// The cells of a table's row.
+fn cells(line: &str) -> Option<Vec<&str>> {
+    let inner = line.strip_prefix('|')?.strip_suffix('|')?;
+    Some(inner.split('|').map(str::trim).collect())
+}
+
+/// What is wrong with how a document refers to tests: a footnote that is missing, given
+/// twice, never used or not a list of tests; a test outside of the footnotes; a promise
+/// in a table with a column of tests that says nothing there.
+fn wrong_references(text: &str) -> Vec<String> {
+    let (notes, rest) = footnotes(text);
+    let mut wrong = Vec::new();
+    let used: BTreeSet<&str> = references(&rest).collect();
+    let mut defined = BTreeSet::new();
+    for (name, note) in &notes {
+        if !defined.insert(*name) {
+            wrong.push(format!("[^{name}] is given twice"));
+        }
+        let is_list = note.split(',').map(str::trim).all(|word| {
+            let path = word.strip_prefix('`').and_then(|word| word.strip_suffix('`'));
+            path.is_some_and(|path| is_test(path) && !path.contains('`'))
+        });
+        if !is_list {
+            wrong.push(format!("[^{name}] is not a list of tests: {note}"));
+        }
+    }
+    wrong.extend(used.difference(&defined).map(|name| format!("[^{name}] is not given")));
+    wrong.extend(defined.difference(&used).map(|name| format!("[^{name}] is not used")));
+    let outside = code_words(&rest).filter(|word| is_test(word));
+    wrong.extend(outside.map(|word| format!("{word} is outside of the footnotes")));
+    let mut has_tests = false;
+    for line in rest.lines() {
+        let row = cells(line);
+        match row.as_deref().and_then(<[&str]>::last) {
+            None => has_tests = false,
+            Some(&"test") => has_tests = true,
+            Some(cell) if has_tests => {
+                let is_said =
+                    ["[^", "not tested", "see ", "---"].iter().any(|s| cell.starts_with(s));
+                if !is_said {
+                    wrong.push(format!("no test, nor \"not tested\": {line}"));
+                }
+            }
+            Some(_) => {}
+        }
+    }
+    wrong
+}
+
 #[test]
 fn every_test_that_semantics_quotes_exists() {
     let text = read("docs/semantics.md");
-    let is_test = |word: &&str| word.starts_with("it::") || word.starts_with("unit::");
-    // The two of the sentence that explains how tests are quoted.
-    let explained = ["it::mounted::costs::x", "unit::mem::budget::tests::x"];
-    let quoted: BTreeSet<&str> =
-        code_words(&text).filter(is_test).filter(|word| !explained.contains(word)).collect();
-    assert!(quoted.len() >= 100, "only {} tests are quoted", quoted.len());
+    assert_eq!(wrong_references(&text), [""; 0]);
+    let quoted: BTreeSet<&str> = code_words(&text).filter(|word| is_test(word)).collect();
+    assert!(quoted.len() >= 480, "only {} tests are quoted", quoted.len());
     let wrong: Vec<String> = quoted.into_iter().filter_map(|path| find_test(path).err()).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_reference_to_tests_that_leads_nowhere_is_noticed() {
+    let good = "\
+| promise | test |
+|---|---|
+| a | [^x-1] |
+| b | [^x-2] (in part) |
+| c | not tested |
+
+More.[^x-1]
+
+[^x-1]: `it::a::b`,
+    `unit::c::tests::d`
+[^x-2]: `it::e::f`
+";
+    assert_eq!(wrong_references(good), [""; 0]);
+    let changes = [
+        ("| [^x-2] (in part) |", "| not tested |", "not used"),
+        ("More.[^x-1]", "More.[^x-3]", "not given"),
+        ("[^x-2]: ", "[^x-1]: ", "given twice"),
+        ("[^x-2]: `it::e::f`", "[^x-2]: `e::f`", "not a list of tests"),
+        ("[^x-1]: `it::a::b`,", "[^x-1]: `it::a::b`", "not a list of tests"),
+        ("    `unit", "`unit", "outside of the footnotes"),
+        ("More.", "More: `it::a::b`.", "outside of the footnotes"),
+        ("| not tested |", "| |", "no test"),
+    ];
+    for (from, to, problem) in changes {
+        let bad = good.replacen(from, to, 1);
+        assert_ne!(bad, good, "{from}");
+        let wrong = wrong_references(&bad);
+        assert!(wrong.iter().any(|wrong| wrong.contains(problem)), "{to}: {wrong:?}");
+    }
 }
 
 #[test]
@@ -200,45 +314,55 @@ fn the_readme_gives_the_two_commands_of_a_fresh_clone() {
     }
 }
 
+/// The code words that open the rows of a document's tables.
+fn row_names(text: &str) -> BTreeSet<&str> {
+    let first = |line| cells(line).and_then(|cells| cells.first().copied());
+    let names = prose(text).filter_map(first);
+    names.filter_map(|cell| cell.strip_prefix('`')?.strip_suffix('`')).collect()
+}
+
 #[test]
-fn the_architecture_names_every_source_file_and_folder() {
+fn the_architecture_is_short_and_names_every_room_and_no_other() {
     let text = read("docs/architecture.md");
-    for path in files_below("src") {
-        let name = path.file_name().unwrap().to_str().unwrap();
-        if !matches!(name, "mod.rs" | "tests.rs") {
-            let is_named = text.split([' ', '\n', ',']).any(|word| word == name);
-            assert!(is_named, "docs/architecture.md does not name {}", path.display());
-        }
-        let folder = path.parent().unwrap().file_name().unwrap().to_str().unwrap();
-        // A folder that holds the tests of one file only is that file's.
-        if name == "mod.rs" || folder == "src" {
-            let is_named = text.lines().any(|line| {
-                line.trim_start().split(' ').next() == Some(format!("{folder}/").as_str())
-            });
-            assert!(is_named, "docs/architecture.md does not name the folder {folder}");
-        }
+    assert!(text.len() <= 12 * 1024, "{} bytes", text.len());
+    let at = text.find("\n## Rooms\n").unwrap() + 1;
+    let section = text[at..].split("\n## ").next().unwrap();
+    let src = Path::new(ROOT).join("src");
+    let sources = files_below("src");
+    let rooms: BTreeSet<&str> = sources
+        .iter()
+        .map(|path| path.strip_prefix(&src).unwrap().iter().next().unwrap().to_str().unwrap())
+        .map(|name| name.trim_end_matches(".rs"))
+        .collect();
+    assert_eq!(row_names(section), rooms);
+}
+
+#[test]
+fn every_source_file_says_what_it_is_for() {
+    let sources = files_below("src");
+    assert!(sources.len() >= 100, "only {} files were found", sources.len());
+    for path in sources {
+        // Tests in a file of their own are described by the module that they test.
+        let is_tests = path.file_name().unwrap() == "tests.rs";
+        let says = read(&path).starts_with("//! ");
+        assert!(says || is_tests, "{} does not begin with a //! header", path.display());
     }
 }
 
 #[test]
-fn every_dependency_has_its_line_in_the_architecture() {
+fn every_dependency_has_its_line_and_no_other_has_one() {
     let manifest = read("Cargo.toml");
-    let text = read("docs/architecture.md");
-    let named = words(&text);
+    let text = read("docs/dependencies.md");
     let mut table = "";
-    let mut checked = 0;
+    let mut wanted = BTreeSet::new();
     for line in manifest.lines() {
         if line.starts_with('[') {
             table = line;
         }
-        let Some((name, _)) = line.split_once(" = ") else { continue };
-        let is_there = match table {
-            "[dependencies]" => text.contains(&format!("\n| {name} | ")),
-            "[dev-dependencies]" => named.contains(name),
-            _ => continue,
-        };
-        assert!(is_there, "docs/architecture.md does not say what {name} is for");
-        checked += 1;
+        if matches!(table, "[dependencies]" | "[dev-dependencies]") {
+            wanted.extend(line.split_once(" = ").map(|(name, _)| name));
+        }
     }
-    assert!(checked >= 20, "only {checked} dependencies were found");
+    assert!(wanted.len() >= 20, "only {} dependencies were found", wanted.len());
+    assert_eq!(row_names(&text), wanted);
 }

@@ -4,6 +4,10 @@
 //! that panics is a damaged image, and one that misses packets too. A job whose
 //! caller has gone is not started. Samples of the reversible transform are exact;
 //! those of the irreversible one are rounded, half to even.
+//!
+//! The decoder takes a missing packet for zeros without a word. So each tile is
+//! decoded with one packet more than it has: a decoder that uses up that packet has
+//! missed one before it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

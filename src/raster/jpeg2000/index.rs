@@ -1,11 +1,15 @@
 //! Where the tile-parts of a codestream are.
 //!
-//! Contract: [`Lazy::get`] builds the index once, by the first who needs it; those
-//! who come meanwhile wait for the same answer, an error too, and an error is not
-//! kept. A small object is fetched whole. Else the list in the main header (TLM)
-//! is taken if it adds up to the codestream; else one hops from SOT to SOT, and the
-//! bytes read there are kept as the tile-parts' prefixes, up to a bound. A quicker
-//! way for old files would be a third branch of [`build`].
+//! Contract: [`Lazy::get`] builds the index once, for the first caller that needs it;
+//! others that arrive meanwhile wait for the same answer, an error included, and an
+//! error is not kept.
+//!
+//! An object of up to 2 MiB is fetched whole. Otherwise the list in the main header
+//! (TLM) is taken if its lengths add up to the codestream exactly. Otherwise `hop`
+//! walks from SOT to SOT, 8 KiB each (more where tile-parts are small, so that one GET
+//! finds many), and keeps up to 1 MiB of what it read: these are the first packets
+//! that a preview needs. A quicker way for old files would be a third branch of
+//! [`build`].
 
 use std::collections::HashMap;
 use std::fmt;

@@ -2,7 +2,10 @@
 //!
 //! Contract: [`describe`] never decodes and never fails on an image that is merely
 //! not convertible: that is told in [`RasterInfo::unsupported`]. [`check`] holds the
-//! header against every limit, in time and memory that do not grow with the image.
+//! header against every limit, in time and memory that do not grow with the image:
+//! pixels, tiles, samples of a tile, code-blocks and precincts, the memory of one
+//! decode (planes, coefficients, records of code-blocks and layers), and samples for
+//! each compressed byte.
 
 use super::boxes::{Channel, Container, Space};
 use super::decode::Output;

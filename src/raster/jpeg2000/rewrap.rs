@@ -6,8 +6,14 @@
 //! tile-parts allow it, only the packets of the lower resolutions are in it, and
 //! every coordinate is divided. Pure: bytes in, bytes out.
 //!
-//! Dividing is right since rounding up twice is rounding up once: the resolutions
+//! Dividing is right because rounding up twice is rounding up once: the resolutions
 //! and sub-bands of a divided tile are the lower ones of the undivided.
+//!
+//! The lower resolutions can be cut off if their packets come first (RLCP, RPCL, or
+//! LRCP with one layer), PLT says how long packets are, and no tile overrides the
+//! main header. Otherwise the tile is fetched whole and the decoder reduces it. An
+//! image whose packet headers are in the main header (PPM) can't be taken apart, and
+//! is one tile.
 
 use std::ops::Range;
 

@@ -8,6 +8,10 @@
 //! overview and so on to the full resolution (the order of a cloud-optimised
 //! GeoTIFF). All tiles of a level are of one size, so the tables are arithmetic and
 //! made piece by piece when they are read.
+//!
+//! For images over 1 MiB each level starts at a page and has 256 KiB of nothing
+//! before it. The kernel reads whole pages, and up to 128 KiB more than it was asked
+//! for; opening a file or reading one tile must not decode what lies beside it.
 
 mod ifd;
 mod plan;

@@ -54,7 +54,7 @@ fn a_view_that_does_not_exist_is_refused_with_those_that_do() {
     for list in ["gif", "png,gif", "", "png,"] {
         shell
             .mount("bucket", &["--views", list])
-            .fails_with(&["is no view", "'none', 'all', or some of png,preview,npy,tif,json"]);
+            .fails_with(&["is not a view", "'none', 'all', or some of png,preview,npy,tif,json"]);
     }
 }
 
@@ -79,7 +79,7 @@ fn a_limit_that_is_no_number_is_refused_with_an_example() {
         "--max-expansion",
     ] {
         for text in ["many", "0", "1.5.2"] {
-            let told = [&format!("{flag} \"{text}\" is no number"), "16M or 2G"];
+            let told = [&format!("{flag} \"{text}\" is not a valid limit"), "16M or 2G"];
             shell.mount("bucket", &[flag, text]).fails_with(&told);
         }
     }
@@ -90,7 +90,7 @@ fn an_arn_that_does_not_parse_is_refused_with_its_form() {
     let shell = Shell::new();
     shell
         .mount("arn:aws:s3:eu-central-1:1234:accesspoint/tiles", &[])
-        .fails_with(&["is no access point ARN", "arn:aws:s3:REGION:ACCOUNT:accesspoint/NAME"]);
+        .fails_with(&["is not an access point ARN", "arn:aws:s3:REGION:ACCOUNT:accesspoint/NAME"]);
     shell.mount("arn:aws:s3:::tiles/10", &[]).fails_with(&["give s3://tiles/10"]);
     shell
         .mount("arn:aws:s3::123456789012:accesspoint/mfzwi23gnjvgw.mrap", &[])
@@ -100,7 +100,7 @@ fn an_arn_that_does_not_parse_is_refused_with_its_form() {
 #[test]
 fn a_bucket_that_can_not_be_is_refused() {
     let shell = Shell::new();
-    shell.mount("my bucket", &[]).fails_with(&["\"my bucket\" is no bucket name"]);
+    shell.mount("my bucket", &[]).fails_with(&["\"my bucket\" is not a bucket name"]);
     shell
         .mount("https://s3.example.org/tiles", &[])
         .fails_with(&["does not name a bucket", "--endpoint-url"]);

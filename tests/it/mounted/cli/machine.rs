@@ -75,7 +75,7 @@ fn a_mount_of_another_user_is_left_alone() {
         r#"$S3MEM mount tiles "$MNT"; code=0; $AS $S3MEM umount "$MNT" || code=$?
            $S3MEM umount "$MNT"; exit $code"#,
     );
-    ran.fails_with(&["was mounted by the user with the number 0", "sudo s3mem umount"]);
+    ran.fails_with(&["was mounted by the user with the ID 0", "sudo s3mem umount"]);
 }
 
 #[test]

@@ -135,7 +135,7 @@ fn status_lists_what_is_not_in_the_bucket_with_the_reason() {
     mount.server.clear_fault(mount.fault);
     wait_until("it was sent by itself", || mount.status(&[]).code == Some(0));
     assert_eq!(mount.object().as_deref(), Some(BYTES));
-    assert!(mount.status(&[]).stdout.contains("nothing: all is in the bucket"));
+    assert!(mount.status(&[]).stdout.contains("nothing: everything is in the bucket"));
     mount.shell.umount().succeeds();
 }
 
@@ -209,7 +209,7 @@ fn umount_waits_until_all_is_in_the_bucket() {
     let Some(mount) = Refusing::mount(&[]) else { return };
     let waiting = Waiting::start(&mount.shell);
     let said = waiting.said();
-    for part in ["s3mem: waiting until all is in the bucket", "\"S/a b\"", "AccessDenied"] {
+    for part in ["s3mem: waiting until everything is in the bucket", "\"S/a b\"", "AccessDenied"] {
         assert!(said.contains(part), "{part:?} is missing in {said}");
     }
     assert!(mount.shell.is_mounted());
@@ -356,6 +356,6 @@ fn other_users_are_not_told() {
         r#"chmod 755 "$HOME" "$MNT/.."; cp "$S3MEM" "$HOME/s3mem-copy"; chmod 755 "$HOME/s3mem-copy"
            exec setpriv --reuid 65534 --regid 65534 --clear-groups "$HOME/s3mem-copy" status "$MNT""#,
     );
-    ran.fails_with(&["belongs to the user with the number 0", "only they and root may ask"]);
+    ran.fails_with(&["belongs to the user with the ID 0", "only they and root may ask"]);
     shell.umount().succeeds();
 }
