@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use crate::config::Environment;
 use crate::sys;
 
-/// When a mount goes.
+/// How to unmount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum How {
     /// At once if nobody uses it, otherwise not at all.
@@ -20,12 +20,12 @@ pub(super) enum How {
 pub(super) enum UnmountError {
     /// It is in use.
     Busy,
-    /// Something else, in the words of who refused.
+    /// Any other reason, in the words of the kernel or of fusermount3.
     Failed(String),
 }
 
-/// Takes the uppermost mount on `path` away, whoever's it is: as root by the kernel's
-/// call, else by fusermount3, which lets users unmount what is theirs.
+/// Removes the topmost mount on `path`, whoever mounted it: as root by the kernel's
+/// call, otherwise by fusermount3, which lets users unmount what is theirs.
 pub(super) fn unmount(
     path: &Path,
     how: How,

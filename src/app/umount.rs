@@ -1,7 +1,7 @@
 //! `s3mem umount`.
 //!
-//! Contract: takes away mounts of s3mem and nothing else, and returns when the
-//! daemon behind them has ended. The daemon is asked first, and may have it wait or
+//! Contract: removes mounts of s3mem and nothing else, and returns when the daemon
+//! behind them has ended. The daemon is asked first, and can make the caller wait, or
 //! refuse. A mount in use stays, and its users are named.
 
 use std::fs;
@@ -25,7 +25,7 @@ const DAEMON_TIMEOUT: Duration = Duration::from_secs(10);
 /// A file manager or an indexer that looks in for a moment does not make a mount busy.
 const BUSY_ATTEMPTS: u32 = 5;
 const BUSY_PAUSE: Duration = Duration::from_millis(200);
-/// So many users of a busy mount are named.
+/// How many users of a busy mount are named, at most.
 const NAMED_USERS: usize = 5;
 
 /// Why something was not unmounted. Each is a sentence for the user.
@@ -40,7 +40,7 @@ pub(super) enum UmountError {
     #[error("nothing is mounted on {0}; 'findmnt -t fuse.s3mem' lists the mounts of s3mem")]
     NotMounted(PathBuf),
     #[error(
-        "{path} is a folder inside a mount; unmount the whole, with: s3mem umount '{mount_point}'"
+        "{path} is a folder inside a mount; unmount all of it, with: s3mem umount '{mount_point}'"
     )]
     Inside { path: PathBuf, mount_point: PathBuf },
     #[error(
@@ -48,7 +48,7 @@ pub(super) enum UmountError {
     )]
     NotOurs { path: PathBuf, what: String, fs_type: String },
     #[error(
-        "{path} was mounted by the user with the number {user}; only they and root can unmount it: sudo s3mem umount '{path}'"
+        "{path} was mounted by the user with the ID {user}; only they and root can unmount it: sudo s3mem umount '{path}'"
     )]
     OfSomebodyElse { path: PathBuf, user: u32 },
     #[error(

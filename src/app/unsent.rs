@@ -1,7 +1,21 @@
 //! Files that are not in the bucket when the mount is to end: sent first, or lost.
 //!
-//! Contract: what `--on-unmount` says, whoever ends the mount and how. Nothing is
-//! lost without a line in the log for each file.
+//! Contract: what `--on-unmount` says holds, whoever ends the mount and how. Nothing
+//! is lost without a line in the log for each file.
+//!
+//! - `s3mem umount` asks the daemon before it unmounts. The daemon answers line by
+//!   line: a note for the user, an empty line as a sign of life while it sends, then
+//!   "go", or "no" and the reason.
+//! - After a signal the daemon sends first and unmounts then, so that you can still
+//!   look at and copy what can't be sent.
+//! - When the mount has gone, by whatever means, it sends what is left and ends. No
+//!   handle is open any more, although the kernel may have dropped the last releases:
+//!   a file that failed to be sent when it was closed or synchronised is sent even if
+//!   it seems to have a handle. A file that was never closed nor synchronised is not:
+//!   no program was told that it is safe, and half of a file would look like a whole.
+//!
+//! Sending runs in tasks that nobody drops. A request that is given up may still
+//! happen, and the next attempt would take its object for a stranger's.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -18,20 +32,20 @@ use super::text::printable;
 use crate::config::OnUnmount;
 use crate::publish::{Pending, Publisher};
 
-/// What could not be sent is tried again after this, while somebody waits for it.
+/// How long to wait before sending again what failed, while somebody waits for it.
 const AGAIN: Duration = Duration::from_secs(3);
-/// Whoever waits hears at least so often that the daemon lives.
+/// How often somebody who waits gets a sign of life, at least.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
-/// So long a file that was closed may be taken for open.
+/// How long a file that was closed may still look open.
 const RELEASE: Duration = Duration::from_secs(1);
-/// So many files are named in a sentence.
+/// How many files a sentence names, at most.
 const NAMED: usize = 3;
 
-/// What the daemon says to who wants to unmount: that they may,
+/// What the daemon answers to `unmount`: go ahead,
 pub(super) const GO: &str = "go";
-/// that they may not and why,
+/// do not, and why,
 pub(super) const NO: &str = "no ";
-/// and what they should know.
+/// and what the user should know.
 pub(super) const NOTE: &str = "note ";
 
 /// The files of one mount.
@@ -54,7 +68,7 @@ impl Unsent {
         Unsent { publisher, runtime, how, mount_point: mount_point.display().to_string() }
     }
 
-    /// Tells somebody who wants to unmount whether they may, when it is time.
+    /// Answers `unmount`: go ahead or not, as soon as that is decided.
     ///
     /// # Errors
     /// They are gone.
@@ -69,7 +83,7 @@ impl Unsent {
                 let files = self.closed();
                 if !files.is_empty() {
                     let text = format!(
-                        "lost with the mount, for they are not in the bucket: {}",
+                        "lost with the mount, because they are not in the bucket: {}",
                         named(&files)
                     );
                     say(to, NOTE, &text)?;
@@ -103,7 +117,8 @@ impl Unsent {
         }
     }
 
-    /// Tells what is waited for, if that has changed; at least a sign of life.
+    /// Names the files that are being waited for, if that has changed; otherwise just
+    /// gives a sign of life.
     fn note_waiting(&self, told: &mut usize, to: &mut dyn Write) -> io::Result<()> {
         let files = self.sendable();
         if files.is_empty() || files.len() == *told {
@@ -111,15 +126,15 @@ impl Unsent {
         }
         *told = files.len();
         let text = format!(
-            "waiting until all is in the bucket (Ctrl-C leaves {} mounted): {}",
+            "waiting until everything is in the bucket (Ctrl-C leaves {} mounted): {}",
             self.mount_point,
             named(&files)
         );
         say(to, NOTE, &text)
     }
 
-    /// Sends all that can be sent, before the end, again and again; `false` when a
-    /// signal came before that was done.
+    /// Sends everything that can be sent, as often as it takes; `false` if a signal came
+    /// before that was done.
     pub(super) async fn send(&self, signals: &mut EndSignals) -> bool {
         if self.how == OnUnmount::Discard {
             return true;
@@ -156,12 +171,12 @@ impl Unsent {
             }
         }
         if told > 0 {
-            tracing::info!("all that could be sent is in the bucket now");
+            tracing::info!("everything that could be sent is in the bucket now");
         }
         true
     }
 
-    /// The same once the mount is gone, when nobody has a file open any more.
+    /// Like [`Unsent::send`], once the mount is gone and nobody has a file open any more.
     pub(super) async fn send_after_end(&self, signals: &mut EndSignals) -> bool {
         if let Some(publisher) = &self.publisher {
             publisher.note_ended();
@@ -169,7 +184,7 @@ impl Unsent {
         self.send(signals).await
     }
 
-    /// Says in the log what is lost.
+    /// Writes a line to the log for each file that is lost.
     pub(super) fn log_lost(&self) {
         for file in self.pending() {
             tracing::error!(
@@ -181,7 +196,7 @@ impl Unsent {
         }
     }
 
-    /// Sends on the runtime; something is received when all was tried.
+    /// Starts sending on the runtime; the receiver gets a message when all was tried.
     fn begin_sending(&self) -> mpsc::Receiver<()> {
         let (tell, sent) = mpsc::channel();
         let publisher = self.publisher.clone();
@@ -189,7 +204,7 @@ impl Unsent {
             if let Some(publisher) = publisher {
                 publisher.send_pending().await;
             }
-            // Who waited for it may be gone.
+            // Whoever waited for it may be gone.
             let _ = tell.send(());
         });
         sent
@@ -217,8 +232,8 @@ impl Unsent {
 
     fn refusal(&self, files: &[Pending]) -> String {
         format!(
-            "{} stays mounted (--on-unmount refuse), because not all is in the bucket yet: {}. It is \
-             sent again by and by: try again later, or copy these files elsewhere and delete them; \
+            "{} stays mounted (--on-unmount refuse), because not everything is in the bucket yet: {}. \
+             s3mem keeps retrying: try again later, or copy these files elsewhere and delete them; \
              's3mem status' lists them all",
             self.mount_point,
             named(files)
@@ -227,8 +242,8 @@ impl Unsent {
 
     fn conflict(&self, files: &[Pending]) -> String {
         format!(
-            "{mount} stays mounted, because somebody else has changed objects that were written here \
-             too, so that these can't be sent: {}. Copy them elsewhere and delete them, and try again; \
+            "{mount} stays mounted, because somebody else has changed objects that were also written \
+             here, so these can't be sent: {}. Copy them elsewhere, delete them and try again; \
              'fusermount3 -u {mount}' unmounts without them",
             named(files),
             mount = self.mount_point

@@ -6,20 +6,20 @@ use std::path::{Path, PathBuf};
 
 use super::machine;
 
-/// What the environment says that matters here.
+/// The parts of the environment that settings depend on.
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
-    /// Where programs are searched (`PATH`).
+    /// `PATH`, where programs are searched.
     pub path: OsString,
-    /// The program that mounts for ordinary users, if `FUSERMOUNT_PATH` names one.
+    /// `FUSERMOUNT_PATH`, a program that mounts for ordinary users.
     pub fusermount: Option<PathBuf>,
-    /// The AWS profile, if a variable names one.
+    /// `AWS_PROFILE`, unless it is empty.
     pub profile: Option<String>,
-    /// The endpoint for S3, if a variable names one.
+    /// `AWS_ENDPOINT_URL_S3`, or else `AWS_ENDPOINT_URL`, unless they are empty.
     pub endpoint_url: Option<String>,
     /// The bytes of memory that the machine or the control group allows.
     pub memory_limit_bytes: Option<u64>,
-    /// Where an ordinary user's programs keep what is gone with the session.
+    /// `XDG_RUNTIME_DIR`, an ordinary user's folder that lasts as long as the session.
     pub runtime_folder: Option<PathBuf>,
 }
 

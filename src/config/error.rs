@@ -24,89 +24,93 @@ pub enum ConfigError {
     /// A bucket's ARN instead of an access point's.
     #[error("a bucket is mounted by its name, not by its ARN: give s3://{0}")]
     BucketArn(String),
-    /// `--memory` is no size.
-    #[error("--memory \"{0}\" is no size: write a number and a unit, such as 512M, 2G or 1.5GiB")]
+    /// `--memory` is not a size.
+    #[error(
+        "--memory \"{0}\" is not a size: write a number and a unit, such as 512M, 2G or 1.5GiB"
+    )]
     Memory(String),
     /// `--memory` is too little.
     #[error("--memory \"{0}\" is too little: s3mem needs at least 64M")]
     MemoryTooSmall(String),
-    /// `--endpoint-url` or its variable is no URL of a server.
+    /// `--endpoint-url` or its variable is not the URL of a server.
     #[error(
-        "{from} \"{url}\" is no address of a server: it should look like https://s3.example.org or \
+        "{from} \"{url}\" is not the address of a server: it should look like https://s3.example.org or \
          http://localhost:9000"
     )]
     Endpoint {
-        /// The flag or the variable.
+        /// `--endpoint-url`, or the variable that was read instead.
         from: &'static str,
-        /// What it says.
+        /// The text that was given.
         url: String,
     },
-    /// A URL with a password in it, which would end up in logs.
+    /// The URL has a password in it, which would end up in logs.
     #[error(
         "{0} contains a user name or a password; take it out, and give the credentials in \
          AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or in a profile"
     )]
     EndpointWithPassword(&'static str),
     /// `--region` can't be a region's name.
-    #[error("--region \"{0}\" is no name of a region: it should look like eu-central-1")]
+    #[error("--region \"{0}\" is not the name of a region: it should look like eu-central-1")]
     Region(String),
-    /// `--views` names no views.
+    /// `--views` names something that is not a view.
     #[error("--views: {0}")]
     Views(#[from] UnknownView),
-    /// `--preview-size` is no size of a picture.
-    #[error(
-        "--preview-size \"{0}\" is no size of a picture: give a number of pixels from 16 to 16384"
-    )]
+    /// `--preview-size` is not a number of pixels, or out of range.
+    #[error("--preview-size \"{0}\" is not a valid size: give a number of pixels from 16 to 16384")]
     PreviewSize(String),
-    /// `--png-compression` is none that there is.
+    /// `--png-compression` is neither `none` nor `fast`.
     #[error("--png-compression \"{0}\" is unknown: give 'none' or 'fast'")]
     PngCompression(String),
-    /// A limit is no number.
-    #[error("{flag} \"{text}\" is no number: write one above 0, such as 20000, 16M or 2G")]
+    /// A limit is not a number above 0.
+    #[error(
+        "{flag} \"{text}\" is not a valid limit: write a number above 0, such as 20000, 16M or 2G"
+    )]
     Number {
-        /// The flag.
+        /// The flag's name, with its dashes.
         flag: &'static str,
         /// What it says.
         text: String,
     },
-    /// `--writes` is none that there is.
+    /// `--writes` is not `deny`, `memory` or `upload`.
     #[error("--writes \"{0}\" is unknown: give 'deny', 'memory' or 'upload'")]
     Writes(String),
-    /// `--write-memory` is no size, or too little.
+    /// `--write-memory` is not a size, or too little.
     #[error(
-        "--write-memory \"{text}\" is no size of {least} or more: write a number and a unit, such as \
+        "--write-memory \"{text}\" is not a size of {least} or more: write a number and a unit, such as \
          512M or 2G"
     )]
     WriteMemory {
         /// What it says.
         text: String,
-        /// The least that will do.
+        /// The smallest size that is allowed, as people write it.
         least: String,
     },
-    /// A flag of writing where nothing of that kind is written.
-    #[error("{0} means nothing without --writes {1}")]
+    /// A flag of writing was given without the kind of `--writes` that it belongs to.
+    #[error("{0} requires --writes {1}")]
     WritesAlone(&'static str, &'static str),
-    /// `--memory-only` is no pattern.
-    #[error("--memory-only \"{0}\" is no pattern: write a name with * and ?, such as '*.aux.xml'")]
+    /// `--memory-only` is not a valid pattern.
+    #[error(
+        "--memory-only \"{0}\" is not a pattern: write a name with * and ?, such as '*.aux.xml'"
+    )]
     MemoryOnly(String),
-    /// `--on-unmount` is none that there is.
+    /// `--on-unmount` is not `wait`, `refuse` or `discard`.
     #[error("--on-unmount \"{0}\" is unknown: give 'wait', 'refuse' or 'discard'")]
     OnUnmount(String),
-    /// `--sse` is none that there is.
+    /// `--sse` is neither `AES256` nor `aws:kms`.
     #[error("--sse \"{0}\" is unknown: give 'AES256' or 'aws:kms'")]
     Sse(String),
-    /// A KMS key for an encryption that has none.
+    /// A KMS key was given for an encryption that uses none.
     #[error("--sse-kms-key-id is for --sse aws:kms, not for AES256")]
     SseKey,
-    /// Too little is left to read with.
+    /// `--write-memory` leaves too little of `--memory` for reading.
     #[error(
         "--write-memory {write_memory} leaves too little of --memory {memory}: 64M are needed to read \
          with. Give more --memory, or less --write-memory"
     )]
     NoMemoryToRead {
-        /// What there is in all.
+        /// `--memory`, as people write sizes.
         memory: String,
-        /// What written files may take.
+        /// `--write-memory`, as people write sizes.
         write_memory: String,
     },
     /// `--profile` is empty.
@@ -114,48 +118,46 @@ pub enum ConfigError {
         "--profile is empty: give the name of a profile in ~/.aws/config, or leave the flag out"
     )]
     Profile,
-    /// `--expected-bucket-owner` is no account.
-    #[error("--expected-bucket-owner \"{0}\" is no AWS account: it should be 12 digits")]
+    /// `--expected-bucket-owner` is not the number of an account.
+    #[error("--expected-bucket-owner \"{0}\" is not an AWS account: it should be 12 digits")]
     BucketOwner(String),
     /// A duration does not parse.
-    #[error("{flag} \"{text}\" is no time: give a number of seconds{extra}")]
+    #[error("{flag} \"{text}\" is not a time: give a number of seconds{extra}")]
     Seconds {
         /// The flag.
         flag: &'static str,
         /// What it says.
         text: String,
-        /// What else is allowed.
+        /// What is allowed besides a number, to end the sentence; may be empty.
         extra: &'static str,
     },
-    /// A user or group is no number.
-    #[error("{flag} \"{text}\" is no number; '{command}' prints the number of a name")]
+    /// A user or group is not a number.
+    #[error("{flag} \"{text}\" is not a number; '{command}' prints the number for a name")]
     Id {
         /// The flag.
         flag: &'static str,
         /// What it says.
         text: String,
-        /// The command that prints the number.
+        /// The command that prints the number for a name.
         command: String,
     },
-    /// A mode is no octal permission.
-    #[error("{flag} \"{text}\" is no permission in octal: it should look like {example}")]
+    /// A mode is not an octal number.
+    #[error("{flag} \"{text}\" is not a permission in octal: it should look like {example}")]
     Mode {
         /// The flag.
         flag: &'static str,
         /// What it says.
         text: String,
-        /// A value that works.
+        /// A valid value, such as `0644`.
         example: &'static str,
     },
-    /// The current folder is gone, so that relative paths mean nothing.
-    #[error(
-        "\"{0}\" can't be looked up, because the folder that you are in does not exist any more"
-    )]
+    /// The current folder has been deleted, so a relative path leads nowhere.
+    #[error("\"{0}\" can't be looked up, because the folder that you are in no longer exists")]
     RelativePath(String),
     /// The log would be written into the mount itself.
     #[error("the log file {log} lies inside the mount point; put it somewhere else")]
     LogInsideMount {
-        /// The log file.
+        /// The path of the log file, as it was given.
         log: String,
     },
 }

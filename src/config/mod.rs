@@ -1,8 +1,8 @@
-//! Settings: what was typed and what the environment says, checked and complete.
+//! Settings: the command line and the environment, checked and complete.
 //!
 //! Contract: turns [`crate::cli`]'s texts into each module's own configuration, or
-//! into a sentence that says what is wrong with which argument. The only place
-//! that reads the environment, besides the AWS SDK, which reads its own variables.
+//! into a sentence that says what is wrong with which argument. Only this module
+//! reads the environment, except for the AWS SDK, which reads its own variables.
 //! Never touches the network or the mount point.
 
 mod environment;
@@ -29,7 +29,7 @@ use crate::fuse::MountConfig;
 use crate::store::{RetryConfig, S3Config};
 use crate::sys;
 
-/// Under this the read path has no room to work in.
+/// With less than this the read path has no room to work in.
 const MIN_MEMORY_BYTES: u64 = 64 << 20;
 /// A machine that does not say how much memory it has gets this.
 const FALLBACK_MEMORY_BYTES: u64 = 1 << 30;
@@ -57,33 +57,33 @@ pub enum LogTarget {
 pub struct MountSettings {
     /// What is mounted.
     pub source: Source,
-    /// Where, as an absolute path; whether it can be used is not known yet.
+    /// The folder to mount on, as an absolute path; not yet checked.
     pub mount_point: PathBuf,
     /// How to reach the bucket.
     pub s3: S3Config,
-    /// How long to try.
+    /// How long requests and their attempts may take.
     pub retry: RetryConfig,
-    /// How objects look as files.
+    /// How objects look as files: names, owners, modes, lifetimes, memory.
     pub fs: FsConfig,
-    /// What happens to files that are not in the bucket when the mount is to end.
+    /// What to do with files that are not in the bucket when the mount ends.
     pub on_unmount: OnUnmount,
-    /// How the kernel mounts it.
+    /// Mount options for the kernel.
     pub mount: MountConfig,
     /// Where log lines go.
     pub log_target: LogTarget,
-    /// Which of them.
+    /// The least important level that is logged.
     pub log_level: LogLevel,
-    /// Whether this process serves the mount itself, on the terminal.
+    /// Whether this process serves the mount itself, from the terminal.
     pub foreground: bool,
     /// Whether a parent process waits for this one to be ready.
     pub daemon: bool,
-    /// Whether to stop before anything is mounted.
+    /// Whether to stop after checking, before anything is mounted.
     pub fake: bool,
     /// The AWS profile, however it was chosen, for messages.
     pub profile: Option<String>,
     /// The server's address as far as it is known here, for messages.
     pub endpoint_url: Option<String>,
-    /// What the user should know and what hinders nothing.
+    /// Sentences that the user should read, though nothing is wrong.
     pub notes: Vec<String>,
 }
 
