@@ -1,4 +1,5 @@
-//! The nouns of S3: bucket, key, prefix, ETag, object version.
+//! The nouns of S3: bucket, key, prefix, ETag, object version; and how long a name
+//! may be that stands for a key.
 //!
 //! Contract: a value of one of these types is valid by construction; inside the
 //! program there is no raw `&str` that means a key. Knows nothing of files,
@@ -8,6 +9,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::SystemTime;
+
+/// The longest name that Linux allows in a directory, in bytes (`NAME_MAX`). A segment
+/// of a key may be longer.
+pub const MAX_NAME_BYTES: usize = 255;
 
 /// Why a bucket, an access point ARN or a prefix does not parse.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -15,8 +15,7 @@
 //! Everything else, control characters too, is as it is. Pure; docs/semantics.md
 //! has the rules for users.
 
-/// The longest name that Linux takes, in bytes.
-pub(crate) const MAX_NAME_BYTES: usize = 255;
+use crate::key::MAX_NAME_BYTES;
 
 const MARK: &str = "%%";
 const OBJECT_SUFFIX: &str = "%%object";
