@@ -13,11 +13,6 @@ mod limit;
 mod meter;
 mod retry;
 mod s3;
-mod s3_conditions;
-mod s3_copy;
-mod s3_error;
-mod s3_http;
-mod s3_write;
 mod write;
 
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! Writing through the AWS SDK: objects in one request and in parts, deletes.
-//! Copies are in [`super::s3_copy`].
+//! Copies are in [`super::copy`].
 //!
-//! Contract: as in [`super::s3`], one call is one attempt. Every body carries its
+//! Contract: as in [`super`], one call is one attempt. Every body carries its
 //! CRC32C, which we compute, so that the server refuses what was damaged on its way.
 //! Over HTTP to another machine the signature covers bodies too; else it covers their
 //! checksum.
@@ -15,14 +15,14 @@ use aws_sdk_s3::types::{
     ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, ServerSideEncryption, StorageClass,
 };
 
-use super::checksum::{crc32c, told};
-use super::s3::S3;
-use super::s3_error::service_error;
-use super::write::{
+use super::S3;
+use super::error::service_error;
+use crate::key::{ETag, ObjectKey};
+use crate::store::checksum::{crc32c, told};
+use crate::store::write::{
     CompleteRequest, Condition, Encryption, Part, PartRequest, PutRequest, Upload, Written,
 };
-use super::{StoreError, StoreErrorKind};
-use crate::key::{ETag, ObjectKey};
+use crate::store::{StoreError, StoreErrorKind};
 
 impl Condition {
     /// What If-Match says.

@@ -12,10 +12,10 @@ use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 
-use super::s3::S3;
-use super::write::Condition;
-use super::{ObjectStore, StoreError, StoreErrorKind};
+use super::S3;
 use crate::key::ObjectKey;
+use crate::store::write::Condition;
+use crate::store::{ObjectStore, StoreError, StoreErrorKind};
 
 /// What Amazon S3 calls itself in the header `Server`.
 const AMAZON: &str = "AmazonS3";

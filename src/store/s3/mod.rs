@@ -1,10 +1,13 @@
-//! The bucket itself, through the AWS SDK. The only file that names `aws_*`, beside
-//! writes in [`super::s3_write`], copies in [`super::s3_copy`], what servers do about
-//! conditions in [`super::s3_conditions`] and the table of errors in
-//! [`super::s3_error`].
+//! The bucket itself, through the AWS SDK. This folder is the only place that names it.
 //!
 //! Contract: one call is one attempt; retries, limits and counts are the
 //! decorators'. Finds out by itself in which region the bucket is.
+
+mod conditions;
+mod copy;
+mod error;
+mod http;
+mod write;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,10 +29,9 @@ use aws_sdk_s3::types::{ChecksumMode, EncodingType, RequestPayer};
 use futures_util::stream::{self, StreamExt};
 use percent_encoding::percent_decode;
 
-use super::s3_conditions::Listener;
-use super::s3_copy::MAX_COPY_BYTES;
-use super::s3_error::{credentials_error, service_error};
-use super::s3_http;
+use self::conditions::Listener;
+use self::copy::MAX_COPY_BYTES;
+use self::error::{credentials_error, service_error};
 use super::{
     CompleteRequest, CopyRequest, GetBody, GetRequest, ListPage, ListRequest, ListedObject,
     ObjectHead, ObjectStore, Part, PartRequest, PutRequest, StoreError, StoreErrorKind, Upload,
@@ -88,19 +90,19 @@ impl fmt::Debug for Credentials {
 /// One bucket on a server that speaks S3. Clones share what was found out.
 #[derive(Clone)]
 pub struct S3 {
-    pub(super) config: Arc<S3Config>,
+    config: Arc<S3Config>,
     shared: SdkConfig,
     /// Replaced once when the bucket turns out to be in another region.
     client: Arc<RwLock<Client>>,
     /// Objects of more bytes are copied in parts.
-    pub(super) copy_limit: u64,
+    copy_limit: u64,
     /// Where the requests are counted that nobody above sees: those of copies in parts,
     /// and looks before copies and deletes.
-    pub(super) stats: Option<Arc<Stats>>,
+    stats: Option<Arc<Stats>>,
     /// Whether the signature of a request covers its body.
-    pub(super) signs_bodies: bool,
+    signs_bodies: bool,
     /// Which server it is.
-    pub(super) listener: Listener,
+    listener: Listener,
 }
 
 impl fmt::Debug for S3 {
@@ -118,7 +120,7 @@ impl S3 {
     pub async fn connect(config: S3Config) -> Result<S3, StoreError> {
         let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build();
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(s3_http::client())
+            .http_client(http::client())
             .retry_config(RetryConfig::disabled())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .timeout_config(timeouts);

@@ -15,13 +15,13 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::runtime::Handle;
 use tokio::time::sleep;
 
-use super::ambiguous::etag_of_parts;
-use super::s3::S3;
-use super::s3_error::service_error;
-use super::s3_write::{no_etag, upload_named, write_error};
-use super::write::{Condition, CopyRequest, Upload, Written};
-use super::{ObjectHead, ObjectStore, StoreError, StoreErrorKind};
+use super::S3;
+use super::error::service_error;
+use super::write::{no_etag, upload_named, write_error};
 use crate::key::{ETag, ObjectKey};
+use crate::store::ambiguous::etag_of_parts;
+use crate::store::write::{Condition, CopyRequest, Upload, Written};
+use crate::store::{ObjectHead, ObjectStore, StoreError, StoreErrorKind};
 
 /// The most that S3 copies in one request.
 pub(super) const MAX_COPY_BYTES: u64 = 5 << 30;
