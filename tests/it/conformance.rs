@@ -5,6 +5,7 @@ mod writes;
 
 use std::sync::Arc;
 
+use aws_smithy_http_client::tls;
 use futures_util::StreamExt;
 use s3mem::key::{ETag, ObjectKey, Prefix};
 use s3mem::store::{
@@ -220,8 +221,15 @@ pub(crate) fn sdk(url: &str, access: &str, secret: &str) -> aws_sdk_s3::Client {
         .endpoint_url(url)
         .force_path_style(true)
         .credentials_provider(credentials)
+        .http_client(http_client())
         .build();
     aws_sdk_s3::Client::from_conf(config)
+}
+
+/// Connections for clients of the SDK's own, which is built without any.
+pub(crate) fn http_client() -> aws_sdk_s3::config::SharedHttpClient {
+    let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
+    aws_smithy_http_client::Builder::new().tls_provider(provider).build_https()
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use aws_sdk_s3::types::{
 };
 use proptest::prelude::*;
 
+use crate::conformance::http_client;
 use crate::support::pattern::{pattern, pattern_bytes, pattern_mismatch};
 use crate::support::server::{
     ACCESS_KEY, Bandwidth, Effect, Fault, ListingStyle, Meta, Op, Policy, Refusal, SECRET_KEY,
@@ -38,6 +39,7 @@ fn settings(server: &TestServer) -> aws_sdk_s3::config::Builder {
         .force_path_style(true)
         .region(Region::new("us-east-1"))
         .retry_config(RetryConfig::disabled())
+        .http_client(http_client())
 }
 
 #[tokio::test]
