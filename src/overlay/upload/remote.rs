@@ -433,7 +433,7 @@ mod tests {
     fn send(remote: &Remote, number: u32) {
         let mut state = remote.lock();
         let as_of = state.writes;
-        state.add_part(Part { number, etag: ETag::new("e"), checksum: 0 }, as_of);
+        state.add_part(Part { number, etag: ETag::new("e"), checksum: None }, as_of);
     }
 
     #[test]

@@ -12,7 +12,8 @@ use super::{PARTS_AT_ONCE, Uploads};
 use crate::key::{ETag, ObjectKey, ObjectVersion};
 use crate::overlay::{Made, MadeFile};
 use crate::store::{
-    CompleteRequest, Condition, PartRequest, PutRequest, StoreError, StoreErrorKind, Upload,
+    BeginRequest, CompleteRequest, Condition, PartRequest, PutRequest, StoreError, StoreErrorKind,
+    Upload,
 };
 
 /// A file that is written all the time while it is sent is sent again so often.
@@ -224,8 +225,8 @@ impl Uploads {
     /// The upload of a session, begun by the first who wants it.
     async fn upload(&self, session: &Session, key: &ObjectKey) -> Outcome<Upload> {
         let begin = || async {
-            let upload =
-                self.store.begin_upload(key, self.content_type(key)).await.map_err(Arc::new)?;
+            let begin = BeginRequest::new(key.clone(), self.content_type(key));
+            let upload = self.store.begin_upload(begin).await.map_err(Arc::new)?;
             self.record.add(&upload);
             Ok(upload)
         };

@@ -51,6 +51,25 @@ where
     failed
 }
 
+/// What a failed write means: as for other requests, but a server that does not
+/// know conditions is told from one that does not know the request.
+pub(super) fn write_error<E>(
+    request: String,
+    is_conditional: bool,
+    error: SdkError<E, HttpResponse>,
+) -> StoreError
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    let is_unknown = error.raw_response().is_some_and(|raw| raw.status().as_u16() == 501);
+    let mut failed = service_error(request, error);
+    if is_conditional && is_unknown && failed.kind == StoreErrorKind::Other {
+        failed.detail =
+            format!("the server does not support conditional writes: {}", failed.detail);
+    }
+    failed
+}
+
 fn service_kind(
     error: &(impl ProvideErrorMetadata + std::error::Error),
     raw: &HttpResponse,

@@ -1,19 +1,20 @@
 //! The bucket itself, through the AWS SDK. This folder is the only place that names it.
 //!
-//! Contract: one call is one attempt; retries, limits and counts are the
-//! decorators'. Finds out by itself in which region the bucket is.
+//! Contract: one call is one attempt; retries, limits and counts are the decorators'.
+//! Finds out by itself in which region the bucket is.
 
-mod conditions;
 mod copy;
+mod endpoint;
 mod error;
 mod http;
+mod payer_owner_encryption;
+mod read;
+mod server;
 mod write;
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_config::retry::RetryConfig;
@@ -24,21 +25,16 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{
     ProvideCredentials, RequestChecksumCalculation, ResponseChecksumValidation,
 };
-use aws_sdk_s3::primitives::{ByteStream, DateTime};
-use aws_sdk_s3::types::{ChecksumMode, EncodingType, RequestPayer};
-use futures_util::stream::{self, StreamExt};
-use percent_encoding::percent_decode;
 
-use self::conditions::Listener;
-use self::copy::MAX_COPY_BYTES;
-use self::error::{credentials_error, service_error};
+use self::endpoint::{can_be_changed_on_the_way, needs_path_style};
+use self::error::credentials_error;
+use self::server::Listener;
 use super::{
-    CompleteRequest, CopyRequest, GetBody, GetRequest, ListPage, ListRequest, ListedObject,
-    ObjectHead, ObjectStore, Part, PartRequest, PutRequest, StoreError, StoreErrorKind, Upload,
-    WriteSettings, Written,
+    BeginRequest, CompleteRequest, CopyPartRequest, CopyRequest, GetBody, GetRequest,
+    KeptConditions, ListPage, ListRequest, ObjectHead, ObjectStore, Part, PartRequest, PutRequest,
+    StoreError, StoreErrorKind, Upload, WriteSettings, Written,
 };
-use crate::key::{Bucket, ETag, ObjectKey, ObjectVersion, Prefix};
-use crate::stats::Stats;
+use crate::key::{Bucket, ETag, ObjectKey};
 
 /// Asked first where nothing names a region: it answers for every bucket with
 /// the region that the bucket is in.
@@ -67,8 +63,43 @@ pub struct S3Config {
     pub expected_bucket_owner: Option<String>,
     /// The credentials; looked up as the AWS tools do if `None`.
     pub credentials: Option<Credentials>,
-    /// What objects that are written get.
+    /// How objects that are written are stored and encrypted.
     pub writes: WriteSettings,
+    /// When the signature of a request covers its body.
+    pub sign_bodies: BodySignatures,
+}
+
+impl S3Config {
+    /// The bucket as the AWS tools would reach it: with the region, endpoint and
+    /// credentials of the AWS configuration.
+    pub fn new(bucket: Bucket) -> Self {
+        S3Config {
+            bucket,
+            endpoint_url: None,
+            path_style: false,
+            region: None,
+            profile: None,
+            no_sign_request: false,
+            requester_pays: false,
+            expected_bucket_owner: None,
+            credentials: None,
+            writes: WriteSettings::default(),
+            sign_bodies: BodySignatures::default(),
+        }
+    }
+}
+
+/// When the signature of a request covers the bytes of its body, and not only their
+/// CRC32C.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum BodySignatures {
+    /// Over plain HTTP to another machine. Elsewhere nobody on the way can change a body,
+    /// and the signed CRC32C tells of what is damaged: a SHA-256 of each byte is a third
+    /// of what an upload takes of the processor.
+    #[default]
+    WhereNeeded,
+    /// Always: the policy of a bucket may demand it (`s3:x-amz-content-sha256`).
+    Always,
 }
 
 /// An access key with its secret, given instead of being looked up.
@@ -94,11 +125,6 @@ pub struct S3 {
     shared: SdkConfig,
     /// Replaced once when the bucket turns out to be in another region.
     client: Arc<RwLock<Client>>,
-    /// Objects of more bytes are copied in parts.
-    copy_limit: u64,
-    /// Where the requests are counted that nobody above sees: those of copies in parts,
-    /// and looks before copies and deletes.
-    stats: Option<Arc<Stats>>,
     /// Whether the signature of a request covers its body.
     signs_bodies: bool,
     /// Which server it is.
@@ -151,50 +177,17 @@ impl S3 {
         let listener = Listener::default();
         let client = build_client(&config, &shared, None, listener.clone());
         let client = Arc::new(RwLock::new(client));
-        let config = Arc::new(config);
-        let signs_bodies = shared.endpoint_url().is_some_and(can_be_changed_on_the_way);
-        let copy_limit = MAX_COPY_BYTES;
-        Ok(S3 { config, shared, client, copy_limit, stats: None, signs_bodies, listener })
-    }
-
-    /// Signs bodies, as over HTTP to another machine. Otherwise nobody on the way can
-    /// change them, and the signed CRC32C tells of what is damaged: a SHA-256 of each
-    /// byte is a third of what an upload takes of the processor.
-    pub fn with_signed_bodies(mut self) -> S3 {
-        self.signs_bodies = true;
-        self
-    }
-
-    /// Copies what has more than so many bytes in parts of as many, as tests do it;
-    /// S3 itself needs that above 5 GiB.
-    pub fn with_copy_limit(mut self, bytes: u64) -> S3 {
-        self.copy_limit = bytes.min(MAX_COPY_BYTES);
-        self
-    }
-
-    /// Counts in `stats` the requests that nobody above sees.
-    pub(super) fn with_stats(mut self, stats: Arc<Stats>) -> S3 {
-        self.stats = Some(stats);
-        self
+        let signs_bodies = config.sign_bodies == BodySignatures::Always
+            || shared.endpoint_url().is_some_and(can_be_changed_on_the_way);
+        Ok(S3 { config: Arc::new(config), shared, client, signs_bodies, listener })
     }
 
     fn client(&self) -> Client {
         self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(super) fn payer(&self) -> Option<RequestPayer> {
-        self.config.requester_pays.then_some(RequestPayer::Requester)
-    }
-
-    pub(super) fn owner(&self) -> Option<String> {
-        self.config.expected_bucket_owner.clone()
-    }
-
     /// Runs a request; if the bucket turns out to be in another region, once more there.
-    pub(super) async fn in_its_region<T, F>(
-        &self,
-        request: impl Fn(Client) -> F,
-    ) -> Result<T, StoreError>
+    async fn in_its_region<T, F>(&self, request: impl Fn(Client) -> F) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, StoreError>>,
     {
@@ -216,145 +209,31 @@ impl S3 {
 #[async_trait]
 impl ObjectStore for S3 {
     async fn list_page(&self, request: ListRequest) -> Result<ListPage, StoreError> {
-        let name = format!("LIST {}", request.prefix);
-        let request = &request;
-        let output = self
-            .in_its_region(|client| {
-                let call = client
-                    .list_objects_v2()
-                    .bucket(self.config.bucket.as_str())
-                    .prefix(request.prefix.as_str())
-                    .set_delimiter(request.delimited.then(|| "/".to_owned()))
-                    .set_continuation_token(request.token.clone())
-                    .max_keys(i32::from(request.max_keys))
-                    // Without it one control character in one key fails the page.
-                    .encoding_type(EncodingType::Url)
-                    .set_request_payer(self.payer())
-                    .set_expected_bucket_owner(self.owner());
-                let name = name.clone();
-                async move { call.send().await.map_err(|e| service_error(name, e)) }
-            })
-            .await?;
-        let encoded = output.encoding_type() == Some(&EncodingType::Url);
-        let mut page = ListPage::default();
-        if output.is_truncated() == Some(true) {
-            let token = output.next_continuation_token().ok_or_else(|| {
-                let detail = "the server says there is more and gives no continuation token";
-                StoreError::new(StoreErrorKind::Other, name, detail)
-            })?;
-            page.next = Some(token.to_owned());
-        }
-        for object in output.contents() {
-            let Some(text) = object.key() else { continue };
-            let Some(key) = decode(text, encoded) else {
-                page.unreachable.push(text.to_owned());
-                continue;
-            };
-            let version = ObjectVersion {
-                key: ObjectKey::new(key),
-                size: object.size().unwrap_or(0).max(0) as u64,
-                etag: object.e_tag().map(ETag::new),
-                last_modified: object.last_modified().map_or(SystemTime::UNIX_EPOCH, system_time),
-            };
-            let storage_class = object.storage_class().map(|class| Arc::from(class.as_str()));
-            page.objects.push(ListedObject { version, storage_class });
-        }
-        for prefix in output.common_prefixes() {
-            let Some(text) = prefix.prefix() else { continue };
-            match decode(text, encoded) {
-                Some(prefix) => page.prefixes.push(Prefix::new(prefix)),
-                None => page.unreachable.push(text.to_owned()),
-            }
-        }
-        page.objects.sort_by(|a, b| a.version.key.cmp(&b.version.key));
-        page.prefixes.sort();
-        Ok(page)
+        self.list_objects(request).await
     }
 
     async fn head(&self, key: &ObjectKey) -> Result<ObjectHead, StoreError> {
-        let output = self
-            .in_its_region(|client| {
-                let call = client
-                    .head_object()
-                    .bucket(self.config.bucket.as_str())
-                    .key(key.as_str())
-                    .checksum_mode(ChecksumMode::Enabled)
-                    .set_request_payer(self.payer())
-                    .set_expected_bucket_owner(self.owner());
-                async move {
-                    call.send().await.map_err(|e| service_error(format!("HEAD {key}"), e))
-                }
-            })
-            .await?;
-        Ok(ObjectHead {
-            size: output.content_length().unwrap_or(0).max(0) as u64,
-            etag: output.e_tag().map(ETag::new),
-            last_modified: output.last_modified().map(system_time),
-            content_type: output.content_type().map(str::to_owned),
-            storage_class: output.storage_class().map(|class| class.as_str().to_owned()),
-            metadata: metadata(output.metadata()),
-            checksum: output.checksum_crc32_c().map(str::to_owned),
-        })
+        self.head_object(key).await
     }
 
     async fn get_range(&self, request: GetRequest) -> Result<GetBody, StoreError> {
-        let GetRequest { key, range, etag } = &request;
-        let name = format!("GET {key}");
-        let output = self
-            .in_its_region(|client| {
-                let call = client
-                    .get_object()
-                    .bucket(self.config.bucket.as_str())
-                    .key(key.as_str())
-                    .range(format!("bytes={}-{}", range.start, range.end.saturating_sub(1)))
-                    .set_if_match(etag.as_ref().map(|etag| etag.as_str().to_owned()))
-                    .set_request_payer(self.payer())
-                    .set_expected_bucket_owner(self.owner());
-                let name = name.clone();
-                async move { call.send().await.map_err(|e| service_error(name, e)) }
-            })
-            .await?;
-        let content_length = output.content_length().unwrap_or(0).max(0) as u64;
-        let size = match output.content_range() {
-            Some(text) => checked_total(text, range.start).ok_or_else(|| {
-                let detail = format!("the server answered with another range: {text}");
-                StoreError::new(StoreErrorKind::Other, name.clone(), detail)
-            })?,
-            // A server that ignores ranges answers with the whole object.
-            None if range.start == 0 => content_length,
-            None => {
-                let detail = "the server ignores byte ranges, which s3mem needs";
-                return Err(StoreError::new(StoreErrorKind::Other, name, detail));
-            }
-        };
-        let head = ObjectHead {
-            size,
-            etag: output.e_tag().map(ETag::new),
-            last_modified: output.last_modified().map(system_time),
-            content_type: output.content_type().map(str::to_owned),
-            storage_class: output.storage_class().map(|class| class.as_str().to_owned()),
-            metadata: metadata(output.metadata()),
-            // Ranges come without the checksum of the whole.
-            checksum: None,
-        };
-        let bytes = stream::unfold((output.body, name), next_chunk).boxed();
-        Ok(GetBody { head, bytes })
+        self.get_object(request).await
     }
 
     async fn put(&self, request: PutRequest) -> Result<Written, StoreError> {
         self.put_object(request).await
     }
 
-    async fn begin_upload(
-        &self,
-        key: &ObjectKey,
-        content_type: Option<Arc<str>>,
-    ) -> Result<Upload, StoreError> {
-        self.create_multipart_upload(key, content_type).await
+    async fn begin_upload(&self, request: BeginRequest) -> Result<Upload, StoreError> {
+        self.create_multipart_upload(request).await
     }
 
     async fn put_part(&self, request: PartRequest) -> Result<Part, StoreError> {
         self.upload_part(request).await
+    }
+
+    async fn copy_part(&self, request: CopyPartRequest) -> Result<Part, StoreError> {
+        self.upload_part_copy(request).await
     }
 
     async fn complete_upload(&self, request: CompleteRequest) -> Result<Written, StoreError> {
@@ -372,17 +251,10 @@ impl ObjectStore for S3 {
     async fn delete(&self, key: &ObjectKey, etag: Option<&ETag>) -> Result<(), StoreError> {
         self.delete_object(key, etag).await
     }
-}
 
-async fn next_chunk(
-    (mut body, name): (ByteStream, String),
-) -> Option<(Result<bytes::Bytes, StoreError>, (ByteStream, String))> {
-    let broke_off = |error| {
-        StoreError::new(StoreErrorKind::ShortBody, name.clone(), "the body broke off")
-            .caused_by(error)
-    };
-    let chunk = body.next().await?.map_err(broke_off);
-    Some((chunk, (body, name)))
+    fn kept_conditions(&self) -> KeptConditions {
+        self.listener.kept_conditions()
+    }
 }
 
 fn build_client(
@@ -403,95 +275,4 @@ fn build_client(
         builder = builder.allow_no_auth();
     }
     Client::from_conf(builder.build())
-}
-
-/// Whether somebody between us and this endpoint could change what is sent there:
-/// neither where it is encrypted nor where it stays on this machine.
-fn can_be_changed_on_the_way(url: &str) -> bool {
-    let Some((scheme, host)) = scheme_and_host(url) else { return true };
-    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
-    let stays_here = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
-    !scheme.eq_ignore_ascii_case("https") && !stays_here
-}
-
-/// The parts of `SCHEME://HOST:PORT/...`; an IPv6 address with its brackets.
-fn scheme_and_host(url: &str) -> Option<(&str, &str)> {
-    let (scheme, rest) = url.split_once("://")?;
-    let authority = rest.split('/').next()?;
-    let end = authority.find(']').map_or_else(|| authority.find(':'), |at| Some(at + 1));
-    Some((scheme, &authority[..end.unwrap_or(authority.len())]))
-}
-
-/// Whether a bucket can't be a part of this endpoint's host name.
-fn needs_path_style(url: &str) -> bool {
-    scheme_and_host(url).is_some_and(|(_, host)| {
-        host.starts_with('[') || host == "localhost" || host.parse::<Ipv4Addr>().is_ok()
-    })
-}
-
-/// A key as the listing wrote it: url-encoded as in a form, where the server said
-/// so. `None` when it is no UTF-8.
-fn decode(text: &str, encoded: bool) -> Option<String> {
-    if !encoded {
-        return Some(text.to_owned());
-    }
-    // AWS and MinIO write a space as `+`, and a plus as `%2B`.
-    let spaced = text.replace('+', " ");
-    percent_decode(spaced.as_bytes()).decode_utf8().ok().map(|key| key.into_owned())
-}
-
-/// The object's size from `bytes START-END/SIZE`, if it starts where it should.
-fn checked_total(content_range: &str, start: u64) -> Option<u64> {
-    let (range, total) = content_range.strip_prefix("bytes ")?.split_once('/')?;
-    let (from, _) = range.split_once('-')?;
-    (from.parse::<u64>().ok()? == start).then(|| total.parse().ok())?
-}
-
-fn system_time(time: &DateTime) -> SystemTime {
-    SystemTime::try_from(*time).unwrap_or(SystemTime::UNIX_EPOCH)
-}
-
-fn metadata(pairs: Option<&std::collections::HashMap<String, String>>) -> BTreeMap<String, String> {
-    pairs.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn listed_keys_are_decoded_as_aws_encodes_them() {
-        assert_eq!(decode("a%2Bb+c%25d%0A", true).as_deref(), Some("a+b c%d\n"));
-        assert_eq!(decode("a+b%20", false).as_deref(), Some("a+b%20"));
-        assert_eq!(decode("bad%FFutf8", true), None);
-    }
-
-    #[test]
-    fn an_answer_with_another_range_is_refused() {
-        assert_eq!(checked_total("bytes 100-199/5000", 100), Some(5000));
-        assert_eq!(checked_total("bytes 0-99/5000", 100), None);
-        assert_eq!(checked_total("bytes 100-199/*", 100), None);
-        assert_eq!(checked_total("nonsense", 0), None);
-    }
-
-    #[test]
-    fn bodies_are_signed_unless_nobody_can_change_them() {
-        for url in ["https://s3.example.org", "HTTPS://10.0.0.1:9000", "http://127.0.0.1:9000"] {
-            assert!(!can_be_changed_on_the_way(url), "{url}");
-        }
-        for url in ["http://localhost/", "http://[::1]:9000"] {
-            assert!(!can_be_changed_on_the_way(url), "{url}");
-        }
-        for url in ["http://10.0.0.1:9000", "http://localhost.example.org", "http://127.org"] {
-            assert!(can_be_changed_on_the_way(url), "{url}");
-        }
-    }
-
-    #[test]
-    fn an_address_without_names_gets_the_bucket_in_the_path() {
-        for url in ["http://127.0.0.1:9000", "https://localhost/", "http://[::1]:9000"] {
-            assert!(needs_path_style(url), "{url}");
-        }
-        assert!(!needs_path_style("https://s3.example.org"));
-    }
 }
