@@ -2,6 +2,7 @@
 //! there once and whole, or there is an error and nothing of it.
 
 mod copies_in_parts;
+mod every_request;
 
 use std::sync::Arc;
 use std::time::Duration;
