@@ -13,7 +13,7 @@
 //!
 //! A copy is wrapped in `source_read!` as well, for the object that it reads. Keys of the
 //! server's (SSE-S3, SSE-KMS) are named when an object is made. Keys of the customer's own
-//! (SSE-C, which we don't support) have to be sent with every call but those that are
+//! (SSE-C, which we don't support) have to be sent with every call except those that are
 //! `addressed!` alone, so each of the other macros would get them.
 
 use aws_sdk_s3::types::{RequestPayer, ServerSideEncryption, StorageClass};
