@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use s3mem::app::assemble;
@@ -13,7 +14,7 @@ use s3mem::config::{FsConfig, Writes};
 use s3mem::fuse::{MountConfig, Mounted, mount};
 use s3mem::key::Prefix;
 use s3mem::stats::Stats;
-use s3mem::store::{Credentials, RetryConfig, S3, S3Config, WriteSettings, production_stack};
+use s3mem::store::{Credentials, RetryConfig, S3, S3Config, StackConfig, production_stack};
 use s3mem::view::ViewConfig;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -136,24 +137,19 @@ pub(crate) fn mount_it(server: &TestServer, mount_point: &Path) -> Result<DemoMo
     let refused = |error: &dyn std::fmt::Display| format!("the bucket can't be read: {error}");
     let fs = runtime.block_on(async {
         let config = S3Config {
-            bucket: BUCKET.parse().map_err(|error| refused(&error))?,
             endpoint_url: Some(server.endpoint()),
-            path_style: true,
             region: Some(REGION.to_owned()),
-            profile: None,
-            no_sign_request: false,
-            requester_pays: false,
-            expected_bucket_owner: None,
             credentials: Some(Credentials {
                 access_key_id: ACCESS_KEY.to_owned(),
                 secret_access_key: SECRET_KEY.to_owned(),
             }),
-            writes: WriteSettings::default(),
+            ..S3Config::new(BUCKET.parse().map_err(|error| refused(&error))?)
         };
         let s3 = S3::connect(config).await.map_err(|error| refused(&error))?;
         let retry = RetryConfig::within(Duration::from_secs(60));
         let config = file_system()?;
-        let store = production_stack(s3, retry, config.memory_bytes, Stats::new());
+        let stack = StackConfig::new(retry, config.memory_bytes);
+        let store = production_stack(Arc::new(s3), stack, Stats::new());
         let parts = assemble(store, config).await.map_err(|error| refused(&error))?;
         Ok::<_, String>(parts.fs)
     })?;

@@ -28,7 +28,7 @@ use crate::config::{self, ConfigError, Environment, MountSettings};
 use crate::fs::FileSystem;
 use crate::fuse;
 use crate::stats::Stats;
-use crate::store::{S3, StoreError, production_stack};
+use crate::store::{S3, StackConfig, StoreError, production_stack};
 use crate::sys;
 
 /// How long programs may go on reading from the mount after a signal.
@@ -135,7 +135,8 @@ async fn open(settings: &MountSettings, stats: Arc<Stats>) -> Result<Assembled, 
         .await
         .map_err(|_| StartError::Credentials(settings.retry.request_timeout.as_secs_f64()))?
         .map_err(|error| told(&error))?;
-    let store = production_stack(s3, settings.retry.clone(), settings.fs.memory_bytes, stats);
+    let stack = StackConfig::new(settings.retry.clone(), settings.fs.memory_bytes);
+    let store = production_stack(Arc::new(s3), stack, stats);
     assemble(store, settings.fs.clone()).await.map_err(|error| told(&error))
 }
 

@@ -1,19 +1,22 @@
 //! Keys to file names and back: every key has one name, and every name at most one key.
 //!
-//! A segment of a key (what stands between two `/`) is its own file name wherever
-//! Linux allows that. What it does not allow gets a name that starts with `%%`:
+//! A segment of a key (the text between two `/`) is its own file name wherever Linux
+//! allows that. The others get a name that starts with `%%`:
 //!
 //! | segment | name |
 //! |---|---|
 //! | empty (`a//b`, a leading `/`, a marker `a/` with a body) | `%%` |
 //! | `.`, `..` | `%%%2E`, `%%%2E%2E` |
-//! | holds NUL | `%%` and the segment with `%` as `%25` and NUL as `%00` |
-//! | starts with `%%` or ends in `%%object` | likewise |
-//! | longer than 255 bytes | a directory `%%` + its first part + `%`, holding the rest |
+//! | contains NUL | `%%` and the segment with `%` as `%25` and NUL as `%00` |
+//! | contains `%%` | the same |
+//! | its name would be longer than 255 bytes | a directory `%%` + its first part + `%`, which holds the rest |
 //!
 //! An object that has the name of a directory (key `a` beside `a/b`) is `a%%object`.
-//! Everything else, control characters too, is as it is. Pure; docs/semantics.md
-//! has the rules for users.
+//! All other segments, control characters included, are their own names.
+//!
+//! Invariant: no segment has a name that ends in `%%` and a word, such as `a%%object`,
+//! so such endings are free for names of our own. Pure; docs/semantics.md has the rules
+//! for users.
 
 use crate::key::MAX_NAME_BYTES;
 
@@ -47,10 +50,8 @@ pub(crate) enum Decoded {
 
 /// The name of `segment`, which holds no `/`.
 pub(crate) fn encode(segment: &str) -> Encoded<'_> {
-    let needs_escape = matches!(segment, "" | "." | "..")
-        || segment.contains('\0')
-        || segment.starts_with(MARK)
-        || segment.ends_with(OBJECT_SUFFIX);
+    let needs_escape =
+        matches!(segment, "" | "." | "..") || segment.contains('\0') || segment.contains(MARK);
     let name = if needs_escape { escape(segment) } else { segment.to_owned() };
     if name.len() <= MAX_NAME_BYTES {
         return Encoded::Whole(name);
@@ -166,9 +167,18 @@ mod tests {
 
     #[test]
     fn ordinary_segments_keep_their_names() {
-        for plain in
-            ["B01.jp2", "50% off", "100%", "a b", "tab\there", "a%%b", "日本", ".hidden", "..."]
-        {
+        for plain in [
+            "B01.jp2",
+            "50% off",
+            "100%",
+            "%",
+            "%2E",
+            "a%b%c",
+            "tab\there",
+            "日本",
+            ".hidden",
+            "...",
+        ] {
             assert_eq!(encode(plain), Encoded::Whole(plain.into()));
             assert_eq!(decode(plain), Some(Decoded::Segment(plain.into())));
         }
@@ -176,13 +186,24 @@ mod tests {
 
     #[test]
     fn segments_that_linux_forbids_have_escaped_names() {
+        for (segment, name) in [("", "%%"), (".", "%%%2E"), ("..", "%%%2E%2E"), ("a\0b", "%%a%00b")]
+        {
+            assert_eq!(encode(segment), Encoded::Whole(name.into()));
+            assert_eq!(decode(name), Some(Decoded::Segment(segment.into())));
+        }
+    }
+
+    #[test]
+    fn segments_with_two_percent_signs_in_a_row_have_escaped_names() {
         for (segment, name) in [
-            ("", "%%"),
-            (".", "%%%2E"),
-            ("..", "%%%2E%2E"),
-            ("a\0b", "%%a%00b"),
+            ("%%", "%%%25%25"),
+            ("%%%", "%%%25%25%25"),
             ("%%x", "%%%25%25x"),
+            ("a%%b", "%%a%25%25b"),
+            ("a%%%b", "%%a%25%25%25b"),
+            ("a%b%%", "%%a%25b%25%25"),
             ("x%%object", "%%x%25%25object"),
+            ("x%%versions", "%%x%25%25versions"),
         ] {
             assert_eq!(encode(segment), Encoded::Whole(name.into()));
             assert_eq!(decode(name), Some(Decoded::Segment(segment.into())));
@@ -190,8 +211,36 @@ mod tests {
     }
 
     #[test]
+    fn an_escaped_name_may_have_255_bytes_and_longer_ones_are_cut() {
+        let of = |letters: usize, end: &str| format!("{}{end}", "x".repeat(letters));
+        let whole = of(247, "%%");
+        assert_eq!(path_of(&whole), [format!("%%{}", of(247, "%25%25"))]);
+        // As long as a name may be, and no name itself.
+        let cut = of(253, "%%");
+        assert_eq!(path_of(&cut), [format!("%%{}%", of(252, "")), "%%x%25%25".to_owned()]);
+        // The cut may go between the two signs, and what is left be an ordinary name.
+        let between = of(248, "%%");
+        assert_eq!(path_of(&between), [format!("%%{}%", of(248, "%25")), "%".to_owned()]);
+        for segment in [whole, cut, between] {
+            assert_eq!(segment_of(&path_of(&segment)), Some(segment));
+        }
+    }
+
+    #[test]
     fn names_that_no_key_has_decode_to_nothing() {
-        for name in ["%%x", "%%%41", "%%a%2Eb", "%%%2", "%%%%object%%object", "%%%"] {
+        for name in [
+            "%%x",
+            "%%%41",
+            "%%a%2Eb",
+            "%%%2",
+            "%%%%object%%object",
+            "%%%",
+            "a%%b",
+            "a%%",
+            "a%%%",
+            "a%%versions",
+            "%%%%versions",
+        ] {
             assert_eq!(decode(name), None, "{name}");
         }
     }
@@ -207,13 +256,16 @@ mod tests {
         let piece = prop_oneof![
             Just("%".to_owned()),
             Just("%%".to_owned()),
+            Just("%%%".to_owned()),
             Just("%%object".to_owned()),
+            Just("%%versions".to_owned()),
             Just("\0".to_owned()),
             Just(".".to_owned()),
             Just("%2E".to_owned()),
             Just("\n".to_owned()),
             "[a-zé日]{0,3}",
             "[a-z%]{0,300}",
+            "[x]{240,256}",
         ];
         prop::collection::vec(piece, 0..6).prop_map(|pieces| pieces.concat())
     }
@@ -235,6 +287,31 @@ mod tests {
             if let Some(Decoded::Segment(segment)) = decode(&name) {
                 prop_assert_eq!(encode(&segment), Encoded::Whole(name));
             }
+        }
+
+        #[test]
+        fn two_segments_never_share_a_path(
+            segment in strange(),
+            at in any::<prop::sample::Index>(),
+            piece in "[%a.]{1,3}",
+        ) {
+            let places: Vec<usize> = segment.char_indices().map(|(at, _)| at).collect();
+            let at = if places.is_empty() { 0 } else { *at.get(&places) };
+            let longer = format!("{}{piece}{}", &segment[..at], &segment[at..]);
+            prop_assert_ne!(path_of(&longer), path_of(&segment));
+        }
+
+        #[test]
+        fn an_ending_of_ours_makes_a_name_that_no_segment_has(
+            before in strange(),
+            word in "[a-z]{1,8}",
+        ) {
+            let decoded = decode(&format!("{before}%%{word}"));
+            let is_free = match word.as_str() {
+                "object" => !matches!(decoded, Some(Decoded::Segment(_) | Decoded::LongPart(_))),
+                _ => decoded.is_none(),
+            };
+            prop_assert!(is_free, "{:?}", decoded);
         }
     }
 }

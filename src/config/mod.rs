@@ -116,7 +116,6 @@ impl MountSettings {
             writes,
         };
         let s3 = S3Config {
-            bucket: source.bucket.clone(),
             endpoint_url: args.endpoint_url.clone(),
             path_style: args.path_style,
             region: region(args)?,
@@ -124,8 +123,8 @@ impl MountSettings {
             no_sign_request: args.no_sign_request,
             requester_pays: args.requester_pays,
             expected_bucket_owner: bucket_owner(args)?,
-            credentials: None,
             writes: writes::write_settings(&args.writes)?,
+            ..S3Config::new(source.bucket.clone())
         };
         let shown = args.fsname.clone().unwrap_or_else(|| source.to_string());
         let mount = MountConfig {

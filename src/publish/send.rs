@@ -11,7 +11,8 @@ use super::sender::Sender;
 use crate::drafts::{Attempt, DraftFile, Progress, SendError, SendErrorKind, Session};
 use crate::key::{ETag, ObjectKey, ObjectVersion};
 use crate::store::{
-    CompleteRequest, Condition, PartRequest, PutRequest, StoreError, StoreErrorKind, Upload,
+    BeginRequest, CompleteRequest, Condition, PartRequest, PutRequest, StoreError, StoreErrorKind,
+    Upload,
 };
 
 /// How often a send restarts because the file kept changing.
@@ -175,7 +176,8 @@ impl Sender {
     /// What the request failed with.
     pub(super) async fn upload(&self, session: &Session, key: &ObjectKey) -> Outcome<Upload> {
         let begin = || async {
-            let begun = self.store.begin_upload(key, self.content_type(key)).await;
+            let request = BeginRequest::new(key.clone(), self.content_type(key));
+            let begun = self.store.begin_upload(request).await;
             let upload = begun.map_err(|error| changed(key, error))?;
             self.record.add(&upload);
             Ok(upload)

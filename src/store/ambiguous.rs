@@ -20,14 +20,13 @@ pub(super) fn is_of_put(head: &ObjectHead, request: &PutRequest) -> bool {
     head.size == request.body.len() as u64 && has_our_bytes
 }
 
-/// Whether the object is what these parts make.
+/// Whether the object is what these parts make. Parts that the server copied have no
+/// checksums to tell by.
 pub(super) fn is_of_parts(head: &ObjectHead, request: &CompleteRequest) -> bool {
-    match &head.checksum {
-        Some(checksum) => {
-            let parts: Vec<u32> = request.parts.iter().map(|part| part.checksum).collect();
-            *checksum == told_of_parts(&parts)
-        }
-        None => {
+    let checksums: Option<Vec<u32>> = request.parts.iter().map(|part| part.checksum).collect();
+    match (&head.checksum, checksums) {
+        (Some(checksum), Some(ours)) => *checksum == told_of_parts(&ours),
+        (None, _) | (_, None) => {
             let etags = request.parts.iter().map(|part| part.etag.as_str());
             head.etag.is_some() && head.etag == etag_of_parts(etags)
         }
@@ -46,7 +45,7 @@ fn etag_of(digest: &[u8]) -> ETag {
 
 /// The MD5 of the parts' MD5s with their number behind it; `None` where the parts'
 /// ETags are no MD5s, as with keys of a key service.
-pub(super) fn etag_of_parts<'p>(etags: impl Iterator<Item = &'p str>) -> Option<ETag> {
+fn etag_of_parts<'p>(etags: impl Iterator<Item = &'p str>) -> Option<ETag> {
     let (mut digests, mut count) = (Vec::new(), 0);
     for etag in etags {
         count += 1;
@@ -117,7 +116,7 @@ mod tests {
         let part = |number, etag: &str, bytes: &[u8]| Part {
             number,
             etag: ETag::new(etag),
-            checksum: crc32c(bytes),
+            checksum: Some(crc32c(bytes)),
         };
         let upload = Upload { key: ObjectKey::new("k"), id: "u".into() };
         let md5 = "25f9e794323b453885f5181f1b624d0b";
@@ -133,6 +132,14 @@ mod tests {
         let etag = format!("{}-2", hex(&Md5::digest(&twice)));
         assert!(is_of_parts(&head(9, &etag, None), &ours));
         assert!(!is_of_parts(&head(9, "x-2", None), &ours));
+        // Copied parts have no checksums, so the object's own says nothing of them.
+        let copied = ours.parts.iter().cloned().map(|part| Part { checksum: None, ..part });
+        let mut copied = CompleteRequest { parts: copied.collect(), ..ours.clone() };
+        assert!(is_of_parts(&head(9, &etag, Some("4waSgw==")), &copied));
+        assert!(is_of_parts(&head(9, &etag, None), &copied));
+        assert!(!is_of_parts(&head(9, "x-2", Some(&checksum)), &copied));
+        copied.parts[1].etag = ETag::new("no md5");
+        assert!(!is_of_parts(&head(9, &etag, None), &copied));
         ours.parts[0].etag = ETag::new("no md5");
         assert!(!is_of_parts(&head(9, &etag, None), &ours));
     }

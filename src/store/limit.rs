@@ -19,8 +19,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::{
-    CompleteRequest, CopyRequest, GetBody, GetRequest, ListPage, ListRequest, ObjectHead,
-    ObjectStore, Part, PartRequest, PutRequest, StoreError, StoreErrorKind, Upload, Written,
+    BeginRequest, CompleteRequest, CopyPartRequest, CopyRequest, GetBody, GetRequest,
+    KeptConditions, ListPage, ListRequest, ObjectHead, ObjectStore, Part, PartRequest, PutRequest,
+    StoreError, StoreErrorKind, Upload, Written,
 };
 use crate::key::{ETag, ObjectKey};
 
@@ -116,18 +117,19 @@ impl ObjectStore for Limit {
         self.inner.put(request).await
     }
 
-    async fn begin_upload(
-        &self,
-        key: &ObjectKey,
-        content_type: Option<Arc<str>>,
-    ) -> Result<Upload, StoreError> {
+    async fn begin_upload(&self, request: BeginRequest) -> Result<Upload, StoreError> {
         let _permit = Permit::of(&self.writes).await?;
-        self.inner.begin_upload(key, content_type).await
+        self.inner.begin_upload(request).await
     }
 
     async fn put_part(&self, request: PartRequest) -> Result<Part, StoreError> {
         let _permit = Permit::of(&self.writes).await?;
         self.inner.put_part(request).await
+    }
+
+    async fn copy_part(&self, request: CopyPartRequest) -> Result<Part, StoreError> {
+        let _permit = Permit::of(&self.writes).await?;
+        self.inner.copy_part(request).await
     }
 
     async fn complete_upload(&self, request: CompleteRequest) -> Result<Written, StoreError> {
@@ -148,5 +150,9 @@ impl ObjectStore for Limit {
     async fn delete(&self, key: &ObjectKey, etag: Option<&ETag>) -> Result<(), StoreError> {
         let _permit = Permit::of(&self.writes).await?;
         self.inner.delete(key, etag).await
+    }
+
+    fn kept_conditions(&self) -> KeptConditions {
+        self.inner.kept_conditions()
     }
 }

@@ -6,8 +6,9 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 
 use super::{
-    CompleteRequest, CopyRequest, GetBody, GetRequest, ListPage, ListRequest, ObjectHead,
-    ObjectStore, Part, PartRequest, PutRequest, StoreError, StoreErrorKind, Upload, Written,
+    BeginRequest, CompleteRequest, CopyPartRequest, CopyRequest, GetBody, GetRequest,
+    KeptConditions, ListPage, ListRequest, ObjectHead, ObjectStore, Part, PartRequest, PutRequest,
+    StoreError, StoreErrorKind, Upload, Written,
 };
 use crate::key::{ETag, ObjectKey};
 use crate::stats::Stats;
@@ -70,14 +71,10 @@ impl ObjectStore for Meter {
         Ok(done)
     }
 
-    async fn begin_upload(
-        &self,
-        key: &ObjectKey,
-        content_type: Option<Arc<str>>,
-    ) -> Result<Upload, StoreError> {
+    async fn begin_upload(&self, request: BeginRequest) -> Result<Upload, StoreError> {
         self.stats.put_requests.add(1);
-        tracing::debug!("UPLOAD {:?}", key.as_str());
-        self.noted(self.inner.begin_upload(key, content_type).await)
+        tracing::debug!("UPLOAD {:?}", request.key.as_str());
+        self.noted(self.inner.begin_upload(request).await)
     }
 
     async fn put_part(&self, request: PartRequest) -> Result<Part, StoreError> {
@@ -92,6 +89,18 @@ impl ObjectStore for Meter {
         let done = self.noted(self.inner.put_part(request).await)?;
         self.stats.put_bytes.add(bytes);
         Ok(done)
+    }
+
+    async fn copy_part(&self, request: CopyPartRequest) -> Result<Part, StoreError> {
+        self.stats.put_requests.add(1);
+        tracing::debug!(
+            "COPY {:?} {:?} to {:?} part {}",
+            request.from.key.as_str(),
+            request.range,
+            request.upload.key.as_str(),
+            request.number
+        );
+        self.noted(self.inner.copy_part(request).await)
     }
 
     async fn complete_upload(&self, request: CompleteRequest) -> Result<Written, StoreError> {
@@ -120,5 +129,9 @@ impl ObjectStore for Meter {
         self.stats.delete_requests.add(1);
         tracing::debug!("DELETE {:?}", key.as_str());
         self.noted(self.inner.delete(key, etag).await)
+    }
+
+    fn kept_conditions(&self) -> KeptConditions {
+        self.inner.kept_conditions()
     }
 }

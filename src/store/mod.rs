@@ -2,23 +2,20 @@
 //!
 //! Contract: an [`ObjectStore`] answers three questions (what is here, what is
 //! this, give me these bytes) for one bucket, and writes, copies and deletes its
-//! objects, each on a condition. In production the stack is
-//! `Retry(Limit(Meter(S3)))`: each attempt is limited and counted, and no permit
-//! is held while backing off. Never sees inodes, file names or directories.
+//! objects, each on a condition. [`S3`] is the only one in production, under the
+//! decorators of [`production_stack`]. Never sees inodes, file names or directories.
 
 mod ambiguous;
+mod check_conditions;
 pub mod checksum;
 mod error;
+mod large_copy;
 mod limit;
 mod meter;
 mod report;
 mod retry;
 mod s3;
-mod s3_conditions;
-mod s3_copy;
-mod s3_error;
-mod s3_http;
-mod s3_write;
+mod stack;
 mod write;
 
 use std::collections::BTreeMap;
@@ -31,32 +28,20 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
+pub use check_conditions::CheckConditions;
 pub use error::{StoreError, StoreErrorKind};
+pub use large_copy::LargeCopies;
 pub use limit::{Limit, writes_at_once};
 pub use meter::Meter;
 pub use retry::{Retry, RetryConfig};
-pub use s3::{Credentials, S3, S3Config};
+pub use s3::{BodySignatures, Credentials, S3, S3Config};
+pub use stack::{StackConfig, production_stack};
 pub use write::{
-    CompleteRequest, Condition, CopyRequest, Encryption, Part, PartRequest, PutRequest, Upload,
-    WriteSettings, Written,
+    BeginRequest, CompleteRequest, Condition, CopyPartRequest, CopyRequest, Encryption,
+    KeptConditions, Part, PartRequest, PutRequest, Upload, WriteSettings, Written,
 };
 
 use crate::key::{ETag, ObjectKey, ObjectVersion, Prefix};
-use crate::stats::Stats;
-
-/// The stack that the program runs on: what is sent is counted and limited at each
-/// attempt, and no permit is held between attempts. As many bodies are under way
-/// at once as suits a program that may hold `memory_bytes`.
-pub fn production_stack(
-    s3: S3,
-    retry: RetryConfig,
-    memory_bytes: u64,
-    stats: Arc<Stats>,
-) -> Arc<dyn ObjectStore> {
-    let metered = Arc::new(Meter::new(Arc::new(s3.with_stats(stats.clone())), stats.clone()));
-    let limited = Arc::new(Limit::new(metered, memory_bytes));
-    Arc::new(Retry::new(limited, retry, stats))
-}
 
 /// One bucket.
 #[async_trait]
@@ -77,14 +62,14 @@ pub trait ObjectStore: Send + Sync + Debug {
     async fn put(&self, request: PutRequest) -> Result<Written, StoreError>;
 
     /// Begins an object that is written in parts. It shows up when it is completed.
-    async fn begin_upload(
-        &self,
-        key: &ObjectKey,
-        content_type: Option<Arc<str>>,
-    ) -> Result<Upload, StoreError>;
+    async fn begin_upload(&self, request: BeginRequest) -> Result<Upload, StoreError>;
 
     /// Writes one part of an upload.
     async fn put_part(&self, request: PartRequest) -> Result<Part, StoreError>;
+
+    /// Has the server copy one part of an upload from a version of another object, or of
+    /// the same. A source that was overwritten is [`StoreErrorKind::Changed`].
+    async fn copy_part(&self, request: CopyPartRequest) -> Result<Part, StoreError>;
 
     /// Makes an object of parts; where the condition fails, the upload stays.
     async fn complete_upload(&self, request: CompleteRequest) -> Result<Written, StoreError>;
@@ -99,6 +84,10 @@ pub trait ObjectStore: Send + Sync + Debug {
     /// Deletes an object, if it is this version where one is given. One that is not
     /// there is no error without a version, and [`StoreErrorKind::NotFound`] with one.
     async fn delete(&self, key: &ObjectKey, etag: Option<&ETag>) -> Result<(), StoreError>;
+
+    /// On which writes the server keeps conditions, as far as its answers have told. A
+    /// decorator says what the store below it says.
+    fn kept_conditions(&self) -> KeptConditions;
 }
 
 /// Which page of which listing is asked for.

@@ -35,8 +35,9 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::ambiguous::{is_of_copy, is_of_parts, is_of_put};
 use super::{
-    CompleteRequest, CopyRequest, GetBody, GetRequest, ListPage, ListRequest, ObjectHead,
-    ObjectStore, Part, PartRequest, PutRequest, StoreError, StoreErrorKind, Upload, Written,
+    BeginRequest, CompleteRequest, CopyPartRequest, CopyRequest, GetBody, GetRequest,
+    KeptConditions, ListPage, ListRequest, ObjectHead, ObjectStore, Part, PartRequest, PutRequest,
+    StoreError, StoreErrorKind, Upload, Written,
 };
 use crate::key::{ETag, ObjectKey};
 use crate::stats::Stats;
@@ -75,8 +76,8 @@ impl RetryConfig {
     }
 }
 
-/// A store that tries again.
-#[derive(Debug)]
+/// A store that tries again. Clones are one store.
+#[derive(Debug, Clone)]
 pub struct Retry {
     inner: Arc<dyn ObjectStore>,
     config: RetryConfig,
@@ -91,33 +92,9 @@ impl Retry {
         Retry { inner, config, stats, is_known: Arc::default() }
     }
 
-    /// Runs `attempt` until it succeeds, fails for good or `deadline` is near.
-    async fn until<T, F>(
-        &self,
-        deadline: Instant,
-        name: &str,
-        attempt: impl Fn() -> F + Send,
-    ) -> Result<T, StoreError>
-    where
-        F: Future<Output = Result<T, StoreError>> + Send,
-    {
-        self.attempts(deadline, Duration::ZERO, name, attempt).await.result
-    }
-
-    /// As [`until`](Self::until), for a write that may take `work` longer than
-    /// others at each attempt. What it takes of that does not count for the deadline.
-    async fn written<T, F>(
-        &self,
-        work: Duration,
-        name: &str,
-        attempt: impl Fn() -> F + Send,
-    ) -> Outcome<T>
-    where
-        F: Future<Output = Result<T, StoreError>> + Send,
-    {
-        self.attempts(self.deadline(), work, name, attempt).await
-    }
-
+    /// Runs `attempt` until it succeeds, fails for good or `deadline` is near. Each may
+    /// take `work` longer than requests that carry nothing; what they take of that does
+    /// not count for the deadline.
     async fn attempts<T, F>(
         &self,
         mut deadline: Instant,
@@ -208,21 +185,18 @@ fn time_for(bytes: u64, bytes_per_second: u64) -> Duration {
 impl ObjectStore for Retry {
     async fn list_page(&self, request: ListRequest) -> Result<ListPage, StoreError> {
         let name = format!("LIST {}", request.prefix);
-        self.until(self.deadline(), &name, || self.inner.list_page(request.clone())).await
+        let list = || self.inner.list_page(request.clone());
+        self.attempts(self.deadline(), Duration::ZERO, &name, list).await.result
     }
 
     async fn head(&self, key: &ObjectKey) -> Result<ObjectHead, StoreError> {
-        self.until(self.deadline(), &format!("HEAD {key}"), || self.inner.head(key)).await
+        let name = format!("HEAD {key}");
+        let head = || self.inner.head(key);
+        self.attempts(self.deadline(), Duration::ZERO, &name, head).await.result
     }
 
     async fn get_range(&self, request: GetRequest) -> Result<GetBody, StoreError> {
-        let retry = Retry {
-            inner: self.inner.clone(),
-            config: self.config.clone(),
-            stats: self.stats.clone(),
-            is_known: self.is_known.clone(),
-        };
-        let first = retry.open(&request, self.deadline()).await?;
+        let first = self.open(&request, self.deadline()).await?;
         let head = first.head.clone();
         let length = request.range.end - request.range.start;
         let body_time = Duration::from_secs(length / MIN_BODY_BYTES_PER_SECOND);
@@ -233,7 +207,7 @@ impl ObjectStore for Retry {
             current: Some(first.bytes),
             progress_deadline: self.deadline(),
             body_deadline: self.deadline() + body_time,
-            retry,
+            retry: self.clone(),
         };
         Ok(GetBody { head, bytes: stream::unfold(body, ResumingBody::next).boxed() })
     }
@@ -241,50 +215,60 @@ impl ObjectStore for Retry {
     async fn put(&self, request: PutRequest) -> Result<Written, StoreError> {
         let name = format!("PUT {}", request.key);
         let work = time_for(request.body.len() as u64, MIN_UPLOAD_BYTES_PER_SECOND);
-        let outcome = self.written(work, &name, || self.inner.put(request.clone())).await;
+        let put = || self.inner.put(request.clone());
+        let outcome = self.attempts(self.deadline(), work, &name, put).await;
         self.settled(outcome, &request.key, |head| is_of_put(head, &request)).await
     }
 
-    async fn begin_upload(
-        &self,
-        key: &ObjectKey,
-        content_type: Option<Arc<str>>,
-    ) -> Result<Upload, StoreError> {
-        let name = format!("UPLOAD {key}");
-        let begin = || self.inner.begin_upload(key, content_type.clone());
-        self.until(self.deadline(), &name, begin).await
+    async fn begin_upload(&self, request: BeginRequest) -> Result<Upload, StoreError> {
+        let name = format!("UPLOAD {}", request.key);
+        let begin = || self.inner.begin_upload(request.clone());
+        self.attempts(self.deadline(), Duration::ZERO, &name, begin).await.result
     }
 
     async fn put_part(&self, request: PartRequest) -> Result<Part, StoreError> {
         let name = format!("PUT {} part {}", request.upload.key, request.number);
         let work = time_for(request.body.len() as u64, MIN_UPLOAD_BYTES_PER_SECOND);
-        self.written(work, &name, || self.inner.put_part(request.clone())).await.result
+        let put = || self.inner.put_part(request.clone());
+        self.attempts(self.deadline(), work, &name, put).await.result
+    }
+
+    async fn copy_part(&self, request: CopyPartRequest) -> Result<Part, StoreError> {
+        let CopyPartRequest { upload, number, from, range } = &request;
+        let name = format!("COPY {} to {} part {number}", from.key, upload.key);
+        let work = time_for(range.end.saturating_sub(range.start), MIN_COPY_BYTES_PER_SECOND);
+        let copy = || self.inner.copy_part(request.clone());
+        self.attempts(self.deadline(), work, &name, copy).await.result
     }
 
     async fn complete_upload(&self, request: CompleteRequest) -> Result<Written, StoreError> {
         let name = format!("COMPLETE {}", request.upload.key);
         let parts = u32::try_from(request.parts.len()).unwrap_or(u32::MAX);
         let complete = || self.inner.complete_upload(request.clone());
-        let outcome = self.written(COMPLETION_OF_A_PART * parts, &name, complete).await;
+        let work = COMPLETION_OF_A_PART * parts;
+        let outcome = self.attempts(self.deadline(), work, &name, complete).await;
         let key = &request.upload.key;
         self.settled(outcome, key, |head| is_of_parts(head, &request)).await
     }
 
     async fn abort_upload(&self, upload: &Upload) -> Result<(), StoreError> {
         let name = format!("ABORT {}", upload.key);
-        self.until(self.deadline(), &name, || self.inner.abort_upload(upload)).await
+        let abort = || self.inner.abort_upload(upload);
+        self.attempts(self.deadline(), Duration::ZERO, &name, abort).await.result
     }
 
     async fn copy(&self, request: CopyRequest) -> Result<Written, StoreError> {
         let name = format!("COPY {} to {}", request.from.key, request.to);
         let work = time_for(request.from.size, MIN_COPY_BYTES_PER_SECOND);
-        let outcome = self.written(work, &name, || self.inner.copy(request.clone())).await;
+        let copy = || self.inner.copy(request.clone());
+        let outcome = self.attempts(self.deadline(), work, &name, copy).await;
         self.settled(outcome, &request.to, |head| is_of_copy(head, &request)).await
     }
 
     async fn delete(&self, key: &ObjectKey, etag: Option<&ETag>) -> Result<(), StoreError> {
         let name = format!("DELETE {key}");
-        let outcome = self.written(Duration::ZERO, &name, || self.inner.delete(key, etag)).await;
+        let delete = || self.inner.delete(key, etag);
+        let outcome = self.attempts(self.deadline(), Duration::ZERO, &name, delete).await;
         let error = match outcome {
             Outcome { result: Err(error), is_repeated: true } if is_refusal(&error) => error,
             Outcome { result, .. } => return result,
@@ -294,12 +278,17 @@ impl ObjectStore for Retry {
             || self.head(key).await.is_err_and(|error| error.kind == StoreErrorKind::NotFound);
         if is_gone { Ok(()) } else { Err(error) }
     }
+
+    fn kept_conditions(&self) -> KeptConditions {
+        self.inner.kept_conditions()
+    }
 }
 
 impl Retry {
     async fn open(&self, request: &GetRequest, deadline: Instant) -> Result<GetBody, StoreError> {
         let name = format!("GET {}", request.key);
-        self.until(deadline, &name, || self.inner.get_range(request.clone())).await
+        let get = || self.inner.get_range(request.clone());
+        self.attempts(deadline, Duration::ZERO, &name, get).await.result
     }
 }
 

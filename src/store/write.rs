@@ -1,5 +1,7 @@
 //! What is asked of a bucket when something is written, and what it answers.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,6 +17,16 @@ pub enum Condition {
     Unchanged(ETag),
     /// Whatever is there.
     Any,
+}
+
+/// On which writes a server keeps a [`Condition`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeptConditions {
+    /// On all of them, as Amazon S3 does.
+    OnAllWrites,
+    /// On PUTs and the completion of uploads; on copies and deletes the server may ignore
+    /// them without a word, as MinIO does.
+    NotOnCopiesAndDeletes,
 }
 
 /// A whole object in one request.
@@ -37,6 +49,27 @@ pub struct Written {
     pub etag: Option<ETag>,
 }
 
+/// The beginning of an object that is written in parts.
+#[derive(Debug, Clone)]
+pub struct BeginRequest {
+    /// The object.
+    pub key: ObjectKey,
+    /// Its media type; the server's own default if `None`.
+    pub content_type: Option<Arc<str>>,
+    /// Its own metadata: `x-amz-meta-NAME`, without the prefix.
+    pub metadata: BTreeMap<String, String>,
+    /// Whether its parts come with their CRC32C: those that are sent do, those that the
+    /// server copies don't.
+    pub has_checksums: bool,
+}
+
+impl BeginRequest {
+    /// An object whose parts are sent, without metadata.
+    pub fn new(key: ObjectKey, content_type: Option<Arc<str>>) -> Self {
+        BeginRequest { key, content_type, metadata: BTreeMap::new(), has_checksums: true }
+    }
+}
+
 /// An upload in parts that was begun.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Upload {
@@ -57,6 +90,19 @@ pub struct PartRequest {
     pub body: Bytes,
 }
 
+/// One part of an upload whose bytes the server copies from another object.
+#[derive(Debug, Clone)]
+pub struct CopyPartRequest {
+    /// The upload that it belongs to.
+    pub upload: Upload,
+    /// Its place, from 1 to 10,000; a part that is copied again replaces the first.
+    pub number: u32,
+    /// What is copied: this version and no other.
+    pub from: ObjectVersion,
+    /// Which of its bytes: 5 MiB to 5 GiB, in the last part also fewer.
+    pub range: Range<u64>,
+}
+
 /// A part that the server has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
@@ -64,8 +110,8 @@ pub struct Part {
     pub number: u32,
     /// The entity tag that the server gave it.
     pub etag: ETag,
-    /// The CRC32C of its bytes.
-    pub checksum: u32,
+    /// The CRC32C of its bytes; `None` if the server copied them.
+    pub checksum: Option<u32>,
 }
 
 /// The end of an upload: its parts become an object.

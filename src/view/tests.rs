@@ -12,8 +12,9 @@ use super::*;
 use crate::key::{ETag, ObjectKey};
 use crate::reader::CacheConfig;
 use crate::store::{
-    CompleteRequest, CopyRequest, GetBody, GetRequest, ListPage, ListRequest, ObjectHead, Part,
-    PartRequest, PutRequest, StoreError, StoreErrorKind, Upload, Written,
+    BeginRequest, CompleteRequest, CopyPartRequest, CopyRequest, GetBody, GetRequest,
+    KeptConditions, ListPage, ListRequest, ObjectHead, Part, PartRequest, PutRequest, StoreError,
+    StoreErrorKind, Upload, Written,
 };
 
 /// A store that must not be asked: what files are made of is in memory.
@@ -42,11 +43,15 @@ impl ObjectStore for NoStore {
         Err(refused())
     }
 
-    async fn begin_upload(&self, _: &ObjectKey, _: Option<Arc<str>>) -> Result<Upload, StoreError> {
+    async fn begin_upload(&self, _: BeginRequest) -> Result<Upload, StoreError> {
         Err(refused())
     }
 
     async fn put_part(&self, _: PartRequest) -> Result<Part, StoreError> {
+        Err(refused())
+    }
+
+    async fn copy_part(&self, _: CopyPartRequest) -> Result<Part, StoreError> {
         Err(refused())
     }
 
@@ -64,6 +69,10 @@ impl ObjectStore for NoStore {
 
     async fn delete(&self, _: &ObjectKey, _: Option<&ETag>) -> Result<(), StoreError> {
         Err(refused())
+    }
+
+    fn kept_conditions(&self) -> KeptConditions {
+        KeptConditions::OnAllWrites
     }
 }
 

@@ -31,6 +31,7 @@ const HIDDEN: &[(&str, &[&str])] = &[
     ("aws_config", &["store"]),
     ("aws_sdk_s3", &["store"]),
     ("aws_credential_types", &["store"]),
+    ("aws_smithy_http_client", &["store"]),
     ("clap::", &["cli"]),
     ("hayro_jpeg2000", &["raster"]),
     ("image::", &["raster"]),

@@ -18,9 +18,9 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use s3mem::key::{ETag, ObjectKey, ObjectVersion, Prefix};
 use s3mem::store::{
-    CompleteRequest, CopyRequest, GetBody, GetRequest, ListPage, ListRequest, ListedObject,
-    ObjectHead, ObjectStore, Part, PartRequest, PutRequest, StoreError, StoreErrorKind, Upload,
-    Written,
+    BeginRequest, CompleteRequest, CopyPartRequest, CopyRequest, GetBody, GetRequest,
+    KeptConditions, ListPage, ListRequest, ListedObject, ObjectHead, ObjectStore, Part,
+    PartRequest, PutRequest, StoreError, StoreErrorKind, Upload, Written,
 };
 use tokio::sync::watch;
 
@@ -45,7 +45,7 @@ pub struct Tally {
     pub max_open_bodies: u64,
     /// Calls of `put`.
     pub put: u64,
-    /// Calls of `put_part`.
+    /// Calls of `put_part` and `copy_part`.
     pub part: u64,
     /// Calls of `copy`.
     pub copy: u64,
@@ -375,7 +375,7 @@ impl State {
                 self.tally.asked_bytes += request.range.end - request.range.start;
             }
             Call::Put(_) => self.tally.put += 1,
-            Call::PutPart(..) => self.tally.part += 1,
+            Call::PutPart(..) | Call::CopyPart(..) => self.tally.part += 1,
             Call::Copy(..) => self.tally.copy += 1,
             Call::Delete(_) => self.tally.delete += 1,
             Call::BeginUpload(_) | Call::CompleteUpload(_) | Call::AbortUpload(_) => {
@@ -454,18 +454,19 @@ impl ObjectStore for MemoryStore {
         self.perform(call, |call| self.do_put(request, call)).await
     }
 
-    async fn begin_upload(
-        &self,
-        key: &ObjectKey,
-        content_type: Option<Arc<str>>,
-    ) -> Result<Upload, StoreError> {
-        let call = Call::BeginUpload(key.clone());
-        self.perform(call, |_| Ok(self.do_begin(key, content_type))).await
+    async fn begin_upload(&self, request: BeginRequest) -> Result<Upload, StoreError> {
+        let call = Call::BeginUpload(request.key.clone());
+        self.perform(call, |_| Ok(self.do_begin(request))).await
     }
 
     async fn put_part(&self, request: PartRequest) -> Result<Part, StoreError> {
         let call = Call::PutPart(request.upload.key.clone(), request.number);
         self.perform(call, |call| self.do_part(request, call)).await
+    }
+
+    async fn copy_part(&self, request: CopyPartRequest) -> Result<Part, StoreError> {
+        let call = Call::CopyPart(request.upload.key.clone(), request.number);
+        self.perform(call, |call| self.do_copy_part(&request, call)).await
     }
 
     async fn complete_upload(&self, request: CompleteRequest) -> Result<Written, StoreError> {
@@ -490,6 +491,10 @@ impl ObjectStore for MemoryStore {
     async fn delete(&self, key: &ObjectKey, etag: Option<&ETag>) -> Result<(), StoreError> {
         let call = Call::Delete(key.clone());
         self.perform(call, |call| self.do_delete(key, etag, call)).await
+    }
+
+    fn kept_conditions(&self) -> KeptConditions {
+        KeptConditions::OnAllWrites
     }
 }
 
@@ -579,7 +584,7 @@ fn error(kind: StoreErrorKind, call: &Call, detail: &str) -> StoreError {
         CallKind::BeginUpload => "UPLOAD",
         CallKind::CompleteUpload => "COMPLETE",
         CallKind::AbortUpload => "ABORT",
-        CallKind::Copy => "COPY",
+        CallKind::Copy | CallKind::CopyPart => "COPY",
         CallKind::Delete => "DELETE",
     };
     StoreError::new(kind, format!("{verb} {}", call.key()), detail)

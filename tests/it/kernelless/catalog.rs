@@ -207,6 +207,8 @@ async fn strange_segments_are_reachable_and_answer_for_nobody_else() {
         "%%",
         "%%%2E",
         "x%%object",
+        "y%%z",
+        "y%%z/below",
         "sp ace",
         "plus+",
         "日本/語",
@@ -236,6 +238,7 @@ async fn strange_segments_are_reachable_and_answer_for_nobody_else() {
     expected.sort();
     assert_eq!(found, expected);
     assert_eq!(tree.read("%%/lead").await.unwrap(), b"/lead");
+    assert_eq!(tree.read("%%y%25%25z%%object").await.unwrap(), b"y%%z");
     assert_eq!(tree.read("dots/%%%2E%2E/y").await.unwrap(), b"dots/../y");
 }
 
@@ -249,6 +252,8 @@ async fn segments_longer_than_a_name_are_in_directories_of_their_parts() {
         format!("d/{}/inside", "x".repeat(300)),
         format!("d/{}", "y".repeat(900)),
         format!("d/{}", "é".repeat(200)),
+        format!("d/{}%%", "p".repeat(253)),
+        format!("d/{}%%/inside", "p".repeat(253)),
     ];
     for key in &keys {
         store.put(key, key.clone());

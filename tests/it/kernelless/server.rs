@@ -14,6 +14,7 @@ use aws_sdk_s3::types::{
 };
 use proptest::prelude::*;
 
+use crate::harness::backend::http_client;
 use crate::support::pattern::{pattern, pattern_bytes, pattern_mismatch};
 use crate::support::server::{
     ACCESS_KEY, Bandwidth, Effect, Fault, ListingStyle, Meta, Op, Policy, Refusal, SECRET_KEY,
@@ -33,12 +34,12 @@ fn client_with(server: &TestServer, secret: &str) -> Client {
 
 fn settings(server: &TestServer) -> aws_sdk_s3::config::Builder {
     aws_sdk_s3::Config::builder()
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
         .behavior_version(BehaviorVersion::latest())
         .endpoint_url(server.endpoint())
         .force_path_style(true)
         .region(Region::new("us-east-1"))
         .retry_config(RetryConfig::disabled())
+        .http_client(http_client())
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 //! Writing through the whole stack to a server that fails: what was written is
 //! there once and whole, or there is an error and nothing of it.
 
+mod copies_in_parts;
+mod every_request;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +12,10 @@ use s3mem::key::{ETag, ObjectKey, ObjectVersion};
 use s3mem::stats::Stats;
 use s3mem::store::checksum::told_of_parts;
 use s3mem::store::{
-    CompleteRequest, Condition, CopyRequest, Credentials, Encryption, Limit, ObjectStore, Part,
-    PartRequest, PutRequest, Retry, RetryConfig, S3, S3Config, StoreError, StoreErrorKind,
-    WriteSettings, Written, production_stack, writes_at_once,
+    BeginRequest, BodySignatures, CompleteRequest, Condition, CopyRequest, Credentials, Encryption,
+    Limit, ObjectStore, Part, PartRequest, PutRequest, Retry, RetryConfig, S3, S3Config,
+    StackConfig, StoreError, StoreErrorKind, WriteSettings, Written, production_stack,
+    writes_at_once,
 };
 
 use crate::support::memory_store::{CallKind, MemoryStore};
@@ -32,37 +36,61 @@ struct Stack {
     stats: Arc<Stats>,
 }
 
+/// What is different from the defaults.
+struct How {
+    s3: S3Config,
+    timeout: Duration,
+    max_copy_bytes: u64,
+}
+
+impl Default for How {
+    fn default() -> Self {
+        let s3 = S3Config::new(BUCKET.parse().unwrap());
+        How { s3, timeout: Duration::from_secs(20), max_copy_bytes: u64::MAX }
+    }
+}
+
+impl How {
+    fn writing(writes: WriteSettings) -> Self {
+        let mut how = How::default();
+        how.s3.writes = writes;
+        how
+    }
+}
+
+async fn connect(server: &TestServer, config: S3Config) -> Arc<S3> {
+    let config = S3Config {
+        endpoint_url: Some(server.endpoint()),
+        region: Some(REGION.to_owned()),
+        credentials: Some(Credentials {
+            access_key_id: ACCESS_KEY.to_owned(),
+            secret_access_key: SECRET_KEY.to_owned(),
+        }),
+        ..config
+    };
+    Arc::new(S3::connect(config).await.unwrap())
+}
+
 impl Stack {
     async fn new() -> Self {
-        Self::with(WriteSettings::default(), |s3| s3, Duration::from_secs(20)).await
+        Self::with(How::default()).await
     }
 
     async fn within(timeout: Duration) -> Self {
-        Self::with(WriteSettings::default(), |s3| s3, timeout).await
+        Self::with(How { timeout, ..How::default() }).await
     }
 
-    async fn with(writes: WriteSettings, change: impl Fn(S3) -> S3, timeout: Duration) -> Self {
+    async fn with(how: How) -> Self {
         let server = TestServer::start();
         server.create_bucket(BUCKET);
-        let config = S3Config {
-            bucket: BUCKET.parse().unwrap(),
-            endpoint_url: Some(server.endpoint()),
-            path_style: true,
-            region: Some(REGION.to_owned()),
-            profile: None,
-            no_sign_request: false,
-            requester_pays: false,
-            expected_bucket_owner: None,
-            credentials: Some(Credentials {
-                access_key_id: ACCESS_KEY.to_owned(),
-                secret_access_key: SECRET_KEY.to_owned(),
-            }),
-            writes,
-        };
-        let s3 = change(S3::connect(config).await.unwrap());
+        let s3 = connect(&server, how.s3).await;
         let stats = Stats::new();
-        let retry = RetryConfig::within(timeout);
-        let store = production_stack(s3, retry, MEMORY_BYTES, stats.clone());
+        let retry = RetryConfig::within(how.timeout);
+        let config = StackConfig {
+            max_copy_bytes: how.max_copy_bytes,
+            ..StackConfig::new(retry, MEMORY_BYTES)
+        };
+        let store = production_stack(s3, config, stats.clone());
         Stack { server, store, stats }
     }
 
@@ -72,7 +100,8 @@ impl Stack {
 
     /// An upload of two parts from its beginning to its end; given up if a step fails.
     async fn upload(&self, condition: Condition) -> Result<Written, StoreError> {
-        let upload = self.store.begin_upload(&key("obj"), Some("image/tiff".into())).await?;
+        let begin = BeginRequest::new(key("obj"), Some("image/tiff".into()));
+        let upload = self.store.begin_upload(begin).await?;
         let mut parts = Vec::new();
         for (number, body) in (1..).zip(bodies()) {
             let part = PartRequest { upload: upload.clone(), number, body };
@@ -310,11 +339,45 @@ async fn a_server_that_may_ignore_conditions_is_looked_at_before_copies_and_dele
     // A look before each, and nothing else where the look says no.
     let (counts, told) = (stack.server.counts(), stack.stats.snapshot());
     assert_eq!((counts.head, counts.put, counts.other), (7, 2, 1));
-    assert_eq!((told.head_requests, told.delete_requests), (7, 2));
+    assert_eq!((told.head_requests, told.put_requests, told.delete_requests), (7, 2, 1));
     // What is on no condition needs none.
     stack.copy(Condition::Any).await.unwrap();
     stack.store.delete(&key("obj"), None).await.unwrap();
     assert_eq!(stack.server.counts().head, 7);
+}
+
+#[tokio::test]
+async fn a_look_before_a_copy_or_a_delete_is_tried_again_and_counted() {
+    let stack = Stack::new().await;
+    stack.server.ignore_conditions();
+    stack.server.put(BUCKET, "from", "source");
+    stack.server.fault(Fault::new(Effect::Drop).on(Op::Head).times(1));
+    stack.copy(Condition::Absent).await.unwrap();
+    stack.server.fault(Fault::new(slow_down()).on(Op::Head).times(1));
+    let etag = stack.version("obj").etag;
+    stack.store.delete(&key("obj"), etag.as_ref()).await.unwrap();
+    let told = stack.stats.snapshot();
+    assert_eq!((told.head_requests, told.retry_requests, told.failed_requests), (4, 2, 2));
+    assert_eq!((told.put_requests, told.delete_requests), (1, 1));
+}
+
+/// The second attempt of a delete must not take what came after the first.
+#[tokio::test]
+async fn each_attempt_on_a_server_that_may_ignore_conditions_looks_for_itself() {
+    let stack = Stack::within(Duration::from_secs(6)).await;
+    stack.server.ignore_conditions();
+    stack.server.put(BUCKET, "obj", "seen");
+    let etag = stack.version("obj").etag;
+    let hanging = stack.server.fault(Fault::new(Effect::Hang).on(Op::Delete).times(1));
+    let store = stack.store.clone();
+    let deleting = tokio::spawn(async move { store.delete(&key("obj"), etag.as_ref()).await });
+    while stack.server.fault_hits(hanging) == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    stack.server.put(BUCKET, "obj", "foreign");
+    assert_eq!(kind(deleting.await.unwrap()), StoreErrorKind::Changed);
+    assert!(stack.holds(b"foreign"));
+    assert_eq!(stack.stats.snapshot().delete_requests, 1);
 }
 
 #[tokio::test]
@@ -331,80 +394,17 @@ async fn amazon_s3_holds_conditions_without_a_look_before() {
 
 #[tokio::test]
 async fn bodies_are_signed_where_they_can_be_changed_and_checked_everywhere() {
-    for (signs, unsigned) in [(true, 0), (false, 3)] {
-        let change = |s3: S3| if signs { s3.with_signed_bodies() } else { s3 };
-        let stack = Stack::with(WriteSettings::default(), change, Duration::from_secs(20)).await;
+    // Nobody changes them on the way to this machine.
+    for (signs, unsigned) in [(BodySignatures::Always, 0), (BodySignatures::WhereNeeded, 3)] {
+        let mut how = How::default();
+        how.s3.sign_bodies = signs;
+        let stack = Stack::with(how).await;
         stack.put(b"first", Condition::Absent).await.unwrap();
         assert!(stack.holds(b"first"));
         stack.upload(Condition::Any).await.unwrap();
         assert!(stack.holds(&whole()));
         assert_eq!(stack.server.counts().unsigned_bodies, unsigned);
     }
-}
-
-/// A stack that copies more than 5 MiB in parts of as much, and an object of three.
-async fn stack_of_parts() -> Stack {
-    let writes = WriteSettings {
-        storage_class: Some("STANDARD_IA".to_owned()),
-        encryption: Encryption::Aes256,
-    };
-    let limited = |s3: S3| s3.with_copy_limit(PART_BYTES as u64);
-    let stack = Stack::with(writes, limited, Duration::from_secs(20)).await;
-    let bytes: Vec<u8> = (0..2 * PART_BYTES + 5).map(|n| (n / 1000) as u8).collect();
-    let meta = Meta {
-        content_type: Some("image/jp2".into()),
-        metadata: [("sensor".to_owned(), "MSI".to_owned())].into(),
-        ..Meta::default()
-    };
-    stack.server.put_with(BUCKET, "from", bytes, meta);
-    stack
-}
-
-#[tokio::test]
-async fn what_is_too_large_for_one_request_is_copied_in_parts() {
-    for effect in [slow_down(), Effect::Drop, Effect::DropAnswer] {
-        for op in [Op::UploadPart, Op::CompleteUpload] {
-            let stack = stack_of_parts().await;
-            stack.server.fault(Fault::new(effect.clone()).on(op).times(1));
-            stack
-                .copy(Condition::Absent)
-                .await
-                .unwrap_or_else(|e| panic!("{op:?} {effect:?}: {e}"));
-            let source = stack.server.get(BUCKET, "from").unwrap();
-            let copy = stack.server.get(BUCKET, "obj").unwrap();
-            assert!(stack.holds(&source.content.slice(0..source.content.size())));
-            assert!(copy.etag.ends_with("-3"), "{}", copy.etag);
-            assert_eq!(copy.content_type.as_deref(), Some("image/jp2"));
-            assert_eq!(copy.metadata, source.metadata);
-            assert_eq!(copy.storage_class.as_deref(), Some("STANDARD_IA"));
-            assert_eq!(copy.encryption.as_deref(), Some("AES256"));
-            assert_eq!(stack.server.open_uploads(BUCKET), [""; 0]);
-            let cost = stack.stats.snapshot();
-            assert_eq!(cost.put_requests, 3 + 2 + 1, "three parts, the frame, one again");
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_copy_in_parts_that_fails_is_aborted() {
-    let stack = stack_of_parts().await;
-    stack
-        .server
-        .fault(Fault::new(Effect::Refuse(Refusal::AccessDenied)).on(Op::UploadPart).part(2));
-    assert_eq!(kind(stack.copy(Condition::Absent).await), StoreErrorKind::AccessDenied);
-    assert_eq!(stack.server.open_uploads(BUCKET), [""; 0]);
-    stack.server.clear_faults();
-    stack.server.put(BUCKET, "obj", "them");
-    assert_eq!(kind(stack.copy(Condition::Absent).await), StoreErrorKind::Changed);
-    assert!(stack.holds(b"them"));
-    assert_eq!(stack.server.open_uploads(BUCKET), [""; 0]);
-    // Another version of the source is not copied.
-    let mut from = stack.version("from");
-    from.etag = Some(ETag::new("old"));
-    let request =
-        CopyRequest { from, to: key("to"), condition: Condition::Any, content_type: None };
-    assert_eq!(kind(stack.store.copy(request).await), StoreErrorKind::Changed);
-    assert_eq!(stack.server.keys(BUCKET), ["from", "obj"]);
 }
 
 #[tokio::test]
@@ -414,7 +414,7 @@ async fn storage_class_encryption_and_type_arrive_with_every_way_of_writing() {
         storage_class: Some("INTELLIGENT_TIERING".to_owned()),
         encryption: Encryption::Kms { key: Some(key_id.to_owned()) },
     };
-    let stack = Stack::with(writes, |s3| s3, Duration::from_secs(20)).await;
+    let stack = Stack::with(How::writing(writes)).await;
     stack.server.put(BUCKET, "from", "source");
     for way in ["put", "parts", "copy"] {
         let written = match way {
@@ -474,24 +474,6 @@ async fn conflicts_and_bodies_damaged_on_their_way_are_sent_again() {
 }
 
 #[tokio::test]
-async fn a_copy_in_parts_that_nobody_waits_for_any_more_is_aborted() {
-    let limited = |s3: S3| s3.with_copy_limit(PART_BYTES as u64);
-    // Long enough for it to be begun on a machine that is busy.
-    let timeout = Duration::from_secs(5);
-    let stack = Stack::with(WriteSettings::default(), limited, timeout).await;
-    stack.server.put(BUCKET, "from", vec![1; PART_BYTES + 1]);
-    stack.server.fault(Fault::new(Effect::Hang).on(Op::UploadPart));
-    assert_eq!(kind(stack.copy(Condition::Absent).await), StoreErrorKind::Timeout);
-    for _ in 0..100 {
-        if stack.server.open_uploads(BUCKET).is_empty() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("{:?}", stack.server.open_uploads(BUCKET));
-}
-
-#[tokio::test]
 async fn writes_are_bounded_and_hold_up_nothing_else() {
     let memory = MemoryStore::new();
     memory.put("other", "x");
@@ -531,7 +513,7 @@ async fn whatever_the_lost_answer_was_our_write_is_found() {
         let written = retry.put(put(b"ours", Condition::Absent)).await.unwrap();
         assert_eq!(written.etag, Some(ETag::new(&memory.object("obj").unwrap().etag)));
         memory.put("them", "them");
-        let upload = retry.begin_upload(&key("parts"), None).await.unwrap();
+        let upload = retry.begin_upload(BeginRequest::new(key("parts"), None)).await.unwrap();
         memory.lose_answers(CallKind::PutPart, None, lost.clone(), 1);
         let body = Bytes::from_static(b"ours");
         let part = PartRequest { upload: upload.clone(), number: 1, body };
@@ -541,7 +523,7 @@ async fn whatever_the_lost_answer_was_our_write_is_found() {
         let request = CompleteRequest { upload, parts, condition: Condition::Absent };
         retry.complete_upload(request).await.unwrap();
         let object = memory.object("parts").unwrap();
-        assert_eq!(object.checksum, Some(told_of_parts(&[part.checksum])));
+        assert_eq!(object.checksum, part.checksum.map(|crc| told_of_parts(&[crc])));
     }
 }
 

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
+use aws_smithy_http_client::tls;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::runtime::{Builder, Runtime};
 
@@ -316,7 +317,7 @@ fn unquoted(etag: Option<&str>) -> String {
 pub(crate) fn sdk(url: &str, access: &str, secret: &str) -> aws_sdk_s3::Client {
     let credentials = aws_sdk_s3::config::Credentials::new(access, secret, None, None, "test");
     let config = aws_sdk_s3::Config::builder()
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .http_client(http_client())
         .behavior_version(aws_sdk_s3::config::BehaviorVersion::latest())
         .region(aws_sdk_s3::config::Region::new(REGION))
         .endpoint_url(url)
@@ -324,4 +325,10 @@ pub(crate) fn sdk(url: &str, access: &str, secret: &str) -> aws_sdk_s3::Client {
         .credentials_provider(credentials)
         .build();
     aws_sdk_s3::Client::from_conf(config)
+}
+
+/// Connections for clients of the SDK's own, which is built without any.
+pub(crate) fn http_client() -> aws_sdk_s3::config::SharedHttpClient {
+    let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
+    aws_smithy_http_client::Builder::new().tls_provider(provider).build_https()
 }

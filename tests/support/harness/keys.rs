@@ -17,6 +17,7 @@ pub(crate) fn name(segment: &str) -> String {
         "" => "%%".into(),
         "." => "%%%2E".into(),
         ".." => "%%%2E%2E".into(),
+        other if other.contains("%%") => format!("%%{}", other.replace('%', "%25")),
         other => other.into(),
     }
 }
@@ -40,7 +41,7 @@ pub(crate) fn key() -> impl Strategy<Value = String> {
     // Few segments, so that clashes are common; `a-` and `a.` sort before `a/`.
     let segment = prop_oneof![
         4 => "[ab]", 2 => "[ab][-.0]", 1 => Just(String::new()), 1 => Just(".".to_owned()),
-        1 => Just("..".to_owned()), 1 => "[ab]{2}",
+        1 => Just("..".to_owned()), 1 => "[ab]{2}", 1 => "[ab]%{1,3}[ab]?",
     ];
     prop::collection::vec(segment, 1..4)
         .prop_map(|segments| segments.join("/"))

@@ -18,6 +18,8 @@ pub enum Call {
     BeginUpload(ObjectKey),
     /// A part of one, with its number.
     PutPart(ObjectKey, u32),
+    /// A part of one that is copied, with its number.
+    CopyPart(ObjectKey, u32),
     /// The end of one.
     CompleteUpload(ObjectKey),
     /// The giving up of one.
@@ -43,6 +45,8 @@ pub enum CallKind {
     BeginUpload,
     /// `put_part`.
     PutPart,
+    /// `copy_part`.
+    CopyPart,
     /// `complete_upload`.
     CompleteUpload,
     /// `abort_upload`.
@@ -70,6 +74,7 @@ impl Call {
             Self::Put(_) => CallKind::Put,
             Self::BeginUpload(_) => CallKind::BeginUpload,
             Self::PutPart(..) => CallKind::PutPart,
+            Self::CopyPart(..) => CallKind::CopyPart,
             Self::CompleteUpload(_) => CallKind::CompleteUpload,
             Self::AbortUpload(_) => CallKind::AbortUpload,
             Self::Copy(..) => CallKind::Copy,
@@ -85,6 +90,7 @@ impl Call {
             | Self::Put(key)
             | Self::BeginUpload(key)
             | Self::PutPart(key, _)
+            | Self::CopyPart(key, _)
             | Self::CompleteUpload(key)
             | Self::AbortUpload(key)
             | Self::Copy(_, key)

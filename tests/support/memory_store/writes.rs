@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use md5::{Digest, Md5};
-use s3mem::key::{ETag, ObjectKey};
+use s3mem::key::{ETag, ObjectKey, ObjectVersion};
 use s3mem::store::checksum::{crc32c, told, told_of_parts};
 use s3mem::store::{
-    CompleteRequest, Condition, CopyRequest, Part, PartRequest, PutRequest, StoreError,
-    StoreErrorKind, Upload, Written,
+    BeginRequest, CompleteRequest, Condition, CopyPartRequest, CopyRequest, Part, PartRequest,
+    PutRequest, StoreError, StoreErrorKind, Upload, Written,
 };
 
 use super::super::bucket::{Content, Meta, Object, hex, unhex};
@@ -22,7 +22,7 @@ use super::{Call, MemoryStore, State, error};
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) key: String,
-    content_type: Option<String>,
+    meta: Meta,
     parts: BTreeMap<u32, (Bytes, Part)>,
 }
 
@@ -37,27 +37,38 @@ impl MemoryStore {
         state.insert_if(&request.key, object, &request.condition, call)
     }
 
-    pub(super) fn do_begin(&self, key: &ObjectKey, content_type: Option<Arc<str>>) -> Upload {
+    pub(super) fn do_begin(&self, request: BeginRequest) -> Upload {
+        let BeginRequest { key, content_type, metadata, .. } = request;
         let mut state = self.lock();
         state.next_upload += 1;
         let id = format!("upload-{}", state.next_upload);
-        let (content_type, parts) = (text(content_type), BTreeMap::new());
-        let pending = Pending { key: key.to_string(), content_type, parts };
+        let meta = Meta { content_type: text(content_type), metadata, ..Meta::default() };
+        let pending = Pending { key: key.to_string(), meta, parts: BTreeMap::new() };
         state.uploads.insert(id.clone(), pending);
-        Upload { key: key.clone(), id: id.into() }
+        Upload { key, id: id.into() }
     }
 
     pub(super) fn do_part(&self, request: PartRequest, call: &Call) -> Result<Part, StoreError> {
         let PartRequest { upload, number, body } = request;
-        if !(1..=10_000).contains(&number) {
-            return Err(error(StoreErrorKind::Other, call, "no such part number"));
-        }
-        let etag = ETag::new(&hex(&Md5::digest(&body)));
-        let part = Part { number, etag, checksum: crc32c(&body) };
+        let checksum = Some(crc32c(&body));
         let mut state = self.lock();
         state.tally.written_bytes += body.len() as u64;
-        state.pending(&upload, call)?.parts.insert(number, (body, part.clone()));
-        Ok(part)
+        state.add_part(&upload, number, body, checksum, call)
+    }
+
+    pub(super) fn do_copy_part(
+        &self,
+        request: &CopyPartRequest,
+        call: &Call,
+    ) -> Result<Part, StoreError> {
+        let CopyPartRequest { upload, number, from, range } = request;
+        let mut state = self.lock();
+        let source = state.source(from, call)?;
+        if range.is_empty() || range.end > source.content.size() {
+            return Err(error(StoreErrorKind::RangeOutside, call, "the range is outside"));
+        }
+        let body = source.content.slice(range.clone());
+        state.add_part(upload, *number, body, None, call)
     }
 
     pub(super) fn do_complete(
@@ -83,15 +94,7 @@ impl MemoryStore {
         call: &Call,
     ) -> Result<Written, StoreError> {
         let mut state = self.lock();
-        let found = state.bucket.objects.get(request.from.key.as_str()).cloned();
-        let source = found
-            .ok_or_else(|| error(StoreErrorKind::NotFound, call, "there is no such source"))?;
-        if request.from.etag.as_ref().is_some_and(|etag| *etag != ETag::new(&source.etag)) {
-            return Err(error(StoreErrorKind::Changed, call, "the source is another version"));
-        }
-        if source.is_archived() {
-            return Err(error(StoreErrorKind::Archived, call, "the source is archived"));
-        }
+        let source = state.source(&request.from, call)?;
         let (content_type, metadata) = (source.content_type.clone(), source.metadata.clone());
         let meta = Meta { content_type, metadata, ..Meta::default() };
         let mut copy = Object::new(source.content.clone(), meta);
@@ -123,6 +126,37 @@ impl MemoryStore {
 }
 
 impl State {
+    /// The version that a copy is made of.
+    fn source(&self, from: &ObjectVersion, call: &Call) -> Result<Arc<Object>, StoreError> {
+        let found = self.bucket.objects.get(from.key.as_str()).cloned();
+        let source = found
+            .ok_or_else(|| error(StoreErrorKind::NotFound, call, "there is no such source"))?;
+        if from.etag.as_ref().is_some_and(|etag| *etag != ETag::new(&source.etag)) {
+            return Err(error(StoreErrorKind::Changed, call, "the source is another version"));
+        }
+        if source.is_archived() {
+            return Err(error(StoreErrorKind::Archived, call, "the source is archived"));
+        }
+        Ok(source)
+    }
+
+    fn add_part(
+        &mut self,
+        upload: &Upload,
+        number: u32,
+        body: Bytes,
+        checksum: Option<u32>,
+        call: &Call,
+    ) -> Result<Part, StoreError> {
+        if !(1..=10_000).contains(&number) {
+            return Err(error(StoreErrorKind::Other, call, "no such part number"));
+        }
+        let etag = ETag::new(&hex(&Md5::digest(&body)));
+        let part = Part { number, etag, checksum };
+        self.pending(upload, call)?.parts.insert(number, (body, part.clone()));
+        Ok(part)
+    }
+
     fn pending(&mut self, upload: &Upload, call: &Call) -> Result<&mut Pending, StoreError> {
         let found = self.uploads.get_mut(&*upload.id);
         let found = found.filter(|pending| pending.key == upload.key.as_str());
@@ -178,10 +212,10 @@ impl Pending {
             digests.extend(unhex(part.etag.as_str().trim_matches('"')).unwrap_or_default());
         }
         let etag = format!("{}-{}", hex(&Md5::digest(&digests)), wanted.len());
-        let meta = Meta { content_type: self.content_type.clone(), ..Meta::default() };
-        let mut object = Object::with_etag(Content::Stored(bytes.into()), etag, meta);
-        let checksums: Vec<u32> = wanted.iter().map(|part| part.checksum).collect();
-        object.checksum = Some(told_of_parts(&checksums));
+        let content = Content::Stored(bytes.into());
+        let mut object = Object::with_etag(content, etag, self.meta.clone());
+        let checksums: Option<Vec<u32>> = wanted.iter().map(|part| part.checksum).collect();
+        object.checksum = checksums.as_deref().map(told_of_parts);
         Ok(object)
     }
 }

@@ -36,6 +36,10 @@ pub struct Counts {
     pub ranges: Vec<(String, u64, u64)>,
     /// Requests whose signature does not cover their body.
     pub unsigned_bodies: u64,
+    /// Requests that do not say that the requester pays.
+    pub without_payer: u64,
+    /// Requests that do not say who must own the bucket; of a copy, the source's bucket too.
+    pub without_owner: u64,
     /// The most GetObjects that were under way at once, their bodies included.
     pub max_in_flight_gets: u64,
 }
@@ -86,6 +90,8 @@ impl Counters {
         self.with(|tally| {
             let counts = &mut tally.counts;
             counts.unsigned_bodies += u64::from(asked.is_body_unsigned);
+            counts.without_payer += u64::from(!asked.names_payer);
+            counts.without_owner += u64::from(!asked.names_owner);
             match asked.op {
                 Op::List => counts.list += 1,
                 Op::Head => counts.head += 1,

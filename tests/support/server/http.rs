@@ -60,6 +60,10 @@ pub(super) struct Asked {
     pub(super) part: Option<u64>,
     /// Whether the signature does not cover the body.
     pub(super) is_body_unsigned: bool,
+    /// Whether it says that the requester pays.
+    pub(super) names_payer: bool,
+    /// Whether it says who must own the bucket; of a copy, the source's bucket too.
+    pub(super) names_owner: bool,
 }
 
 impl Asked {
@@ -94,7 +98,18 @@ impl Asked {
         let part = part.and_then(|(_, number)| number.parse().ok());
         let signed = request.headers().get("x-amz-content-sha256");
         let is_body_unsigned = signed.is_some_and(|hash| hash == "UNSIGNED-PAYLOAD");
-        Asked { op, bucket: decode(bucket), key: decode(key), part, is_body_unsigned }
+        let has_header = |name: &str| request.headers().contains_key(name);
+        let is_copy = has_header("x-amz-copy-source");
+        Asked {
+            op,
+            bucket: decode(bucket),
+            key: decode(key),
+            part,
+            is_body_unsigned,
+            names_payer: has_header("x-amz-request-payer"),
+            names_owner: has_header("x-amz-expected-bucket-owner")
+                && (!is_copy || has_header("x-amz-source-expected-bucket-owner")),
+        }
     }
 }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use s3mem::key::{ETag, ObjectKey, Prefix};
 use s3mem::store::{
-    Credentials, GetRequest, ListPage, ListRequest, ObjectStore, S3, S3Config, StoreErrorKind,
-    WriteSettings,
+    CheckConditions, Credentials, GetRequest, ListPage, ListRequest, ObjectStore, S3, S3Config,
+    StoreErrorKind,
 };
 
 use crate::harness::backend::{NO_MINIO, sdk};
@@ -195,23 +195,19 @@ impl Subject {
     }
 }
 
+/// The bucket, with what is needed for it to keep all conditions.
 async fn s3(bucket: &str, url: &str, access: &str, secret: &str) -> Arc<dyn ObjectStore> {
     let config = S3Config {
-        bucket: bucket.parse().unwrap(),
         endpoint_url: Some(url.to_owned()),
         path_style: true,
         region: Some(REGION.to_owned()),
-        profile: None,
-        no_sign_request: false,
-        requester_pays: false,
-        expected_bucket_owner: None,
         credentials: Some(Credentials {
             access_key_id: access.to_owned(),
             secret_access_key: secret.to_owned(),
         }),
-        writes: WriteSettings::default(),
+        ..S3Config::new(bucket.parse().unwrap())
     };
-    Arc::new(S3::connect(config).await.unwrap())
+    Arc::new(CheckConditions::new(Arc::new(S3::connect(config).await.unwrap())))
 }
 
 #[tokio::test]

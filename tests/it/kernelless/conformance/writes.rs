@@ -4,7 +4,8 @@ use bytes::Bytes;
 use s3mem::key::ObjectVersion;
 use s3mem::store::checksum::{crc32c, told, told_of_parts};
 use s3mem::store::{
-    CompleteRequest, Condition, CopyRequest, Part, PartRequest, PutRequest, Upload, Written,
+    BeginRequest, CompleteRequest, Condition, CopyPartRequest, CopyRequest, Part, PartRequest,
+    PutRequest, Upload, Written,
 };
 
 use super::*;
@@ -28,6 +29,7 @@ impl Subject {
         self.parts_become_an_object_at_once().await;
         self.uploads_keep_their_conditions_and_can_be_given_up().await;
         self.copies_are_of_one_version().await;
+        self.parts_are_copied_of_one_version().await;
         self.deletes_say_what_was_not_there().await;
         self.copies_and_deletes_keep_their_conditions().await;
     }
@@ -41,6 +43,11 @@ impl Subject {
         let body = Bytes::from_static(bytes.as_bytes());
         let request = PutRequest { key: key(at), body, content_type: None, condition };
         self.store.put(request).await.map_err(|error| error.kind)
+    }
+
+    async fn begin(&self, at: &str, content_type: Option<&str>) -> Upload {
+        let request = BeginRequest::new(key(at), content_type.map(Into::into));
+        self.store.begin_upload(request).await.unwrap()
     }
 
     async fn part(&self, upload: &Upload, number: u32, bytes: Bytes) -> Part {
@@ -111,14 +118,13 @@ impl Subject {
     }
 
     async fn parts_become_an_object_at_once(&self) {
-        let upload =
-            self.store.begin_upload(&key("w/parts"), Some("image/jp2".into())).await.unwrap();
+        let upload = self.begin("w/parts", Some("image/jp2")).await;
         let (first, last) = (Bytes::from(vec![1; PART_BYTES]), Bytes::from_static(b"the end"));
         // In any order, and one of them twice.
         let second = self.part(&upload, 2, last.clone()).await;
         self.part(&upload, 1, Bytes::from_static(b"replaced")).await;
         let parts = [self.part(&upload, 1, first.clone()).await, second];
-        assert_eq!(parts[1].checksum, crc32c(&last));
+        assert_eq!(parts[1].checksum, Some(crc32c(&last)));
         assert_eq!(kind(self.store.head(&key("w/parts")).await), StoreErrorKind::NotFound);
         let written = self.complete(&upload, &parts, Condition::Absent).await.unwrap();
         let head = self.store.head(&key("w/parts")).await.unwrap();
@@ -132,7 +138,7 @@ impl Subject {
 
     async fn uploads_keep_their_conditions_and_can_be_given_up(&self) {
         self.write("w/taken", "foreign", Condition::Absent).await.unwrap();
-        let upload = self.store.begin_upload(&key("w/taken"), None).await.unwrap();
+        let upload = self.begin("w/taken", None).await;
         let parts = [self.part(&upload, 1, Bytes::from_static(b"ours")).await];
         let refused = self.complete(&upload, &parts, Condition::Absent).await;
         assert_eq!(refused, Err(StoreErrorKind::Changed));
@@ -166,6 +172,42 @@ impl Subject {
         let missing = self.copy(missing, "w/to", Condition::Any).await;
         assert_eq!(missing, Err(StoreErrorKind::NotFound));
         assert_eq!(kind(self.store.head(&key("w/to")).await), StoreErrorKind::NotFound);
+    }
+
+    async fn parts_are_copied_of_one_version(&self) {
+        let body = Bytes::from([vec![1; PART_BYTES], vec![2; PART_BYTES]].concat());
+        let (at, condition) = (key("w/large + %日本"), Condition::Absent);
+        let request = PutRequest { key: at, body, content_type: None, condition };
+        self.store.put(request).await.unwrap();
+        let from = self.version("w/large + %日本").await;
+        let begin = BeginRequest {
+            key: key("w/copied"),
+            content_type: Some("image/jp2".into()),
+            metadata: [("sensor".to_owned(), "MSI".to_owned())].into(),
+            has_checksums: false,
+        };
+        let upload = self.store.begin_upload(begin).await.unwrap();
+        let copy =
+            |number, range, from| CopyPartRequest { upload: upload.clone(), number, from, range };
+        let half = PART_BYTES as u64;
+        // The halves change places; the second is one byte short.
+        let last = self.store.copy_part(copy(2, 1..half, from.clone())).await.unwrap();
+        let first = self.store.copy_part(copy(1, half..2 * half, from.clone())).await.unwrap();
+        assert_eq!((first.number, first.checksum, last.number), (1, None, 2));
+        let mut old = from.clone();
+        old.etag = Some(ETag::new("0123456789abcdef0123456789abcdef"));
+        let stale = self.store.copy_part(copy(3, 0..half, old)).await;
+        assert_eq!(kind(stale), StoreErrorKind::Changed);
+        let missing = ObjectVersion { key: key("w/none"), ..from };
+        let missing = self.store.copy_part(copy(3, 0..half, missing)).await;
+        assert_eq!(kind(missing), StoreErrorKind::NotFound);
+        let written = self.complete(&upload, &[first, last], Condition::Absent).await.unwrap();
+        let head = self.store.head(&key("w/copied")).await.unwrap();
+        assert_eq!((head.size, &head.etag), (2 * half - 1, &written.etag));
+        assert_eq!(head.content_type.as_deref(), Some("image/jp2"));
+        assert_eq!(head.metadata["sensor"], "MSI");
+        let middle = self.get("w/copied", half - 1, half + 1, None).await;
+        assert_eq!(middle.as_deref(), Ok("\u{2}\u{1}"));
     }
 
     async fn deletes_say_what_was_not_there(&self) {

@@ -5,7 +5,7 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
 
-use super::{StoreError, StoreErrorKind};
+use crate::store::{StoreError, StoreErrorKind};
 
 /// Why no credentials could be had.
 pub(super) fn credentials_error(error: CredentialsError) -> StoreError {
@@ -48,6 +48,25 @@ where
     };
     let mut failed = StoreError::new(kind, request, detail).caused_by(error);
     failed.request_id = request_id;
+    failed
+}
+
+/// What a failed write means: as for other requests, but a server that does not
+/// know conditions is told from one that does not know the request.
+pub(super) fn write_error<E>(
+    request: String,
+    is_conditional: bool,
+    error: SdkError<E, HttpResponse>,
+) -> StoreError
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    let is_unknown = error.raw_response().is_some_and(|raw| raw.status().as_u16() == 501);
+    let mut failed = service_error(request, error);
+    if is_conditional && is_unknown && failed.kind == StoreErrorKind::Other {
+        failed.detail =
+            format!("the server does not support conditional writes: {}", failed.detail);
+    }
     failed
 }
 

@@ -1,28 +1,22 @@
-//! Writing through the AWS SDK: objects in one request and in parts, deletes.
-//! Copies are in [`super::s3_copy`].
+//! Writes through the AWS SDK: objects in one request and in parts, and deletes. Copies
+//! are in [`super::copy`].
 //!
-//! Contract: as in [`super::s3`], one call is one attempt. Every body carries its
-//! CRC32C, which we compute, so that the server refuses what was damaged on its way.
-//! Over HTTP to another machine the signature covers bodies too; else it covers their
-//! checksum.
+//! Contract: one call is one attempt. Every body carries its CRC32C, which we compute, so
+//! that the server refuses what was damaged on its way. The signature covers the body
+//! too, or only its checksum; see [`BodySignatures`](super::BodySignatures).
 
-use std::sync::Arc;
-
-use aws_sdk_s3::config::http::HttpResponse;
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{
-    ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, ServerSideEncryption, StorageClass,
-};
+use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 
-use super::checksum::{crc32c, told};
-use super::s3::S3;
-use super::s3_error::service_error;
-use super::write::{
-    CompleteRequest, Condition, Encryption, Part, PartRequest, PutRequest, Upload, Written,
-};
-use super::{StoreError, StoreErrorKind};
+use super::S3;
+use super::error::{service_error, write_error};
+use super::payer_owner_encryption::{addressed, object_made, part_made};
 use crate::key::{ETag, ObjectKey};
+use crate::store::checksum::{crc32c, told};
+use crate::store::{
+    BeginRequest, CompleteRequest, Condition, Part, PartRequest, PutRequest, StoreError,
+    StoreErrorKind, Upload, Written,
+};
 
 impl Condition {
     /// What If-Match says.
@@ -39,64 +33,19 @@ impl Condition {
     }
 }
 
-/// What a failed write means: as for other requests, but a server that does not
-/// know conditions is told from one that does not know the request.
-pub(super) fn write_error<E>(
-    request: String,
-    is_conditional: bool,
-    error: SdkError<E, HttpResponse>,
-) -> StoreError
-where
-    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-{
-    let is_unknown = error.raw_response().is_some_and(|raw| raw.status().as_u16() == 501);
-    let mut failed = service_error(request, error);
-    if is_conditional && is_unknown && failed.kind == StoreErrorKind::Other {
-        failed.detail =
-            format!("the server does not support conditional writes: {}", failed.detail);
-    }
-    failed
-}
-
 impl S3 {
-    pub(super) fn storage_class(&self) -> Option<StorageClass> {
-        self.config.writes.storage_class.as_deref().map(StorageClass::from)
-    }
-
-    pub(super) fn encryption(&self) -> Option<ServerSideEncryption> {
-        match &self.config.writes.encryption {
-            Encryption::BucketDefault => None,
-            Encryption::Aes256 => Some(ServerSideEncryption::Aes256),
-            Encryption::Kms { .. } => Some(ServerSideEncryption::AwsKms),
-        }
-    }
-
-    pub(super) fn kms_key(&self) -> Option<String> {
-        match &self.config.writes.encryption {
-            Encryption::Kms { key } => key.clone(),
-            Encryption::BucketDefault | Encryption::Aes256 => None,
-        }
-    }
-
     pub(super) async fn put_object(&self, request: PutRequest) -> Result<Written, StoreError> {
         let PutRequest { key, body, content_type, condition } = &request;
         let checksum = told(crc32c(body));
         let output = self
             .in_its_region(|client| {
-                let call = client
-                    .put_object()
-                    .bucket(self.config.bucket.as_str())
+                let call = object_made!(self, client.put_object())
                     .key(key.as_str())
                     .body(ByteStream::from(body.clone()))
                     .checksum_crc32_c(checksum.as_str())
                     .set_content_type(content_type.as_deref().map(str::to_owned))
                     .set_if_match(condition.if_match())
-                    .set_if_none_match(condition.if_none_match())
-                    .set_storage_class(self.storage_class())
-                    .set_server_side_encryption(self.encryption())
-                    .set_ssekms_key_id(self.kms_key())
-                    .set_request_payer(self.payer())
-                    .set_expected_bucket_owner(self.owner());
+                    .set_if_none_match(condition.if_none_match());
                 let is_conditional = *condition != Condition::Any;
                 async move {
                     let sent = match self.signs_bodies {
@@ -112,24 +61,17 @@ impl S3 {
 
     pub(super) async fn create_multipart_upload(
         &self,
-        key: &ObjectKey,
-        content_type: Option<Arc<str>>,
+        request: BeginRequest,
     ) -> Result<Upload, StoreError> {
+        let BeginRequest { key, content_type, metadata, has_checksums } = &request;
         let name = format!("UPLOAD {key}");
-        let content_type = &content_type;
         let output = self
             .in_its_region(|client| {
-                let call = client
-                    .create_multipart_upload()
-                    .bucket(self.config.bucket.as_str())
+                let call = object_made!(self, client.create_multipart_upload())
                     .key(key.as_str())
-                    .checksum_algorithm(ChecksumAlgorithm::Crc32C)
+                    .set_checksum_algorithm(has_checksums.then_some(ChecksumAlgorithm::Crc32C))
                     .set_content_type(content_type.as_deref().map(str::to_owned))
-                    .set_storage_class(self.storage_class())
-                    .set_server_side_encryption(self.encryption())
-                    .set_ssekms_key_id(self.kms_key())
-                    .set_request_payer(self.payer())
-                    .set_expected_bucket_owner(self.owner());
+                    .set_metadata(Some(metadata.clone().into_iter().collect()));
                 let name = name.clone();
                 async move { call.send().await.map_err(|e| service_error(name, e)) }
             })
@@ -144,16 +86,12 @@ impl S3 {
         let part_number = part_number(*number, &name)?;
         let output = self
             .in_its_region(|client| {
-                let call = client
-                    .upload_part()
-                    .bucket(self.config.bucket.as_str())
+                let call = part_made!(self, client.upload_part())
                     .key(upload.key.as_str())
                     .upload_id(&*upload.id)
                     .part_number(part_number)
                     .body(ByteStream::from(body.clone()))
-                    .checksum_crc32_c(told(checksum))
-                    .set_request_payer(self.payer())
-                    .set_expected_bucket_owner(self.owner());
+                    .checksum_crc32_c(told(checksum));
                 let name = name.clone();
                 async move {
                     let sent = match self.signs_bodies {
@@ -165,7 +103,7 @@ impl S3 {
             })
             .await?;
         let etag = output.e_tag().map(ETag::new).ok_or_else(|| no_etag(name))?;
-        Ok(Part { number: *number, etag, checksum })
+        Ok(Part { number: *number, etag, checksum: Some(checksum) })
     }
 
     pub(super) async fn complete_multipart_upload(
@@ -179,33 +117,18 @@ impl S3 {
             let builder = CompletedPart::builder()
                 .part_number(part_number(part.number, &name)?)
                 .e_tag(part.etag.as_str())
-                .checksum_crc32_c(told(part.checksum));
+                .set_checksum_crc32_c(part.checksum.map(told));
             completed.push(builder.build());
         }
-        self.complete_parts(upload, completed, condition, name).await
-    }
-
-    /// Completes an upload whose parts have checksums or, after a copy, have none.
-    pub(super) async fn complete_parts(
-        &self,
-        upload: &Upload,
-        parts: Vec<CompletedPart>,
-        condition: &Condition,
-        name: String,
-    ) -> Result<Written, StoreError> {
-        let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
+        let parts = CompletedMultipartUpload::builder().set_parts(Some(completed)).build();
         let output = self
             .in_its_region(|client| {
-                let call = client
-                    .complete_multipart_upload()
-                    .bucket(self.config.bucket.as_str())
+                let call = part_made!(self, client.complete_multipart_upload())
                     .key(upload.key.as_str())
                     .upload_id(&*upload.id)
                     .multipart_upload(parts.clone())
                     .set_if_match(condition.if_match())
-                    .set_if_none_match(condition.if_none_match())
-                    .set_request_payer(self.payer())
-                    .set_expected_bucket_owner(self.owner());
+                    .set_if_none_match(condition.if_none_match());
                 let (name, is_conditional) = (name.clone(), *condition != Condition::Any);
                 async move { call.send().await.map_err(|e| write_error(name, is_conditional, e)) }
             })
@@ -216,13 +139,9 @@ impl S3 {
     pub(super) async fn abort_multipart_upload(&self, upload: &Upload) -> Result<(), StoreError> {
         let outcome = self
             .in_its_region(|client| {
-                let call = client
-                    .abort_multipart_upload()
-                    .bucket(self.config.bucket.as_str())
+                let call = addressed!(self, client.abort_multipart_upload())
                     .key(upload.key.as_str())
-                    .upload_id(&*upload.id)
-                    .set_request_payer(self.payer())
-                    .set_expected_bucket_owner(self.owner());
+                    .upload_id(&*upload.id);
                 let name = format!("ABORT {}", upload.key);
                 async move { call.send().await.map_err(|e| service_error(name, e)) }
             })
@@ -240,19 +159,11 @@ impl S3 {
         key: &ObjectKey,
         etag: Option<&ETag>,
     ) -> Result<(), StoreError> {
-        if let Some(etag) = etag {
-            let condition = Condition::Unchanged(etag.clone());
-            self.look_before(key, &condition, &format!("DELETE {key}")).await?;
-        }
         let outcome = self
             .in_its_region(|client| {
-                let call = client
-                    .delete_object()
-                    .bucket(self.config.bucket.as_str())
+                let call = addressed!(self, client.delete_object())
                     .key(key.as_str())
-                    .set_if_match(etag.map(|etag| etag.as_str().to_owned()))
-                    .set_request_payer(self.payer())
-                    .set_expected_bucket_owner(self.owner());
+                    .set_if_match(etag.map(|etag| etag.as_str().to_owned()));
                 let (name, is_conditional) = (format!("DELETE {key}"), etag.is_some());
                 async move { call.send().await.map_err(|e| write_error(name, is_conditional, e)) }
             })
@@ -266,11 +177,7 @@ impl S3 {
 }
 
 /// The upload that a server has begun.
-pub(super) fn upload_named(
-    key: &ObjectKey,
-    id: Option<&str>,
-    name: String,
-) -> Result<Upload, StoreError> {
+fn upload_named(key: &ObjectKey, id: Option<&str>, name: String) -> Result<Upload, StoreError> {
     let id = id.filter(|id| !id.is_empty()).ok_or_else(|| {
         StoreError::new(StoreErrorKind::Other, name, "the server begins an upload without an id")
     })?;
@@ -282,7 +189,7 @@ pub(super) fn no_etag(name: String) -> StoreError {
 }
 
 /// The number as the SDK takes it.
-fn part_number(number: u32, name: &str) -> Result<i32, StoreError> {
+pub(super) fn part_number(number: u32, name: &str) -> Result<i32, StoreError> {
     i32::try_from(number).map_err(|error| {
         let detail = format!("{number} is no part number");
         StoreError::new(StoreErrorKind::Other, name, detail).caused_by(error)

@@ -1,0 +1,48 @@
+//! The stack of decorators that every request of the program passes through.
+//!
+//! `LargeCopies(Retry(CheckConditions(Limit(Meter(store)))))`. Everything below `Retry`
+//! runs once for each attempt, so each attempt is checked, limited and counted, and no
+//! permit is held between attempts. Everything above it is made of requests that are
+//! each retried.
+
+use std::sync::Arc;
+
+use super::large_copy::MAX_COPY_BYTES;
+use super::{
+    CheckConditions, LargeCopies, Limit, Meter, ObjectStore, Retry, RetryConfig, writes_at_once,
+};
+use crate::stats::Stats;
+
+/// How requests are retried and limited.
+#[derive(Debug, Clone)]
+pub struct StackConfig {
+    /// How long to wait, and when to try again.
+    pub retry: RetryConfig,
+    /// The memory that the program may use, in bytes. It decides how many bodies are under
+    /// way at once.
+    pub memory_bytes: u64,
+    /// The largest object, in bytes, that is copied in one request; larger ones are copied
+    /// in parts. S3 allows no more than 5 GiB, other servers may allow less.
+    pub max_copy_bytes: u64,
+}
+
+impl StackConfig {
+    /// The stack for a server with the limits of S3.
+    pub fn new(retry: RetryConfig, memory_bytes: u64) -> Self {
+        StackConfig { retry, memory_bytes, max_copy_bytes: MAX_COPY_BYTES }
+    }
+}
+
+/// The stack over `store`, of whichever kind. Each attempt is counted in `stats`.
+pub fn production_stack(
+    store: Arc<dyn ObjectStore>,
+    config: StackConfig,
+    stats: Arc<Stats>,
+) -> Arc<dyn ObjectStore> {
+    let StackConfig { retry, memory_bytes, max_copy_bytes } = config;
+    let metered = Arc::new(Meter::new(store, stats.clone()));
+    let limited = Arc::new(Limit::new(metered, memory_bytes));
+    let checked = Arc::new(CheckConditions::new(limited));
+    let retried = Arc::new(Retry::new(checked, retry, stats));
+    Arc::new(LargeCopies::new(retried, max_copy_bytes, writes_at_once(memory_bytes)))
+}
