@@ -37,18 +37,18 @@ impl FileSystem {
         let drafts = self.drafts()?;
         let lock = self.copying.of(ino);
         let _alone = lock.lock().await;
-        let (thing, place) = self.names.current(ino)?;
+        let (thing, place) = self.names.inodes().current(ino)?;
         match &thing {
             Thing::Draft(draft) if draft.file().is_some() => return Ok(draft.clone()),
             Thing::Draft(draft) if !draft.is_dir() => return Err(FsError::Invalid),
             Thing::Dir(_) | Thing::Draft(_) => return Err(FsError::IsADirectory),
             Thing::Object(_) | Thing::Sibling(_) => {}
         }
-        let progress = self.progress_of_copy(&thing, &place, keep)?;
         let attr = self.names.attr(ino, &thing);
-        let file = drafts.new_file(progress)?;
         let size = attr.size.min(keep);
-        self.fill(&file, ino, thing.clone(), size).await?;
+        let copy = Copy { fs: self, ino, thing: &thing };
+        let file = drafts.new_file(copy.progress(&place, keep)?)?;
+        copy.fill(&file, size).await?;
         if size < attr.size {
             file.resize(size)?;
         }
@@ -57,7 +57,7 @@ impl FileSystem {
         }
         let draft = Draft::new(ino, Body::File(file), Attributes::from(&attr));
         let place = self.names.adopt(ino, &thing, &draft, place)?;
-        self.note_dirty(&draft);
+        self.publishing.note_dirty(&draft);
         self.files.each(|open| {
             if open.ino == ino {
                 let _ = open.replaced.set(draft.clone());
@@ -68,21 +68,24 @@ impl FileSystem {
         }
         Ok(draft)
     }
+}
 
-    /// Copies the first `size` bytes of a thing into a file.
-    async fn fill(
-        &self,
-        file: &DraftFile,
-        ino: Ino,
-        thing: Thing,
-        size: u64,
-    ) -> Result<(), FsError> {
+/// One copy that is being made.
+struct Copy<'c> {
+    fs: &'c FileSystem,
+    ino: Ino,
+    thing: &'c Thing,
+}
+
+impl Copy<'_> {
+    /// Copies the first `size` bytes into a file.
+    async fn fill(&self, file: &DraftFile, size: u64) -> Result<(), FsError> {
         let outdated = |error: &FsError| {
             if error.is_outdated() {
-                self.names.note_changed(ino);
+                self.fs.names.note_changed(self.ino);
             }
         };
-        let content = self.readers.open(thing).await.inspect_err(outdated)?;
+        let content = self.fs.readers.open(self.thing.clone()).await.inspect_err(outdated)?;
         let mut offset = 0;
         while offset < size {
             let length = (size - offset).min(PIECE_BYTES) as usize;
@@ -90,22 +93,17 @@ impl FileSystem {
             if piece.is_empty() {
                 return Err(FsError::Stale);
             }
-            self.write_copy(file, &piece, offset).await?;
+            self.write(file, &piece, offset).await?;
             offset += piece.len() as u64;
         }
         Ok(())
     }
 
     /// What the bucket has of a copy, if the copy belongs there.
-    fn progress_of_copy(
-        &self,
-        thing: &Thing,
-        place: &Place,
-        keep: u64,
-    ) -> Result<Option<Progress>, FsError> {
-        let Some(publisher) = &self.publisher else { return Ok(None) };
+    fn progress(&self, place: &Place, keep: u64) -> Result<Option<Progress>, FsError> {
+        let Some(publisher) = self.fs.publishing.get() else { return Ok(None) };
         let Some(key) = publisher.key_for(&place.folder, &place.name)? else { return Ok(None) };
-        match thing {
+        match self.thing {
             Thing::Object(_) if !publisher.config().allow_overwrite => Err(FsError::NotPermitted),
             Thing::Object(object) => {
                 let version = object.version.clone();
@@ -119,11 +117,11 @@ impl FileSystem {
     }
 
     /// Writes a piece of what is copied, which is not a change.
-    async fn write_copy(&self, file: &DraftFile, piece: &[u8], offset: u64) -> Result<(), FsError> {
+    async fn write(&self, file: &DraftFile, piece: &[u8], offset: u64) -> Result<(), FsError> {
         loop {
             match file.bytes().write_at(piece, offset) {
                 Err(error) if error.kind() == ErrorKind::StorageFull => {
-                    if !self.make_room(None).await {
+                    if !self.fs.publishing.make_room(None).await {
                         return Err(FsError::NoSpace);
                     }
                 }

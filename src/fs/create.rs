@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::{Attr, FileSystem, FsError, Ino, OpenHow, OpenedFile};
 use crate::drafts::{Attributes, Body, Draft};
 use crate::key::ObjectKey;
-use crate::names::{Folder, Found, Place, Thing, ttl};
+use crate::names::{Found, Place, Thing, ttl};
 
 /// The bit of a directory's mode that hands its group down.
 const SET_GROUP: u16 = 0o2000;
@@ -56,11 +56,12 @@ impl FileSystem {
         node: NewNode,
         maker: Maker,
     ) -> Result<(Attr, Duration), FsError> {
-        let place = self.free_place(parent, name).await?;
-        let thing = match (&node, &self.publisher, self.key_for(&place.folder, &place.name)?) {
+        let new = NewName::free(self, parent, name).await?;
+        let publisher = self.publishing.get();
+        let thing = match (&node, publisher, self.publishing.key_for(&new.place)?) {
             (NewNode::Dir, Some(publisher), Some(_)) => {
-                let thing = Thing::Dir(publisher.make_dir(&place).await?);
-                let of = self.new_attributes(&place, &node, maker);
+                let thing = Thing::Dir(publisher.make_dir(&new.place).await?);
+                let of = new.attributes(&node, maker);
                 // Without room for them they are as the flags say.
                 let _ = self.names.set_attributes(&thing, of);
                 thing
@@ -69,14 +70,14 @@ impl FileSystem {
                 // A bucket has nothing like that.
                 return Err(FsError::NotPermitted);
             }
-            (_, _, key) => Thing::Draft(self.make_draft(&place, node, maker, key)?),
+            (_, _, key) => Thing::Draft(new.draft(node, maker, key)?),
         };
-        self.names.touch(&place);
+        self.names.touch(&new.place);
         // mknod(2) makes files that nobody closes.
-        if let (Some(publisher), Thing::Draft(draft)) = (&self.publisher, &thing) {
+        if let (Some(publisher), Thing::Draft(draft)) = (publisher, &thing) {
             publisher.send(draft).await?;
         }
-        self.entered(&place, Found::thing(thing, self.names.ttl().draft()))
+        new.enter(thing, self.names.ttl().draft())
     }
 
     /// Makes a file and opens it. Counts a look-up of it.
@@ -89,14 +90,13 @@ impl FileSystem {
         name: &OsStr,
         maker: Maker,
     ) -> Result<(Attr, Duration, OpenedFile), FsError> {
-        let place = self.free_place(parent, name).await?;
-        let key = self.key_for(&place.folder, &place.name)?;
-        let draft = self.make_draft(&place, NewNode::File, maker, key)?;
-        self.names.touch(&place);
+        let new = NewName::free(self, parent, name).await?;
+        let key = self.publishing.key_for(&new.place)?;
+        let draft = new.draft(NewNode::File, maker, key)?;
+        self.names.touch(&new.place);
         let how = OpenHow { writes: true, truncates: false, thread: maker.thread };
         let opened = self.open_draft(draft.clone(), how)?;
-        let found = Found::thing(Thing::Draft(draft), self.names.ttl().draft());
-        let (attr, ttl) = self.entered(&place, found)?;
+        let (attr, ttl) = new.enter(Thing::Draft(draft), self.names.ttl().draft())?;
         Ok((attr, ttl, opened))
     }
 
@@ -110,59 +110,52 @@ impl FileSystem {
         parent: Ino,
         name: &OsStr,
     ) -> Result<(Attr, Duration), FsError> {
-        let place = self.free_place(parent, name).await?;
-        if self.key_for(&place.folder, &place.name)?.is_some() {
+        let new = NewName::free(self, parent, name).await?;
+        if self.publishing.key_for(&new.place)?.is_some() {
             // An object has one key.
             return Err(FsError::NotPermitted);
         }
-        let draft = match self.names.thing(ino)? {
+        let draft = match self.names.inodes().thing(ino)? {
             Thing::Draft(draft) if !draft.is_dir() => draft,
             Thing::Draft(_) | Thing::Dir(_) => return Err(FsError::NotPermitted),
             Thing::Object(_) | Thing::Sibling(_) => self.own_copy(ino, u64::MAX).await?,
         };
-        self.names.link(&place, &draft)?;
-        self.names.touch(&place);
-        self.entered(&place, Found::thing(Thing::Draft(draft), ttl::LONGEST))
+        self.names.link(&new.place, &draft)?;
+        self.names.touch(&new.place);
+        new.enter(Thing::Draft(draft), ttl::LONGEST)
     }
+}
 
-    fn entered(&self, place: &Place, found: Found) -> Result<(Attr, Duration), FsError> {
-        let (attr, ttl) = self.names.enter(place, found);
-        Ok((attr.ok_or(FsError::NotFound)?, ttl))
-    }
+/// A name that is free, for something that is about to be made.
+struct NewName<'f> {
+    fs: &'f FileSystem,
+    place: Place,
+}
 
+impl<'f> NewName<'f> {
     /// A name that is not taken.
-    async fn free_place(&self, parent: Ino, name: &OsStr) -> Result<Place, FsError> {
-        self.drafts()?;
-        let place = self.names.place(parent, name)?;
-        match self.names.own(&place.folder, &place.name).await?.thing {
+    ///
+    /// # Errors
+    /// EEXIST, EROFS.
+    async fn free(fs: &'f FileSystem, parent: Ino, name: &OsStr) -> Result<Self, FsError> {
+        fs.drafts()?;
+        let place = fs.names.place(parent, name)?;
+        match fs.names.own(&place.folder, &place.name).await?.thing {
             Some(_) => Err(FsError::Exists),
-            None => Ok(place),
-        }
-    }
-
-    /// The object that a name stands for; `None` if what is made there stays in memory.
-    pub(super) fn key_for(
-        &self,
-        folder: &Folder,
-        name: &str,
-    ) -> Result<Option<ObjectKey>, FsError> {
-        match &self.publisher {
-            Some(publisher) => Ok(publisher.key_for(folder, name)?),
-            None => Ok(None),
+            None => Ok(NewName { fs, place }),
         }
     }
 
     /// Makes a draft; with `key`, a file that becomes an object.
-    fn make_draft(
+    fn draft(
         &self,
-        place: &Place,
         node: NewNode,
         maker: Maker,
         key: Option<ObjectKey>,
     ) -> Result<Arc<Draft>, FsError> {
-        let drafts = self.drafts()?;
-        let of = self.new_attributes(place, &node, maker);
-        let progress = key.zip(self.publisher.as_ref());
+        let drafts = self.fs.drafts()?;
+        let of = self.attributes(&node, maker);
+        let progress = key.zip(self.fs.publishing.get());
         let progress = progress.map(|(key, publisher)| publisher.progress(key, None, false));
         let body = match node {
             NewNode::File => Body::File(drafts.new_file(progress)?),
@@ -172,19 +165,25 @@ impl FileSystem {
             NewNode::Socket => Body::Socket,
         };
         let draft = Draft::new(drafts.new_ino(), body, of);
-        self.names.add(place, &draft)?;
-        self.note_dirty(&draft);
+        self.fs.names.add(&self.place, &draft)?;
+        self.fs.publishing.note_dirty(&draft);
         Ok(draft)
     }
 
-    /// The attributes of what `maker` makes in a directory.
-    fn new_attributes(&self, place: &Place, node: &NewNode, maker: Maker) -> Attributes {
-        let of = self.names.attributes_of(place);
+    /// The attributes of what `maker` makes here.
+    fn attributes(&self, node: &NewNode, maker: Maker) -> Attributes {
+        let of = self.fs.names.attributes_of(&self.place);
         let (mut mode, mut gid) = (maker.mode, maker.gid);
         if of.mode & SET_GROUP != 0 {
             gid = of.gid;
             mode |= if *node == NewNode::Dir { SET_GROUP } else { 0 };
         }
         Attributes::new(mode, maker.uid, gid)
+    }
+
+    /// Counts a look-up of what was made.
+    fn enter(&self, thing: Thing, ttl: Duration) -> Result<(Attr, Duration), FsError> {
+        let (attr, ttl) = self.fs.names.enter(&self.place, Found::thing(thing, ttl));
+        Ok((attr.ok_or(FsError::NotFound)?, ttl))
     }
 }

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use super::FsError;
 use super::open::OpenFile;
-use crate::drafts::Drafts;
+use crate::drafts::{Draft, Drafts};
 
 /// Things that are open.
 #[derive(Debug)]
@@ -74,6 +75,15 @@ impl OpenFiles {
     /// The open file behind a number.
     pub(super) fn get(&self, handle: u64) -> Option<Arc<OpenFile>> {
         self.handles.get(handle)
+    }
+
+    /// The draft behind a handle that is written to.
+    ///
+    /// # Errors
+    /// EBADF for a handle that is not open, or not of a draft.
+    pub(super) fn draft(&self, handle: u64) -> Result<Arc<Draft>, FsError> {
+        let file = self.get(handle).ok_or(FsError::BadHandle)?;
+        file.draft().cloned().ok_or(FsError::BadHandle)
     }
 
     /// Gives a number up.

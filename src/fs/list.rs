@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::{Attr, FileSystem, FsError, Ino};
 use crate::catalog::{Listed, Walk};
-use crate::names::{Folder, Place, Slot, Thing};
+use crate::names::{Contents, Folder, Place, Slot, Thing};
 use crate::sync::lock;
 use crate::view::ViewKind;
 
@@ -65,7 +65,7 @@ impl FileSystem {
     /// ENOTDIR.
     pub fn open_dir(&self, ino: Ino, pid: u32) -> Result<u64, FsError> {
         let folder = self.names.folder(ino)?;
-        let parent = self.names.parent(ino).unwrap_or(ino);
+        let parent = self.names.inodes().parent(ino).unwrap_or(ino);
         let walk = Mutex::new(Some(Walk::default()));
         let made_before = AtomicU64::new(0);
         Ok(self.dirs.insert(OpenDir { folder, ino, parent, pid, made_before, walk }))
@@ -100,7 +100,7 @@ impl FileSystem {
     /// Whether the process has the directory that contains `ino` open, so that it is
     /// listing it.
     pub(super) fn is_listing(&self, pid: u32, ino: Ino) -> bool {
-        let parent = self.names.parent(ino);
+        let parent = self.names.inodes().parent(ino);
         self.dirs.any(|open| open.pid == pid && Some(open.ino) == parent)
     }
 }
@@ -113,10 +113,14 @@ struct ReadDir<'l> {
     sink: &'l mut (dyn DirSink + Send),
 }
 
-impl ReadDir<'_> {
+impl<'l> ReadDir<'l> {
+    fn contents(&self) -> Contents<'l> {
+        self.fs.names.contents(&self.open.folder)
+    }
+
     async fn fill(mut self, walk: &mut Walk, cookie: u64) -> Result<(), FsError> {
         if cookie == 0 && self.fs.is_writable() {
-            let next = self.fs.names.next_number(&self.open.folder);
+            let next = self.contents().next_number();
             self.open.made_before.store(next, Ordering::Relaxed);
         }
         if self.add_dots(cookie) {
@@ -145,10 +149,9 @@ impl ReadDir<'_> {
     /// Adds entries of the bucket, from a cookie on, until the sink is full or a page has
     /// been added; returns whether that is the answer.
     async fn add_entries(&mut self, walk: &mut Walk, cookie: u64) -> Result<bool, FsError> {
-        let Folder::Bucket(dir) = &self.open.folder else { return Ok(false) };
         let mut from = Position::of(cookie);
         loop {
-            let listed = self.fs.names.entries(dir, walk, from.number, self.plus).await?;
+            let listed = self.contents().entries(walk, from.number, self.plus).await?;
             if listed.entries.is_empty() {
                 return Ok(false);
             }
@@ -167,7 +170,7 @@ impl ReadDir<'_> {
         let since = self.open.made_before.load(Ordering::Relaxed);
         let mut any = false;
         for (entry, number) in listed.entries.iter().zip(from.number..) {
-            let slots = self.fs.names.shown(&self.open.folder, entry, since, self.plus);
+            let slots = self.contents().shown(entry, since, self.plus);
             for Slot { number: slot, name, thing } in slots {
                 let here = Position { number, slot };
                 if here < from {
@@ -187,19 +190,19 @@ impl ReadDir<'_> {
         if !self.fs.is_writable() {
             return;
         }
-        let (names, folder) = (&self.fs.names, &self.open.folder);
+        let contents = self.contents();
         let mut from = Position { number: cookie / SLOTS, slot: cookie % SLOTS };
         loop {
             let end = self.open.made_before.load(Ordering::Relaxed);
             let numbers = from.number.min(end)..end;
-            let (drafts, next) = names.drafts_in(folder, numbers, DRAFTS_AT_ONCE);
+            let (drafts, next) = contents.drafts(numbers, DRAFTS_AT_ONCE);
             let Some(next) = next else { return };
             for Slot { number, name, thing } in drafts {
-                let siblings = names.siblings_of(folder, &name, &thing, self.plus).await;
+                let siblings = contents.siblings_of(&name, &thing, self.plus).await;
                 let own = Slot { number: 0, name, thing };
                 for Slot { number: slot, name, thing } in [own].into_iter().chain(siblings) {
                     let next = DRAFTS + number * SLOTS + slot + 1;
-                    let ttl = names.ttl().draft();
+                    let ttl = self.fs.names.ttl().draft();
                     if (Position { number, slot }) >= from && !self.show(&name, &thing, next, ttl) {
                         return;
                     }
@@ -219,7 +222,7 @@ impl ReadDir<'_> {
         let ttl = ttl.min(names.ttl().name(thing));
         let fits = self.sink.add(SinkEntry { name, next_cookie, attr, ttl });
         if !fits && self.plus {
-            names.forget(attr.ino, 1);
+            names.inodes().forget(attr.ino, 1);
         }
         fits
     }

@@ -33,7 +33,7 @@ impl FileSystem {
 
     /// Takes back look-ups.
     pub fn forget(&self, ino: Ino, count: u64) {
-        self.names.forget(ino, count);
+        self.names.inodes().forget(ino, count);
     }
 
     /// The attributes of an inode and how long they hold: a version's never change, and
@@ -50,7 +50,7 @@ impl FileSystem {
     /// # Errors
     /// EINVAL for everything else.
     pub fn read_link(&self, ino: Ino) -> Result<String, FsError> {
-        match self.names.thing(ino)? {
+        match self.names.inodes().thing(ino)? {
             Thing::Draft(draft) => match draft.body() {
                 Body::Symlink(target) => Ok(target.clone()),
                 Body::File(_) | Body::Dir | Body::Fifo | Body::Socket => Err(FsError::Invalid),

@@ -26,6 +26,7 @@ mod handles;
 mod list;
 mod lookup;
 mod open;
+mod publishing;
 mod remove;
 mod rename;
 mod write;
@@ -49,6 +50,7 @@ use content::Readers;
 use copy::Copying;
 use handles::{Handles, OpenFiles};
 use list::OpenDir;
+use publishing::Publishing;
 
 use crate::drafts::Drafts;
 use crate::names::Names;
@@ -81,7 +83,7 @@ pub struct FsParts {
 pub struct FileSystem {
     names: Arc<Names>,
     drafts: Option<Arc<Drafts>>,
-    publisher: Option<Arc<Publisher>>,
+    publishing: Publishing,
     readers: Readers,
     files: OpenFiles,
     dirs: Handles<OpenDir>,
@@ -96,7 +98,7 @@ impl FileSystem {
             files: OpenFiles::new(drafts.clone()),
             names,
             drafts,
-            publisher,
+            publishing: Publishing(publisher),
             readers: Readers { views, cache, store, runtime },
             dirs: Handles::default(),
             copying: Copying::default(),
@@ -116,7 +118,7 @@ impl FileSystem {
 
     /// How many inodes the kernel remembers, the root among them.
     pub fn inode_count(&self) -> usize {
-        self.names.inode_count()
+        self.names.inodes().count()
     }
 
     /// Whether programs may write at all.

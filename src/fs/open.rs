@@ -9,7 +9,7 @@ use super::content::Content;
 use super::{FileSystem, FsError, Ino};
 use crate::drafts::Draft;
 use crate::mem::MemFile;
-use crate::names::Thing;
+use crate::names::{Names, Thing};
 use crate::publish::process_of;
 use crate::reader::{Answer, ReadBytes};
 use crate::sync::lock;
@@ -84,7 +84,7 @@ impl FileSystem {
     /// ESTALE when the object was overwritten since the inode was looked up; EROFS where
     /// nothing may be written, ENOSPC where it does not fit into memory.
     pub async fn open_file(&self, ino: Ino, how: OpenHow) -> Result<OpenedFile, FsError> {
-        let (thing, _) = self.names.current(ino)?;
+        let (thing, _) = self.names.inodes().current(ino)?;
         if thing.folder().is_some() {
             return Err(FsError::IsADirectory);
         }
@@ -110,22 +110,21 @@ impl FileSystem {
     ) -> Result<OpenedFile, FsError> {
         let file = draft.file().ok_or(FsError::NotPermitted)?;
         let writes = how.writes || how.truncates;
-        let may_change = |publisher: &crate::publish::Publisher| publisher.may_change(&draft);
-        if writes && !self.publisher.as_deref().is_none_or(may_change) {
+        if writes && !self.publishing.may_change(&draft) {
             return Err(FsError::NotPermitted);
         }
         if how.truncates {
             file.resize(0)?;
-            self.note_dirty(&draft);
+            self.publishing.note_dirty(&draft);
         }
         // What is sent has to be seen to be written.
-        let backing = self.publisher.is_none().then(|| file.bytes().clone());
+        let backing = self.publishing.get().is_none().then(|| file.bytes().clone());
         let flushes = writes && file.progress().is_some();
         let opener = if flushes { process_of(how.thread) } else { 0 };
         let ino = draft.ino();
         let file = OpenFile::new(ino, Content::Draft(draft));
         let handle = self.files.insert(OpenFile { writes, opener, ..file });
-        if let Ok(Thing::Object(_)) = self.names.thing(ino) {
+        if let Ok(Thing::Object(_)) = self.names.inodes().thing(ino) {
             // Its memory was given back meanwhile; the next look-up finds the object.
             self.files.remove(handle);
             return Err(FsError::Stale);
@@ -137,7 +136,7 @@ impl FileSystem {
         let handle = self.files.insert(OpenFile::new(ino, content));
         // Whoever has copied it for a writer meanwhile did not find this handle.
         if self.is_writable()
-            && let Ok(Thing::Draft(draft)) = self.names.thing(ino)
+            && let Ok(Thing::Draft(draft)) = self.names.inodes().thing(ino)
             && let Some(open) = self.files.get(handle)
         {
             let _ = open.replaced.set(draft);
@@ -146,12 +145,7 @@ impl FileSystem {
     }
 
     /// Reads from an open file: `length` bytes, fewer only at its end.
-    pub fn read(
-        self: &Arc<Self>,
-        handle: u64,
-        offset: u64,
-        length: usize,
-    ) -> Result<ReadAnswer, FsError> {
+    pub fn read(&self, handle: u64, offset: u64, length: usize) -> Result<ReadAnswer, FsError> {
         let file = self.files.get(handle).ok_or(FsError::BadHandle)?;
         if length <= PAGE_BYTES
             && let Some(error) = file.failed_just_now(offset)
@@ -168,7 +162,7 @@ impl FileSystem {
                 Answer::Ready(bytes) => Ok(ReadAnswer::Ready(bytes)),
                 Answer::Later(answer) => {
                     let answer = async { answer.await.map_err(FsError::from) };
-                    Ok(self.later(file, offset, answer))
+                    Ok(file.later(self.names.clone(), offset, answer))
                 }
             },
             Content::Sibling(view) => match view.read_now(offset, length) {
@@ -181,49 +175,21 @@ impl FileSystem {
                         };
                         Ok(view.read(offset, length).await?.into())
                     };
-                    Ok(self.later(file, offset, answer))
+                    Ok(file.later(self.names.clone(), offset, answer))
                 }
             },
         }
-    }
-
-    /// An answer that takes its time, and what its failure is remembered for.
-    fn later(
-        self: &Arc<Self>,
-        file: Arc<OpenFile>,
-        offset: u64,
-        answer: impl Future<Output = Result<ReadBytes, FsError>> + Send + 'static,
-    ) -> ReadAnswer {
-        let fs = self.clone();
-        ReadAnswer::Later(Box::pin(async move {
-            let outcome = answer.await;
-            if let Err(error) = &outcome {
-                if error.is_outdated() {
-                    fs.names.note_changed(file.ino);
-                }
-                file.note_failed(offset, error.clone());
-            }
-            // The file stays open until its reads are answered.
-            drop(file);
-            outcome
-        }))
     }
 
     /// Closes a file.
     pub fn release_file(&self, handle: u64) {
         let closed = self.files.remove(handle);
         if let Some(draft) = closed.as_ref().and_then(|file| file.draft()).cloned()
-            && let Some(publisher) = &self.publisher
+            && let Some(publisher) = self.publishing.get()
         {
             drop(closed);
             publisher.released(draft);
         }
-    }
-
-    /// The draft behind a handle that can be written to.
-    pub(super) fn writable(&self, handle: u64) -> Result<Arc<Draft>, FsError> {
-        let file = self.files.get(handle).ok_or(FsError::BadHandle)?;
-        file.draft().cloned().ok_or(FsError::BadHandle)
     }
 }
 
@@ -244,6 +210,27 @@ impl OpenFile {
             Content::Draft(draft) => Some(draft),
             Content::Object(_) | Content::Sibling(_) => self.replaced.get(),
         }
+    }
+
+    /// An answer that takes its time, and what its failure is remembered for.
+    fn later(
+        self: Arc<Self>,
+        names: Arc<Names>,
+        offset: u64,
+        answer: impl Future<Output = Result<ReadBytes, FsError>> + Send + 'static,
+    ) -> ReadAnswer {
+        ReadAnswer::Later(Box::pin(async move {
+            let outcome = answer.await;
+            if let Err(error) = &outcome {
+                if error.is_outdated() {
+                    names.note_changed(self.ino);
+                }
+                self.note_failed(offset, error.clone());
+            }
+            // The file stays open until its reads are answered.
+            drop(self);
+            outcome
+        }))
     }
 
     fn note_failed(&self, offset: u64, error: FsError) {

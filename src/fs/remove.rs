@@ -4,7 +4,6 @@ use std::ffi::OsStr;
 
 use super::{FileSystem, FsError, Ino};
 use crate::names::{Place, Thing};
-use crate::publish::Publisher;
 
 impl FileSystem {
     /// Deletes the name of something that is not a directory.
@@ -16,7 +15,7 @@ impl FileSystem {
         if thing.folder().is_some() {
             return Err(FsError::IsADirectory);
         }
-        match self.publisher_of(&place, &thing)? {
+        match self.publishing.of(&place, &thing)? {
             Some(publisher) => {
                 publisher.delete(&place, &thing).await?;
                 self.names.forget_siblings(place.parent, &place.name);
@@ -34,10 +33,10 @@ impl FileSystem {
     pub async fn rmdir(&self, parent: Ino, name: &OsStr) -> Result<(), FsError> {
         let (place, thing) = self.existing(parent, name).await?;
         let folder = thing.folder().ok_or(FsError::NotADirectory)?;
-        if !self.names.is_empty(&folder).await? {
+        if !self.names.contents(&folder).is_empty().await? {
             return Err(FsError::NotEmpty);
         }
-        match (self.publisher_of(&place, &thing)?, &thing) {
+        match (self.publishing.of(&place, &thing)?, &thing) {
             (Some(publisher), Thing::Dir(dir)) => {
                 publisher.delete_dir(&place, dir).await?;
                 self.names.unname(&thing);
@@ -58,16 +57,5 @@ impl FileSystem {
         let place = self.names.place(parent, name)?;
         let found = self.names.find(&place.folder, &place.name).await?;
         Ok((place, found.thing.ok_or(FsError::NotFound)?))
-    }
-
-    /// Who makes a change of this name, if it is a change of the bucket.
-    pub(super) fn publisher_of(
-        &self,
-        place: &Place,
-        thing: &Thing,
-    ) -> Result<Option<&Publisher>, FsError> {
-        let Some(publisher) = &self.publisher else { return Ok(None) };
-        let is_published = publisher.is_published(&place.folder, &place.name, thing)?;
-        Ok(is_published.then_some(publisher))
     }
 }

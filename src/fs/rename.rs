@@ -30,7 +30,7 @@ impl FileSystem {
             return Err(FsError::CrossDevice);
         }
         let target = self.names.find(&to.folder, &to.name).await?.thing;
-        if self.publisher.is_some() && how == RenameHow::Exchange {
+        if self.publishing.get().is_some() && how == RenameHow::Exchange {
             return Err(FsError::Invalid);
         }
         match (&target, how) {
@@ -38,19 +38,19 @@ impl FileSystem {
             (None, RenameHow::Exchange) => return Err(FsError::NotFound),
             (Some(Thing::Sibling(_)), RenameHow::Exchange) => return Err(FsError::CrossDevice),
             (Some(target), RenameHow::Replace) => {
-                if self.names.is_same(target, &source) {
+                if self.names.inodes().is_same(target, &source) {
                     return Ok(());
                 }
                 self.replaceable(&source, target).await?;
             }
             (None, _) | (Some(_), RenameHow::Exchange) => {}
         }
-        let is_published = self.publisher_of(&from, &source)?.is_some()
-            || self.key_for(&to.folder, &to.name)?.is_some();
-        let Some(publisher) = self.publisher.as_ref().filter(|_| is_published) else {
+        let is_published = self.publishing.of(&from, &source)?.is_some()
+            || self.publishing.key_for(&to)?.is_some();
+        let Some(publisher) = self.publishing.get().filter(|_| is_published) else {
             return Ok(self.names.rename((&from, source), (&to, target), how)?);
         };
-        let ino = self.names.number_of(&source);
+        let ino = self.names.inodes().number_of(&source);
         match &source {
             Thing::Dir(dir) => publisher.rename_dir(&from, dir, &to).await?,
             Thing::Object(_) | Thing::Draft(_) | Thing::Sibling(_) => {
@@ -67,8 +67,8 @@ impl FileSystem {
             (None, None) => Ok(()),
             (None, Some(_)) => Err(FsError::IsADirectory),
             (Some(_), None) => Err(FsError::NotADirectory),
-            (Some(_), Some(folder)) if self.names.is_empty(&folder).await? => Ok(()),
-            (Some(Folder::Bucket(old)), Some(Folder::Bucket(new))) => match &self.publisher {
+            (Some(_), Some(folder)) if self.names.contents(&folder).is_empty().await? => Ok(()),
+            (Some(Folder::Bucket(old)), Some(Folder::Bucket(new))) => match self.publishing.get() {
                 Some(publisher) if publisher.may_replace(&old, &new).await? => Ok(()),
                 Some(_) | None => Err(FsError::NotEmpty),
             },

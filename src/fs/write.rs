@@ -1,11 +1,10 @@
 //! Writing into files, sending what was written, and changing what `stat` shows.
 
 use std::io::ErrorKind;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Attr, FileSystem, FsError, Ino};
-use crate::drafts::{AttrChange, Attributes, Draft};
+use crate::drafts::{AttrChange, Attributes};
 use crate::mem::Seek;
 use crate::names::Thing;
 
@@ -22,19 +21,16 @@ impl FileSystem {
     /// # Errors
     /// ENOSPC when they do not fit into memory.
     pub fn write(&self, handle: u64, offset: u64, bytes: &[u8]) -> Result<(), FsError> {
-        let draft = self.writable(handle)?;
+        let draft = self.files.draft(handle)?;
         let outcome = draft.file().ok_or(FsError::BadHandle)?.write(bytes, offset);
-        if let Some(publisher) = &self.publisher {
-            let complete = outcome.as_ref().map_or(0..0, Clone::clone);
-            publisher.note_written(&draft, complete);
-        }
+        self.publishing.note_written(&draft, outcome.as_ref().map_or(0..0, Clone::clone));
         outcome?;
         Ok(())
     }
 
     /// Whether a write that failed so may succeed once memory is given back.
     pub fn can_make_room(&self, error: &FsError) -> bool {
-        self.publisher.is_some()
+        self.publishing.get().is_some()
             && matches!(error, FsError::System(error) if error.kind() == ErrorKind::StorageFull)
     }
 
@@ -48,31 +44,16 @@ impl FileSystem {
         offset: u64,
         bytes: &[u8],
     ) -> Result<(), FsError> {
-        let draft = self.writable(handle)?;
+        let draft = self.files.draft(handle)?;
         loop {
             match self.write(handle, offset, bytes) {
                 Err(error) if self.can_make_room(&error) => {
-                    if !self.make_room(Some(&draft)).await {
+                    if !self.publishing.make_room(Some(&draft)).await {
                         return Err(FsError::NoSpace);
                     }
                 }
                 outcome => return outcome,
             }
-        }
-    }
-
-    /// Gives memory back that the bucket has the bytes of; returns whether there was any.
-    pub(super) async fn make_room(&self, writing: Option<&Draft>) -> bool {
-        match &self.publisher {
-            Some(publisher) => publisher.make_room(writing).await,
-            None => false,
-        }
-    }
-
-    /// Notes that a draft may have to be sent.
-    pub(super) fn note_dirty(&self, draft: &Arc<Draft>) {
-        if let Some(publisher) = &self.publisher {
-            publisher.note_dirty(draft);
         }
     }
 
@@ -87,10 +68,10 @@ impl FileSystem {
         offset: u64,
         length: u64,
     ) -> Result<(), FsError> {
-        let draft = self.writable(handle)?;
+        let draft = self.files.draft(handle)?;
         let file = draft.file().ok_or(FsError::BadHandle)?;
         let outcome = file.allocate(mode, offset, length);
-        self.note_dirty(&draft);
+        self.publishing.note_dirty(&draft);
         Ok(outcome?)
     }
 
@@ -100,7 +81,7 @@ impl FileSystem {
     /// # Errors
     /// ENXIO behind the end.
     pub fn seek(&self, ino: Ino, to: Seek) -> Result<u64, FsError> {
-        let thing = self.names.thing(ino)?;
+        let thing = self.names.inodes().thing(ino)?;
         if let Thing::Draft(draft) = &thing {
             return Ok(draft.file().ok_or(FsError::Invalid)?.bytes().seek(to)?);
         }
@@ -118,7 +99,7 @@ impl FileSystem {
     /// # Errors
     /// What the upload failed with; ESTALE when somebody else changed the object.
     pub async fn flush(&self, handle: u64, pid: u32) -> Result<(), FsError> {
-        let (Some(publisher), Some(file)) = (&self.publisher, self.files.get(handle)) else {
+        let (Some(publisher), Some(file)) = (self.publishing.get(), self.files.get(handle)) else {
             return Ok(());
         };
         let Some(draft) = file.written() else { return Ok(()) };
@@ -131,7 +112,7 @@ impl FileSystem {
     /// As [`FileSystem::flush`].
     pub async fn fsync(&self, handle: u64) -> Result<(), FsError> {
         let written = self.files.get(handle).and_then(|file| file.written());
-        match (&self.publisher, written) {
+        match (self.publishing.get(), written) {
             (Some(publisher), Some(draft)) => Ok(publisher.send(&draft).await?),
             (Some(_) | None, _) => Ok(()),
         }
@@ -153,7 +134,7 @@ impl FileSystem {
             self.set_size(ino, size).await?;
         }
         if change != (AttrChange { size: change.size, ..AttrChange::default() }) {
-            let thing = self.names.thing(ino)?;
+            let thing = self.names.inodes().thing(ino)?;
             match &thing {
                 Thing::Draft(draft) => draft.change(&change)?,
                 Thing::Dir(_) | Thing::Object(_) => {
@@ -170,7 +151,7 @@ impl FileSystem {
     async fn set_size(&self, ino: Ino, size: u64) -> Result<(), FsError> {
         let draft = self.own_copy(ino, size).await?;
         let file = draft.file().ok_or(FsError::Invalid)?;
-        let Some(publisher) = &self.publisher else { return Ok(file.resize(size)?) };
+        let Some(publisher) = self.publishing.get() else { return Ok(file.resize(size)?) };
         if !publisher.may_change(&draft) {
             return Err(FsError::NotPermitted);
         }

@@ -29,7 +29,9 @@ impl FileSystem {
     /// for on every file: those cost nothing).
     pub async fn get_xattr(&self, ino: Ino, name: &OsStr) -> Result<Vec<u8>, FsError> {
         let asked = asked(name.to_str().ok_or(FsError::NoAttribute)?)?;
-        let (object, known) = self.object(ino)?;
+        // A sibling is not in the bucket, nor is what a program made.
+        let object = self.names.inodes().object(ino)?;
+        let (object, known) = object.ok_or(FsError::NoAttribute)?;
         let value = match asked {
             Asked::Listed(name) => listed(&object, name),
             Asked::ContentType => self.head(ino, &object, &known).await?.content_type,
@@ -43,7 +45,9 @@ impl FileSystem {
     /// `pid` that is listing the directory (`ls -l` of newer coreutils asks this
     /// of every file): it gets what is known.
     pub async fn list_xattrs(&self, ino: Ino, pid: u32) -> Result<Vec<u8>, FsError> {
-        let Ok((object, known)) = self.object(ino) else { return Ok(Vec::new()) };
+        let Ok(Some((object, known))) = self.names.inodes().object(ino) else {
+            return Ok(Vec::new());
+        };
         let head = match known.get() {
             Some(head) => Some(head.clone()),
             None if self.is_listing(pid, ino) => None,
@@ -61,11 +65,6 @@ impl FileSystem {
         let metadata = head.iter().flat_map(|head| head.metadata.keys());
         names.extend(metadata.map(|name| format!("{META}{name}")));
         Ok(names.iter().flat_map(|name| name.bytes().chain([0])).collect())
-    }
-
-    fn object(&self, ino: Ino) -> Result<(ListedObject, Arc<OnceLock<ObjectHead>>), FsError> {
-        // A sibling is not in the bucket, nor is what a program made.
-        self.names.object(ino)?.ok_or(FsError::NoAttribute)
     }
 
     async fn head(

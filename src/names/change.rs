@@ -73,10 +73,8 @@ impl Names {
         place: Place,
     ) -> Result<Place, NameError> {
         let mut tree = self.tree.lock();
-        let (place, is_unnamed) = {
-            let inodes = self.inodes.lock();
-            (inodes.place(ino).unwrap_or(place), inodes.is_unnamed(ino))
-        };
+        let (named, is_unnamed) = self.inodes.place(ino);
+        let place = named.unwrap_or(place);
         let is_there = match self.entry(&tree, &place.folder, &place.name) {
             _ if is_unnamed => false,
             None => true,
@@ -96,7 +94,7 @@ impl Names {
         if !is_there {
             draft.remove_link();
         }
-        self.inodes.lock().replace(ino, Thing::Draft(draft.clone()));
+        self.inodes.replace(ino, Thing::Draft(draft.clone()));
         Ok(place)
     }
 
@@ -149,10 +147,14 @@ impl Names {
     /// Takes a name away. It is hidden where the bucket has it or may have, and where it
     /// would be a sibling's from now on: what is deleted is gone.
     pub(super) fn vacate(&self, tree: &mut Tree, place: &Place) {
-        let folder = &place.folder;
+        let (folder, contents) = (&place.folder, self.contents(&place.folder));
+        let is_there = |name: &str| match self.entry(tree, folder, name) {
+            Some(Entry::Thing(_)) => true,
+            Some(Entry::Hidden) => false,
+            None => contents.bucket_may_have(name),
+        };
         let mut images = self.siblings.kinds().sources(&place.name).map(|(image, _)| image);
-        let is_there = |name: &str| self.may_be_there(self.entry(tree, folder, name), folder, name);
-        if self.bucket_may_have(folder, &place.name) || images.any(is_there) {
+        if contents.bucket_may_have(&place.name) || images.any(is_there) {
             tree.hide(folder, &place.name);
         } else {
             tree.clear(folder, &place.name);
@@ -173,9 +175,7 @@ impl Names {
                 }
             }
             Thing::Dir(_) | Thing::Object(_) | Thing::Sibling(_) => {
-                let mut inodes = self.inodes.lock();
-                let ino = inodes.number_of(thing);
-                inodes.unname(ino);
+                self.inodes.unname(thing);
             }
         }
     }

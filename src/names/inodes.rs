@@ -8,11 +8,14 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, OnceLock};
 
+use super::error::NameError;
 use super::place::Place;
 use super::thing::{Folder, Thing};
 use crate::catalog::Dir;
+use crate::drafts::Draft;
 use crate::mem::{Budget, Reservation};
-use crate::store::ObjectHead;
+use crate::store::{ListedObject, ObjectHead};
+use crate::sync::{Mutex, Rank};
 
 /// An inode number.
 pub type Ino = u64;
@@ -23,9 +26,12 @@ pub const ROOT: Ino = 1;
 /// About what an inode takes in memory beside its key.
 const INODE_BYTES: u64 = 400;
 
-/// The inodes that the kernel remembers.
+/// The inodes that the kernel remembers. Each method is a whole question or change.
 #[derive(Debug)]
-pub(super) struct InodeTable {
+pub struct Inodes(Mutex<Table>);
+
+#[derive(Debug)]
+struct Table {
     inodes: HashMap<Ino, Inode>,
     /// Numbers that no longer follow from what they stand for, by the number that would.
     borrowed: HashMap<u64, Ino>,
@@ -45,12 +51,145 @@ struct Inode {
     head: Arc<OnceLock<ObjectHead>>,
 }
 
-impl InodeTable {
+impl Inodes {
     pub(super) fn new(root: Dir, budget: &Arc<Budget>) -> Self {
+        Inodes(Mutex::new(Rank::Inodes, Table::new(root, budget)))
+    }
+
+    /// How many there are, the root among them.
+    pub fn count(&self) -> usize {
+        self.0.lock().len()
+    }
+
+    /// What an inode stands for.
+    ///
+    /// # Errors
+    /// The kernel was never told of it.
+    pub fn thing(&self, ino: Ino) -> Result<Thing, NameError> {
+        self.0.lock().thing(ino).cloned().ok_or(NameError::UnknownInode)
+    }
+
+    /// What an inode stands for, and where its name is, unless it was overwritten.
+    ///
+    /// # Errors
+    /// [`NameError::Stale`] when the store said that its object is another version now.
+    pub fn current(&self, ino: Ino) -> Result<(Thing, Place), NameError> {
+        let inodes = self.0.lock();
+        if inodes.is_stale(ino) {
+            return Err(NameError::Stale);
+        }
+        let thing = inodes.thing(ino).ok_or(NameError::UnknownInode)?.clone();
+        Ok((thing, inodes.place(ino).ok_or(NameError::UnknownInode)?))
+    }
+
+    /// The directory that contains an inode.
+    pub fn parent(&self, ino: Ino) -> Option<Ino> {
+        self.0.lock().parent(ino)
+    }
+
+    /// An object of the bucket, and where the answer to a HEAD of it is kept; `None` for
+    /// everything else.
+    ///
+    /// # Errors
+    /// The kernel was never told of it.
+    pub fn object(
+        &self,
+        ino: Ino,
+    ) -> Result<Option<(ListedObject, Arc<OnceLock<ObjectHead>>)>, NameError> {
+        let inodes = self.0.lock();
+        let head = inodes.head(ino).ok_or(NameError::UnknownInode)?;
+        match inodes.thing(ino) {
+            Some(Thing::Object(object)) => Ok(Some((object.clone(), head))),
+            Some(Thing::Dir(_) | Thing::Sibling(_) | Thing::Draft(_)) | None => Ok(None),
+        }
+    }
+
+    /// Takes back look-ups.
+    pub fn forget(&self, ino: Ino, count: u64) {
+        self.0.lock().forget(ino, count);
+    }
+
+    /// The number of a thing, known to the kernel or not.
+    pub fn number_of(&self, thing: &Thing) -> Ino {
+        self.0.lock().number_of(thing)
+    }
+
+    /// Whether two names stand for one thing.
+    pub fn is_same(&self, one: &Thing, other: &Thing) -> bool {
+        let inodes = self.0.lock();
+        inodes.number_of(one) == inodes.number_of(other)
+    }
+
+    /// Counts a look-up of a thing; returns its number.
+    pub(super) fn look_up(&self, thing: &Thing, place: impl FnOnce() -> Place) -> Ino {
+        self.0.lock().look_up(thing, place)
+    }
+
+    /// Where an inode's name is, and whether it has lost that.
+    pub(super) fn place(&self, ino: Ino) -> (Option<Place>, bool) {
+        let inodes = self.0.lock();
+        (inodes.place(ino), inodes.is_unnamed(ino))
+    }
+
+    /// Whether an inode has lost its last name.
+    pub(super) fn is_unnamed(&self, ino: Ino) -> bool {
+        self.0.lock().is_unnamed(ino)
+    }
+
+    /// Marks an inode whose object was overwritten; says where its name is, the first time.
+    pub(super) fn mark_stale(&self, ino: Ino) -> Option<Place> {
+        self.0.lock().mark_stale(ino)
+    }
+
+    /// Notes that a thing has lost its last name.
+    pub(super) fn unname(&self, thing: &Thing) {
+        let mut inodes = self.0.lock();
+        let ino = inodes.number_of(thing);
+        inodes.unname(ino);
+    }
+
+    /// Notes that an inode has another name now.
+    pub(super) fn move_to(&self, ino: Ino, place: Place) {
+        self.0.lock().move_to(ino, place);
+    }
+
+    /// Notes that a thing has another name now.
+    pub(super) fn move_thing(&self, thing: &Thing, place: &Place) {
+        let mut inodes = self.0.lock();
+        let ino = inodes.number_of(thing);
+        inodes.move_to(ino, place.clone());
+    }
+
+    /// Makes an inode stand for something else.
+    pub(super) fn replace(&self, ino: Ino, thing: Thing) {
+        self.0.lock().replace(ino, thing);
+    }
+
+    /// Makes the inode of one thing stand for another.
+    pub(super) fn replace_thing(&self, thing: &Thing, by: Thing) {
+        let mut inodes = self.0.lock();
+        let ino = inodes.number_of(thing);
+        inodes.replace(ino, by);
+    }
+
+    /// The drafts among some inodes.
+    pub(super) fn drafts(&self, inos: &[Ino]) -> Vec<Arc<Draft>> {
+        let inodes = self.0.lock();
+        inos.iter().filter_map(|ino| inodes.thing(*ino)?.draft().cloned()).collect()
+    }
+
+    /// Makes everything that `moved` has an answer for stand for that.
+    pub(super) fn rebase(&self, moved: impl Fn(&Thing) -> Option<Thing>) {
+        self.0.lock().rebase(moved);
+    }
+}
+
+impl Table {
+    fn new(root: Dir, budget: &Arc<Budget>) -> Self {
         let folder = Folder::Bucket(root.clone());
         let place = Place { parent: ROOT, folder, name: String::new() };
         let inode = Inode::new(Thing::Dir(root), place);
-        InodeTable {
+        Table {
             inodes: HashMap::from([(ROOT, Inode { lookups: 1, ..inode })]),
             borrowed: HashMap::new(),
             hasher: RandomState::new(),
@@ -59,27 +198,27 @@ impl InodeTable {
     }
 
     /// What an inode stands for.
-    pub(super) fn thing(&self, ino: Ino) -> Option<&Thing> {
+    fn thing(&self, ino: Ino) -> Option<&Thing> {
         self.inodes.get(&ino).map(|inode| &inode.thing)
     }
 
     /// The directory that contains an inode.
-    pub(super) fn parent(&self, ino: Ino) -> Option<Ino> {
+    fn parent(&self, ino: Ino) -> Option<Ino> {
         self.inodes.get(&ino).map(|inode| inode.place.parent)
     }
 
     /// Whether the store said that the inode's object was overwritten.
-    pub(super) fn is_stale(&self, ino: Ino) -> bool {
+    fn is_stale(&self, ino: Ino) -> bool {
         self.inodes.get(&ino).is_some_and(|inode| inode.is_stale)
     }
 
     /// Where what a HEAD says of the inode is kept.
-    pub(super) fn head(&self, ino: Ino) -> Option<Arc<OnceLock<ObjectHead>>> {
+    fn head(&self, ino: Ino) -> Option<Arc<OnceLock<ObjectHead>>> {
         self.inodes.get(&ino).map(|inode| inode.head.clone())
     }
 
     /// The number of `thing`, known to the kernel or not.
-    pub(super) fn number_of(&self, thing: &Thing) -> Ino {
+    fn number_of(&self, thing: &Thing) -> Ino {
         let hash = match thing {
             Thing::Draft(draft) => return draft.ino(),
             thing => self.hash_of(thing),
@@ -108,7 +247,7 @@ impl InodeTable {
     }
 
     /// Counts one more look-up of `thing`; call it before the kernel is told.
-    pub(super) fn look_up(&mut self, thing: &Thing, place: impl FnOnce() -> Place) -> Ino {
+    fn look_up(&mut self, thing: &Thing, place: impl FnOnce() -> Place) -> Ino {
         let ino = self.number_of(thing);
         let inode = self.inodes.entry(ino).or_insert_with(|| {
             let inode = Inode::new(thing.clone(), place());
@@ -123,7 +262,7 @@ impl InodeTable {
     }
 
     /// Takes back `count` look-ups.
-    pub(super) fn forget(&mut self, ino: Ino, count: u64) {
+    fn forget(&mut self, ino: Ino, count: u64) {
         let Some(inode) = self.inodes.get_mut(&ino) else { return };
         inode.lookups = inode.lookups.saturating_sub(count);
         if inode.lookups == 0 && ino != ROOT {
@@ -136,31 +275,31 @@ impl InodeTable {
     }
 
     /// Marks an inode whose object changed; says where its name is, the first time.
-    pub(super) fn mark_stale(&mut self, ino: Ino) -> Option<Place> {
+    fn mark_stale(&mut self, ino: Ino) -> Option<Place> {
         let inode = self.inodes.get_mut(&ino)?;
         let first = !std::mem::replace(&mut inode.is_stale, true);
         first.then(|| inode.place.clone())
     }
 
     /// Where an inode's name is, as far as it is known.
-    pub(super) fn place(&self, ino: Ino) -> Option<Place> {
+    fn place(&self, ino: Ino) -> Option<Place> {
         self.inodes.get(&ino).map(|inode| inode.place.clone())
     }
 
     /// Notes that an inode has no name any more.
-    pub(super) fn unname(&mut self, ino: Ino) {
+    fn unname(&mut self, ino: Ino) {
         if let Some(inode) = self.inodes.get_mut(&ino) {
             inode.is_unnamed = true;
         }
     }
 
     /// Whether an inode has lost its last name.
-    pub(super) fn is_unnamed(&self, ino: Ino) -> bool {
+    fn is_unnamed(&self, ino: Ino) -> bool {
         self.inodes.get(&ino).is_some_and(|inode| inode.is_unnamed)
     }
 
     /// Notes that an inode has another name now.
-    pub(super) fn move_to(&mut self, ino: Ino, place: Place) {
+    fn move_to(&mut self, ino: Ino, place: Place) {
         if let Some(inode) = self.inodes.get_mut(&ino) {
             let before = inode.weight_bytes();
             inode.place = place;
@@ -172,7 +311,7 @@ impl InodeTable {
 
     /// Makes an inode that the kernel knows stand for something else, which borrows its
     /// number as long as the kernel knows it.
-    pub(super) fn replace(&mut self, ino: Ino, thing: Thing) {
+    fn replace(&mut self, ino: Ino, thing: Thing) {
         let hash = self.hash_of(&thing);
         let Some(inode) = self.inodes.get_mut(&ino) else { return };
         let before = inode.weight_bytes();
@@ -193,7 +332,7 @@ impl InodeTable {
 
     /// Makes everything below a directory that was moved in the bucket stand for what is
     /// there now, as `moved` says of each.
-    pub(super) fn rebase(&mut self, moved: impl Fn(&Thing) -> Option<Thing>) {
+    fn rebase(&mut self, moved: impl Fn(&Thing) -> Option<Thing>) {
         let changed: Vec<(Ino, Thing)> = self
             .inodes
             .iter()
@@ -212,7 +351,7 @@ impl InodeTable {
     }
 
     /// How many inodes there are.
-    pub(super) fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.inodes.len()
     }
 }
@@ -251,9 +390,9 @@ mod tests {
     use super::*;
     use crate::key::Prefix;
 
-    fn table() -> (InodeTable, Arc<Budget>) {
+    fn table() -> (Table, Arc<Budget>) {
         let budget = Budget::new(1 << 20);
-        (InodeTable::new(Dir::root(Prefix::root()), &budget), budget)
+        (Table::new(Dir::root(Prefix::root()), &budget), budget)
     }
 
     fn dir(prefix: &str) -> Thing {

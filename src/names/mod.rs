@@ -18,13 +18,13 @@
 //! No guard leaves this room: each method is a whole question or a whole change.
 
 mod attr;
+mod bucket;
 mod change;
+mod contents;
 mod error;
 mod image;
 mod inodes;
-mod listing;
 mod place;
-mod publishing;
 mod rename;
 mod resolve;
 mod siblings;
@@ -32,14 +32,15 @@ mod thing;
 mod tree;
 pub mod ttl;
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 pub use attr::{Attr, Kind, Looks};
+pub use bucket::BucketChange;
+pub use contents::{Contents, Slot};
 pub use error::NameError;
-pub use inodes::{Ino, ROOT};
-pub use listing::Slot;
+pub use inodes::{Ino, Inodes, ROOT};
 pub use place::Place;
 pub use rename::RenameHow;
 pub use resolve::Found;
@@ -47,13 +48,11 @@ pub use thing::{Folder, Sibling, Thing};
 pub use ttl::{Ttl, WritesGo};
 
 use image::DraftImages;
-use inodes::InodeTable;
 use tree::{NodeId, Tree};
 
 use crate::catalog::{Catalog, Dir};
 use crate::drafts::Drafts;
 use crate::mem::Budget;
-use crate::store::{ListedObject, ObjectHead};
 use crate::sync::{Mutex, Rank};
 use crate::view::Views;
 
@@ -95,7 +94,7 @@ pub struct Names {
     siblings: Siblings,
     drafts: Option<Arc<Drafts>>,
     tree: Mutex<Tree>,
-    inodes: Mutex<InodeTable>,
+    inodes: Inodes,
     ttl: Ttl,
     looks: Looks,
     notices: Notices,
@@ -127,7 +126,7 @@ impl Names {
             siblings: Siblings { views, images: DraftImages::default() },
             drafts,
             tree: Mutex::new(Rank::Tree, Tree::new(&budget, limit / NAMES_SHARE)),
-            inodes: Mutex::new(Rank::Inodes, InodeTable::new(root, &budget)),
+            inodes: Inodes::new(root, &budget),
             ttl,
             looks,
             notices: Notices { sender, receiver: std::sync::Mutex::new(Some(receiver)) },
@@ -145,51 +144,19 @@ impl Names {
         self.ttl
     }
 
-    /// How many inodes the kernel remembers, the root among them.
-    pub fn inode_count(&self) -> usize {
-        self.inodes.lock().len()
+    /// The inodes that the kernel knows.
+    pub fn inodes(&self) -> &Inodes {
+        &self.inodes
     }
 
-    /// What an inode stands for.
-    ///
-    /// # Errors
-    /// The kernel was never told of it.
-    pub fn thing(&self, ino: Ino) -> Result<Thing, NameError> {
-        self.inodes.lock().thing(ino).cloned().ok_or(NameError::UnknownInode)
+    /// What a directory shows.
+    pub fn contents<'n>(&'n self, folder: &'n Folder) -> Contents<'n> {
+        Contents { names: self, folder }
     }
 
-    /// What an inode stands for, and where its name is, unless it was overwritten.
-    ///
-    /// # Errors
-    /// [`NameError::Stale`] when the store said that its object is another version now.
-    pub fn current(&self, ino: Ino) -> Result<(Thing, Place), NameError> {
-        let inodes = self.inodes.lock();
-        if inodes.is_stale(ino) {
-            return Err(NameError::Stale);
-        }
-        let thing = inodes.thing(ino).ok_or(NameError::UnknownInode)?.clone();
-        Ok((thing, inodes.place(ino).ok_or(NameError::UnknownInode)?))
-    }
-
-    /// The directory that contains an inode.
-    pub fn parent(&self, ino: Ino) -> Option<Ino> {
-        self.inodes.lock().parent(ino)
-    }
-
-    /// An object of the bucket, and where the answer to a HEAD of it is kept.
-    ///
-    /// # Errors
-    /// The kernel was never told of it; `Ok(None)` for everything else than an object.
-    pub fn object(
-        &self,
-        ino: Ino,
-    ) -> Result<Option<(ListedObject, Arc<OnceLock<ObjectHead>>)>, NameError> {
-        let inodes = self.inodes.lock();
-        let head = inodes.head(ino).ok_or(NameError::UnknownInode)?;
-        match inodes.thing(ino) {
-            Some(Thing::Object(object)) => Ok(Some((object.clone(), head))),
-            Some(Thing::Dir(_) | Thing::Sibling(_) | Thing::Draft(_)) | None => Ok(None),
-        }
+    /// What follows when the bucket has changed.
+    pub fn bucket(&self) -> BucketChange<'_> {
+        BucketChange(self)
     }
 
     /// Counts a look-up that the kernel is about to be told of.
@@ -199,13 +166,18 @@ impl Names {
             return (None, self.ttl.missing(found.ttl, is_sibling));
         };
         let ttl = found.ttl.min(ttl::LONGEST).min(self.ttl.name(&thing));
-        let ino = self.inodes.lock().look_up(&thing, || place.clone());
+        let ino = self.inodes.look_up(&thing, || place.clone());
         (Some(self.attr(ino, &thing)), ttl)
     }
 
-    /// Takes back look-ups.
-    pub fn forget(&self, ino: Ino, count: u64) {
-        self.inodes.lock().forget(ino, count);
+    /// The attributes of something that a directory shows; with `counts`, counts a look-up
+    /// of it.
+    pub fn listed(&self, place: impl FnOnce() -> Place, thing: &Thing, counts: bool) -> Attr {
+        let ino = match counts {
+            true => self.inodes.look_up(thing, place),
+            false => self.inodes.number_of(thing),
+        };
+        self.attr(ino, thing)
     }
 
     /// The attributes of an inode and how long they hold.
@@ -213,7 +185,7 @@ impl Names {
     /// # Errors
     /// The kernel was never told of it.
     pub fn getattr(&self, ino: Ino) -> Result<(Attr, Duration), NameError> {
-        let thing = self.thing(ino)?;
+        let thing = self.inodes.thing(ino)?;
         Ok((self.attr(ino, &thing), Ttl::attributes(&thing)))
     }
 
@@ -223,16 +195,16 @@ impl Names {
             return self.looks.of(ino, thing, false, None);
         }
         let changed = NodeId::of(thing).and_then(|id| self.tree.lock().attributes(&id));
-        let is_deleted = self.inodes.lock().is_unnamed(ino);
+        let is_deleted = self.inodes.is_unnamed(ino);
         self.looks.of(ino, thing, is_deleted, changed)
     }
 
     /// Notes that the object of an inode was overwritten: its next open is ESTALE, which
     /// makes the kernel look the name up again.
     pub fn note_changed(&self, ino: Ino) {
-        let Some(place) = self.inodes.lock().mark_stale(ino) else { return };
+        let Some(place) = self.inodes.mark_stale(ino) else { return };
         if let Folder::Bucket(dir) = &place.folder {
-            self.forget_object(&place);
+            self.bucket().forget_object(&place);
             self.catalog.invalidate(dir);
         }
         self.notices.send(place.parent, place.name);

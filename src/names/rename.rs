@@ -41,14 +41,14 @@ impl Names {
                 (Some(target), RenameHow::Exchange) => {
                     let back = Entry::Thing(target.clone());
                     tree.put_both(moved, (&from.folder, &from.name, back))?;
-                    self.note_moved(target, from);
+                    self.inodes.move_thing(target, from);
                 }
                 (_, RenameHow::Replace | RenameHow::Keep | RenameHow::Exchange) => {
                     tree.put(moved.0, moved.1, moved.2)?;
                     self.vacate(&mut tree, from);
                 }
             }
-            self.note_moved(&source, to);
+            self.inodes.move_thing(&source, to);
             if let (Some(target), RenameHow::Replace) = (&target, how) {
                 self.unname_in(&mut tree, target);
             }
@@ -66,7 +66,7 @@ impl Names {
 
     /// What follows when something was renamed in the bucket, whose number was `ino`.
     pub fn renamed(&self, ino: Ino, source: &Thing, from: &Place, to: &Place) {
-        self.inodes.lock().move_to(ino, to.clone());
+        self.inodes.move_to(ino, to.clone());
         if let Thing::Draft(draft) = source {
             self.tree.lock().set_home(draft.ino(), &to.folder, &to.name);
         }
@@ -83,22 +83,5 @@ impl Names {
                 self.forget_siblings(place.parent, &place.name);
             }
         }
-    }
-
-    fn note_moved(&self, thing: &Thing, to: &Place) {
-        let mut inodes = self.inodes.lock();
-        let ino = inodes.number_of(thing);
-        inodes.move_to(ino, to.clone());
-    }
-
-    /// The inode number of a thing, known to the kernel or not.
-    pub fn number_of(&self, thing: &Thing) -> Ino {
-        self.inodes.lock().number_of(thing)
-    }
-
-    /// Whether two names stand for one thing.
-    pub fn is_same(&self, one: &Thing, other: &Thing) -> bool {
-        let inodes = self.inodes.lock();
-        inodes.number_of(one) == inodes.number_of(other)
     }
 }

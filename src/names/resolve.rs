@@ -53,7 +53,7 @@ impl Names {
     /// # Errors
     /// ENOTDIR when it is not a directory.
     pub fn folder(&self, ino: Ino) -> Result<Folder, NameError> {
-        self.thing(ino)?.folder().ok_or(NameError::NotADirectory)
+        self.inodes.thing(ino)?.folder().ok_or(NameError::NotADirectory)
     }
 
     /// A name that a program wants to make, change or take away.
@@ -87,7 +87,7 @@ impl Names {
         };
         match own.is_final() {
             true => Ok(own),
-            false => self.sibling(folder, name, own.ttl).await,
+            false => self.contents(folder).sibling(name, own.ttl).await,
         }
     }
 

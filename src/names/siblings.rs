@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
 
+use super::Siblings;
+use super::contents::{Contents, Slot};
 use super::error::NameError;
 use super::image::is_readable;
-use super::listing::Slot;
 use super::resolve::Found;
 use super::thing::{Folder, Sibling, Thing};
-use super::{Names, Siblings};
 use crate::catalog::{DirEntry, Listed, Node};
 use crate::key::MAX_NAME_BYTES;
 use crate::store::StoreErrorKind;
@@ -30,33 +30,29 @@ impl Siblings {
     }
 }
 
-impl Names {
+impl Contents<'_> {
     /// The sibling called `name`, after at most one small GET for each object that it
     /// could be a sibling of; `ttl` is how long it holds that nothing else has the name.
     ///
     /// # Errors
     /// Why the image can't be looked at.
-    pub(super) async fn sibling(
-        &self,
-        folder: &Folder,
-        name: &str,
-        mut ttl: Duration,
-    ) -> Result<Found, NameError> {
-        for (image, kind) in self.siblings.kinds().sources(name) {
-            let found = self.own(folder, image).await?;
+    pub(super) async fn sibling(&self, name: &str, mut ttl: Duration) -> Result<Found, NameError> {
+        for (image, kind) in self.names.siblings.kinds().sources(name) {
+            let found = self.names.own(self.folder, image).await?;
             ttl = ttl.min(found.ttl);
-            let Some(original) = self.siblings.images.original(image, found.thing).await? else {
+            let Some(original) = self.names.siblings.images.original(image, found.thing).await?
+            else {
                 continue;
             };
-            match self.siblings.views.size(&original, kind).await {
+            match self.names.siblings.views.size(&original, kind).await {
                 Ok(None) => {}
                 Ok(Some(size)) => {
                     let sibling = Sibling { original, kind, size };
                     return Ok(Found::thing(Thing::Sibling(sibling), ttl));
                 }
                 Err(error) if is_changed(&error) => {
-                    if let Folder::Bucket(dir) = folder {
-                        self.catalog.invalidate(dir);
+                    if let Folder::Bucket(dir) = self.folder {
+                        self.names.catalog.invalidate(dir);
                     }
                     return Err(NameError::Stale);
                 }
@@ -68,16 +64,16 @@ impl Names {
 
     /// Some of the entries that were listed, with what their siblings' sizes need.
     pub(super) async fn with_siblings<'w>(&self, listed: Listed<'w>, plus: bool) -> Listed<'w> {
-        let config = self.siblings.views.config();
+        let config = self.names.siblings.views.config();
         if !plus || !config.are_listed || config.kinds.is_empty() {
             return listed;
         }
         let entries = &listed.entries[..listed.entries.len().min(ENTRIES_AT_ONCE)];
         let originals = entries.iter().filter_map(image_of);
         stream::iter(originals.collect::<Vec<_>>())
-            .map(
-                |original| async move { self.siblings.views.size(&original, ViewKind::Json).await },
-            )
+            .map(|original| async move {
+                self.names.siblings.views.size(&original, ViewKind::Json).await
+            })
             .buffer_unordered(HEADERS_AT_ONCE)
             // What is wrong with an image is told to whoever asks for a sibling by name.
             .for_each(|_| async {})
@@ -87,60 +83,44 @@ impl Names {
 
     /// The siblings that a directory shows behind an entry, with their places.
     /// With `sizes` those whose size is known alone, else all that there may be.
-    pub(super) fn listed_siblings(
-        &self,
-        folder: &Folder,
-        entry: &DirEntry,
-        sizes: bool,
-    ) -> Vec<Slot> {
-        let config = self.siblings.views.config();
+    pub(super) fn listed_siblings(&self, entry: &DirEntry, sizes: bool) -> Vec<Slot> {
+        let config = self.names.siblings.views.config();
         match image_of(entry).filter(|_| config.are_listed) {
-            Some(original) => self.kinds_of(folder, &entry.name, &original, sizes),
+            Some(original) => self.kinds_of(&entry.name, &original, sizes),
             None => Vec::new(),
         }
     }
 
     /// The siblings that a directory shows behind something that a program made.
-    pub async fn siblings_of(
-        &self,
-        folder: &Folder,
-        name: &str,
-        thing: &Thing,
-        sizes: bool,
-    ) -> Vec<Slot> {
-        let config = self.siblings.views.config();
+    pub async fn siblings_of(&self, name: &str, thing: &Thing, sizes: bool) -> Vec<Slot> {
+        let config = self.names.siblings.views.config();
         if !config.are_listed || config.kinds.is_empty() || !has_image_name(name) {
             return Vec::new();
         }
-        let Ok(Some(original)) = self.siblings.images.original(name, Some(thing.clone())).await
+        let Ok(Some(original)) =
+            self.names.siblings.images.original(name, Some(thing.clone())).await
         else {
             return Vec::new();
         };
         if sizes {
             // What is wrong with an image is told to whoever asks for a sibling by name.
-            let _ = self.siblings.views.size(&original, ViewKind::Json).await;
+            let _ = self.names.siblings.views.size(&original, ViewKind::Json).await;
         }
-        self.kinds_of(folder, name, &original, sizes)
+        self.kinds_of(name, &original, sizes)
     }
 
     /// All siblings of an image, with their places behind it.
-    fn kinds_of(
-        &self,
-        folder: &Folder,
-        image: &str,
-        original: &Original,
-        sizes: bool,
-    ) -> Vec<Slot> {
+    fn kinds_of(&self, image: &str, original: &Original, sizes: bool) -> Vec<Slot> {
         let mut siblings = Vec::new();
-        for kind in self.siblings.views.config().kinds.kinds() {
+        for kind in self.names.siblings.views.config().kinds.kinds() {
             let name = format!("{image}{}", kind.suffix());
             // A real one wins, and one that was deleted is not there either.
-            let own = self.own_known(folder, &name);
+            let own = self.names.own_known(self.folder, &name);
             let is_taken = own.is_some_and(|found| found.is_final());
             if is_taken || name.len() > MAX_NAME_BYTES {
                 continue;
             }
-            let size = match self.siblings.views.size_known(original, kind) {
+            let size = match self.names.siblings.views.size_known(original, kind) {
                 Some(Ok(Some(size))) => size,
                 Some(Ok(None) | Err(_)) => continue,
                 None if sizes => continue,

@@ -14,7 +14,7 @@ impl Publisher {
     /// Notes a write, and sends the parts ahead that it made complete. Whatever goes wrong
     /// is left to whoever closes the file.
     pub fn note_written(&self, draft: &Arc<Draft>, complete: Range<u32>) {
-        self.note_dirty(draft);
+        self.waiting.note_dirty(draft);
         for number in complete {
             let (sender, draft) = (self.sender.clone(), draft.clone());
             self.runtime.spawn(async move { sender.send_ahead(&draft, number).await });

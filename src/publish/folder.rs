@@ -48,8 +48,8 @@ impl Publisher {
             }
             Err(error) => return Err(error.into()),
         }
-        self.names.forget_listing(&dir);
-        self.names.show_in_bucket(place, Some(Node::Dir(dir.clone())));
+        self.names.bucket().forget_listing(&dir);
+        self.names.bucket().show(place, Some(Node::Dir(dir.clone())));
         Ok(dir)
     }
 
@@ -68,14 +68,14 @@ impl Publisher {
         let is_marker =
             |object: &ListedObject| object.version.key.as_str() == dir.prefix().as_str();
         if page.next.is_some() || page.objects.iter().any(|object| !is_marker(object)) {
-            self.names.forget_listing(dir);
+            self.names.bucket().forget_listing(dir);
             return Err(PublishError::NotEmpty);
         }
         if let Some(marker) = page.objects.first() {
             self.delete_version(&marker.version).await?;
         }
-        self.names.forget_attributes(&Thing::Dir(dir.clone()));
-        self.names.show_in_bucket(place, None);
+        self.names.bucket().forget_attributes(&Thing::Dir(dir.clone()));
+        self.names.bucket().show(place, None);
         Ok(())
     }
 
@@ -95,7 +95,7 @@ impl Publisher {
             return Err(PublishError::NotPermitted);
         }
         // What is sent meanwhile would be another version than the one that is copied.
-        let written = self.names.published_below(dir);
+        let written = self.names.bucket().published_below(dir);
         let mut still = Vec::new();
         for progress in written.iter().filter_map(|draft| draft.progress()) {
             still.push(progress.still().await);
@@ -117,10 +117,10 @@ impl Publisher {
         stream::iter(deletions).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
         let copy_of = |key: &ObjectKey| copies.get(key).map(|(_, copy)| copy.clone());
         let keeps = |draft: &Draft| goes_along(draft, &copies, dir, &target);
-        self.names.moved_below((dir, &target), copy_of, keeps);
-        self.names.show_in_bucket(to, Some(Node::Dir(target.clone())));
-        self.names.show_in_bucket(from, None);
-        self.names.touch_dir(target);
+        self.names.bucket().moved_below((dir, &target), copy_of, keeps);
+        self.names.bucket().show(to, Some(Node::Dir(target.clone())));
+        self.names.bucket().show(from, None);
+        self.names.bucket().touch_dir(target);
         Ok(())
     }
 
@@ -189,7 +189,7 @@ impl Publisher {
     fn has_unsent_below(&self, dir: &Dir) -> bool {
         let prefix = dir.prefix().as_str();
         self.unsent().iter().any(|(key, _)| key.as_str().starts_with(prefix))
-            || self.names.any_draft_alone_below(dir)
+            || self.names.bucket().any_draft_alone_below(dir)
     }
 
     /// Whether a program has a file open that it wrote below a directory.
@@ -198,7 +198,7 @@ impl Publisher {
         let is_below = |draft: &Arc<Draft>| {
             draft.progress().is_some_and(|progress| progress.key().as_str().starts_with(prefix))
         };
-        self.names.open_drafts().iter().any(is_below)
+        self.names.bucket().open_drafts().iter().any(is_below)
     }
 }
 

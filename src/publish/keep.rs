@@ -24,7 +24,7 @@ impl Publisher {
     pub(super) fn settle(&self, draft: &Arc<Draft>) -> bool {
         let Some(progress) = draft.progress() else { return false };
         let Some((version, since)) = progress.settled() else { return false };
-        let is_settled = self.names.settle(draft, version, since);
+        let is_settled = self.names.bucket().settle(draft, version, since);
         if is_settled {
             // Parts that were sent of what was not written after all.
             self.sender.abandon_parts(progress);
@@ -48,7 +48,7 @@ impl Publisher {
         {
             return true;
         }
-        for other in self.dirty() {
+        for other in self.waiting.dirty() {
             if self.sender.send_away(&other).await > 0 {
                 return true;
             }
@@ -65,6 +65,6 @@ impl Publisher {
                 self.waiting.kept.lock().push_back(draft);
             }
         }
-        self.names.sweep();
+        self.names.bucket().sweep();
     }
 }

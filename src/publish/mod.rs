@@ -179,36 +179,39 @@ impl Publisher {
         self.drafts.opened().is_open(draft.ino())
     }
 
-    fn has_ended(&self) -> bool {
-        self.waiting.has_ended.load(Ordering::Relaxed)
-    }
-
-    /// Notes that a file has to be sent, if it belongs into the bucket and is not there as
-    /// it is: a write that was refused changed nothing.
-    pub fn note_dirty(&self, draft: &Arc<Draft>) {
-        if draft.is_dirty() && draft.links() > 0 {
-            self.waiting.dirty.lock().entry(draft.ino()).or_insert_with(|| draft.clone());
-        }
-    }
-
-    /// Notes that a file has not to be sent any more, if that is so.
-    fn note_clean(&self, draft: &Draft) {
-        if !draft.is_dirty() || draft.links() == 0 {
-            self.waiting.dirty.lock().remove(&draft.ino());
-        }
-    }
-
-    /// The files that are not in the bucket yet.
-    fn dirty(&self) -> Vec<Arc<Draft>> {
-        self.waiting.dirty.lock().values().cloned().collect()
-    }
-
     /// Lets go of a file whose name was taken by another one.
     fn drop_draft(&self, draft: &Arc<Draft>) {
         draft.remove_link();
         self.names.forget_draft(draft.ino());
         let (sender, dropped) = (self.sender.clone(), draft.clone());
         self.runtime.spawn(async move { sender.abandon_deleted(&dropped).await });
-        self.note_clean(draft);
+        self.waiting.note_clean(draft);
+    }
+}
+
+impl Waiting {
+    /// Notes that a file has to be sent, if it belongs into the bucket and is not there as
+    /// it is: a write that was refused changed nothing.
+    fn note_dirty(&self, draft: &Arc<Draft>) {
+        if draft.is_dirty() && draft.links() > 0 {
+            self.dirty.lock().entry(draft.ino()).or_insert_with(|| draft.clone());
+        }
+    }
+
+    /// Notes that a file no longer has to be sent, if that is so.
+    fn note_clean(&self, draft: &Draft) {
+        if !draft.is_dirty() || draft.links() == 0 {
+            self.dirty.lock().remove(&draft.ino());
+        }
+    }
+
+    /// The files that are not in the bucket yet.
+    fn dirty(&self) -> Vec<Arc<Draft>> {
+        self.dirty.lock().values().cloned().collect()
+    }
+
+    /// Whether the mount is gone.
+    fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Relaxed)
     }
 }

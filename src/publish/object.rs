@@ -27,16 +27,16 @@ impl Publisher {
         let version = thing.seen().filter(|_| !progress.is_some_and(Progress::is_conflict));
         if let Some(version) = version {
             self.delete_version(&version).await?;
-            self.names.forget_attributes(&object(version));
-            self.names.show_in_bucket(place, None);
+            self.names.bucket().forget_attributes(&object(version));
+            self.names.bucket().show(place, None);
         } else {
             // The bucket has nothing of it, or somebody else's: that shows again.
-            self.names.show_again(place);
+            self.names.bucket().show_again(place);
         }
         if let (Thing::Draft(draft), Some(progress)) = (thing, progress) {
             self.sender.abandon_parts(progress);
             draft.remove_link();
-            self.note_clean(draft);
+            self.waiting.note_clean(draft);
             self.names.forget_draft(draft.ino());
         }
         Ok(())
@@ -72,14 +72,14 @@ impl Publisher {
                 self.show_copied(to, copied.clone(), replaced);
                 self.cache.note_copied(&object.version, &copied.version);
                 self.delete_version(&object.version).await?;
-                self.names.became(object, copied);
+                self.names.bucket().became(object, copied);
             }
             Thing::Dir(_) | Thing::Sibling(_) => return Err(PublishError::CrossDevice),
         }
         if source_seen.is_some() {
-            self.names.show_in_bucket(from, None);
+            self.names.bucket().show(from, None);
         } else {
-            self.names.show_again(from);
+            self.names.bucket().show_again(from);
         }
         Ok(())
     }
@@ -132,7 +132,7 @@ impl Publisher {
                         {
                             progress.note_failed(problem);
                         }
-                        self.note_dirty(draft);
+                        self.waiting.note_dirty(draft);
                         return Err(error);
                     }
                 }
@@ -176,7 +176,7 @@ impl Publisher {
         if self.is_open(draft) || (now.size, now.modified) != (before.size, before.modified) {
             // Somebody writes to it meanwhile: it is sent again when that is closed.
             file.note_written_unseen();
-            self.note_dirty(draft);
+            self.waiting.note_dirty(draft);
         }
         Ok(())
     }
@@ -187,7 +187,7 @@ impl Publisher {
         if let Some(replaced) = replaced {
             self.drop_draft(replaced);
         }
-        self.names.show_in_bucket(to, Some(Node::Object(copied)));
+        self.names.bucket().show(to, Some(Node::Object(copied)));
     }
 
     /// Copies a version, in place of another one or of none.

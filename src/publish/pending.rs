@@ -41,7 +41,7 @@ impl Pending {
 impl Publisher {
     /// The files that are not in the bucket yet, by key.
     pub fn pending(&self) -> Vec<Pending> {
-        let root = self.names.thing(ROOT).ok();
+        let root = self.names.inodes().thing(ROOT).ok();
         let path = |key: &ObjectKey| match &root {
             Some(Thing::Dir(root)) => root.path_of(key),
             _ => None,
@@ -60,7 +60,7 @@ impl Publisher {
 
     /// The files that are not in the bucket yet and have a name, by key.
     pub(super) fn unsent(&self) -> Vec<(ObjectKey, Arc<Draft>)> {
-        let dirty = self.dirty().into_iter();
+        let dirty = self.waiting.dirty().into_iter();
         let unsent = dirty.filter(|draft| draft.is_dirty() && draft.links() > 0);
         let keyed = |draft: Arc<Draft>| Some((draft.progress()?.key(), draft.clone()));
         let mut unsent: Vec<_> = unsent.filter_map(keyed).collect();
@@ -74,7 +74,7 @@ impl Publisher {
         let send = |draft: Arc<Draft>| async move {
             let Some(progress) = draft.progress() else { return };
             if self.is_held(&draft, progress.problem().is_some()) {
-                if self.has_ended() {
+                if self.waiting.has_ended() {
                     // Closed while the mount ended: somebody may be sending it.
                     drop(progress.still().await);
                 }
@@ -84,7 +84,7 @@ impl Publisher {
                 error.report();
             }
         };
-        stream::iter(self.dirty()).for_each_concurrent(FILES_AT_ONCE, send).await;
+        stream::iter(self.waiting.dirty()).for_each_concurrent(FILES_AT_ONCE, send).await;
     }
 
     /// Notes that the mount is gone. What was closed or synchronised in vain is sent from
@@ -95,6 +95,6 @@ impl Publisher {
 
     /// Whether a file is to be left alone, because somebody may go on writing to it.
     fn is_held(&self, draft: &Draft, was_tried: bool) -> bool {
-        self.is_open(draft) && !(was_tried && self.has_ended())
+        self.is_open(draft) && !(was_tried && self.waiting.has_ended())
     }
 }

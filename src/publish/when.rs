@@ -52,8 +52,8 @@ impl Publisher {
         }
         let outcome = self.sender.send(file, progress).await;
         match &outcome {
-            Ok(()) => self.note_clean(draft),
-            Err(_) => self.note_dirty(draft),
+            Ok(()) => self.waiting.note_clean(draft),
+            Err(_) => self.waiting.note_dirty(draft),
         }
         Ok(outcome?)
     }
@@ -103,7 +103,7 @@ impl Publisher {
                 tokio::time::sleep(TENDING).await;
                 let Some(publisher) = publisher.upgrade() else { return };
                 publisher.let_faded_go();
-                if !publisher.dirty().iter().any(|draft| is_retried(draft)) {
+                if !publisher.waiting.dirty().iter().any(|draft| is_retried(draft)) {
                     (pause, next) = (FIRST_RETRY, Instant::now());
                 } else if Instant::now() >= next {
                     publisher.retry().await;
@@ -115,7 +115,7 @@ impl Publisher {
     }
 
     async fn retry(&self) {
-        for draft in self.dirty() {
+        for draft in self.waiting.dirty() {
             if !is_retried(&draft) || self.is_open(&draft) {
                 continue;
             }

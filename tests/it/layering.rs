@@ -8,11 +8,22 @@ use std::path::Path;
 const ALLOWED: &[(&str, &[&str])] = &[
     ("main", &["app", "cli", "config"]),
     ("cli", &[]),
-    ("config", &["cli", "fs", "fuse", "key", "raster", "store", "sys", "view"]),
-    ("app", &["cli", "config", "fs", "fuse", "stats", "store", "sys"]),
-    ("fuse", &["fs"]),
-    ("fs", &["catalog", "key", "mem", "overlay", "reader", "store", "view"]),
-    ("overlay", &["catalog", "key", "mem", "store"]),
+    ("config", &["cli", "fuse", "key", "publish", "raster", "store", "sys", "view"]),
+    (
+        "app",
+        &[
+            "catalog", "cli", "config", "drafts", "fs", "fuse", "mem", "names", "publish",
+            "reader", "stats", "store", "sys", "view",
+        ],
+    ),
+    ("fuse", &["fs", "key"]),
+    (
+        "fs",
+        &["catalog", "drafts", "key", "mem", "names", "publish", "reader", "store", "sync", "view"],
+    ),
+    ("publish", &["catalog", "drafts", "key", "mem", "names", "reader", "store", "sync"]),
+    ("names", &["catalog", "drafts", "key", "mem", "store", "sync", "view"]),
+    ("drafts", &["key", "mem", "store", "sync"]),
     ("view", &["key", "mem", "raster", "reader", "store"]),
     ("raster", &["mem"]),
     ("catalog", &["key", "mem", "store"]),
@@ -21,6 +32,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("mem", &[]),
     ("stats", &[]),
     ("key", &[]),
+    ("sync", &[]),
     ("sys", &[]),
     ("lib", &[]),
 ];

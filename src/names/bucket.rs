@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use super::inodes::Ino;
 use super::place::Place;
 use super::thing::{Folder, Thing};
 use super::tree::{Entry, NodeId};
@@ -13,27 +12,31 @@ use crate::drafts::{Attributes, Draft};
 use crate::key::{ObjectKey, ObjectVersion};
 use crate::store::ListedObject;
 
-impl Names {
+/// What to note when the bucket has changed.
+#[derive(Debug, Clone, Copy)]
+pub struct BucketChange<'n>(pub(super) &'n Names);
+
+impl BucketChange<'_> {
     /// Notes what the bucket has under a name since now, which listings that are in memory
     /// do not show; `None` for nothing.
-    pub fn show_in_bucket(&self, place: &Place, node: Option<Node>) {
+    pub fn show(&self, place: &Place, node: Option<Node>) {
         let entry = node.map_or(Entry::Hidden, |node| Entry::Thing(node.into()));
-        let until = self.ttl.known_until(Instant::now());
-        self.tree.lock().put_until(&place.folder, &place.name, entry, until);
+        let until = self.0.ttl.known_until(Instant::now());
+        self.0.tree.lock().put_until(&place.folder, &place.name, entry, until);
     }
 
     /// Makes a name stand for whatever the bucket has there.
     pub fn show_again(&self, place: &Place) {
-        self.tree.lock().clear(&place.folder, &place.name);
+        self.0.tree.lock().clear(&place.folder, &place.name);
         if let Some(dir) = place.folder.bucket() {
-            self.catalog.invalidate(dir);
+            self.0.catalog.invalidate(dir);
         }
     }
 
     /// Forgets which object was put under a name: it is another one by now.
     pub(super) fn forget_object(&self, place: &Place) {
-        if self.ttl.is_published() {
-            let mut tree = self.tree.lock();
+        if self.0.ttl.is_published() {
+            let mut tree = self.0.tree.lock();
             if let Some(Entry::Thing(Thing::Object(_))) = tree.find(&place.folder, &place.name) {
                 tree.clear(&place.folder, &place.name);
             }
@@ -42,68 +45,66 @@ impl Names {
 
     /// Forgets the listing of a directory that turned out to be different.
     pub fn forget_listing(&self, dir: &Dir) {
-        self.catalog.invalidate(dir);
+        self.0.catalog.invalidate(dir);
     }
 
     /// Forgets the attributes of something of the bucket that is gone.
     pub fn forget_attributes(&self, thing: &Thing) {
         if let Some(id) = NodeId::of(thing) {
-            self.tree.lock().take_attributes(&id);
+            self.0.tree.lock().take_attributes(&id);
         }
     }
 
     /// Makes an object's inode and attributes those of the copy that replaces it.
     pub fn became(&self, object: &ListedObject, copy: ListedObject) {
         let (from, to) = (NodeId::object(&object.version), NodeId::object(&copy.version));
-        self.tree.lock().move_attributes(|id| (*id == from).then(|| to.clone()));
-        let mut inodes = self.inodes.lock();
-        let ino = inodes.number_of(&Thing::Object(object.clone()));
-        inodes.replace(ino, Thing::Object(copy));
+        self.0.tree.lock().move_attributes(|id| (*id == from).then(|| to.clone()));
+        self.0.inodes.replace_thing(&Thing::Object(object.clone()), Thing::Object(copy));
     }
 
     /// Makes the inode and the name of a draft stand for the object that it is in the
     /// bucket since `since`, so that its memory can be given back; `false` if it is open.
     pub fn settle(&self, draft: &Arc<Draft>, version: ObjectVersion, since: Instant) -> bool {
-        let Some(drafts) = &self.drafts else { return false };
+        let Some(drafts) = &self.0.drafts else { return false };
         let ino = draft.ino();
         if drafts.opened().is_open(ino) {
             return false;
         }
         let object = Thing::Object(ListedObject { version, storage_class: None });
-        self.inodes.lock().replace(ino, object.clone());
+        self.0.inodes.replace(ino, object.clone());
         // Whoever opens it from now on is told to look the name up again; whoever was
         // quicker has it open by now.
         if drafts.opened().is_open(ino) {
-            self.inodes.lock().replace(ino, Thing::Draft(draft.clone()));
+            self.0.inodes.replace(ino, Thing::Draft(draft.clone()));
             return false;
         }
-        let mut tree = self.tree.lock();
+        let mut tree = self.0.tree.lock();
         if let Some((folder, name)) = tree.home(ino)
             && matches!(tree.find(&folder, &name),
                 Some(Entry::Thing(Thing::Draft(held))) if held.ino() == ino)
         {
-            let until = self.ttl.known_until(since);
+            let until = self.0.ttl.known_until(since);
             tree.put_until(&folder, &name, Entry::Thing(object.clone()), until);
         }
         let of = draft.attributes();
-        if draft.was_changed() || !self.looks.are_those_of(&of) {
+        if draft.was_changed() || !self.0.looks.are_those_of(&of) {
             // Without room for them they are as the flags say.
             let _ = NodeId::of(&object).map(|id| tree.set_attributes(id, of));
         }
         tree.forget_home(ino);
-        self.siblings.images.forget(ino);
+        self.0.siblings.images.forget(ino);
         true
     }
 
     /// Forgets entries that have outlived their time.
     pub fn sweep(&self) {
-        self.tree.lock().sweep();
+        self.0.tree.lock().sweep();
     }
 
     /// The drafts below a prefix that belong into the bucket, by inode number: who takes
     /// locks of several takes them in this order.
     pub fn published_below(&self, dir: &Dir) -> Vec<Arc<Draft>> {
-        let below = self.tree.lock().published_below(dir.prefix());
+        let below = self.0.tree.lock().published_below(dir.prefix());
         let mut drafts: Vec<Arc<Draft>> = below.into_iter().map(|(_, _, draft)| draft).collect();
         drafts.sort_by_key(|draft| draft.ino());
         drafts.dedup_by_key(|draft| draft.ino());
@@ -113,16 +114,15 @@ impl Names {
     /// Whether there is anything below a prefix that will never be uploaded.
     pub fn any_draft_alone_below(&self, dir: &Dir) -> bool {
         let prefix = dir.prefix().as_str();
-        self.tree.lock().any_draft_alone(|folder| folder.is_below(prefix))
+        self.0.tree.lock().any_draft_alone(|folder| folder.is_below(prefix))
     }
 
     /// The drafts that programs have open and that have a name.
     pub fn open_drafts(&self) -> Vec<Arc<Draft>> {
-        let Some(drafts) = &self.drafts else { return Vec::new() };
-        let open = drafts.opened().inodes();
-        let inodes = self.inodes.lock();
-        let draft = |ino: &Ino| inodes.thing(*ino)?.draft().cloned();
-        open.iter().filter_map(draft).filter(|draft| draft.links() > 0).collect()
+        let Some(drafts) = &self.0.drafts else { return Vec::new() };
+        let mut open = self.0.inodes.drafts(&drafts.opened().inodes());
+        open.retain(|draft| draft.links() > 0);
+        open
     }
 
     /// Makes all names and inodes below a directory of the bucket those of its new place,
@@ -135,7 +135,7 @@ impl Names {
         keeps: impl Fn(&Draft) -> bool,
     ) {
         {
-            let mut tree = self.tree.lock();
+            let mut tree = self.0.tree.lock();
             let written = tree.published_below(from.prefix());
             for dir in [from, to] {
                 tree.remove_below(dir.prefix());
@@ -155,10 +155,10 @@ impl Names {
             });
         }
         for changed in [from, to] {
-            self.catalog.invalidate_below(changed);
+            self.0.catalog.invalidate_below(changed);
         }
         // The kernel knows what is below by its inodes, which it keeps.
-        self.inodes.lock().rebase(|thing| match thing {
+        self.0.inodes.rebase(|thing| match thing {
             Thing::Dir(below) => below.moved(from, to).map(Thing::Dir),
             Thing::Object(object) => copy_of(&object.version.key).map(|version| {
                 let storage_class = object.storage_class.clone();
@@ -171,9 +171,9 @@ impl Names {
     /// Notes that a directory of the bucket was renamed now.
     pub fn touch_dir(&self, dir: Dir) {
         let thing = Thing::Dir(dir);
-        let mut of = Attributes::from(&self.attr(self.number_of(&thing), &thing));
+        let mut of = Attributes::from(&self.0.attr(self.0.inodes.number_of(&thing), &thing));
         of.changed = SystemTime::now();
         // Without room for it the time stays as it was.
-        let _: Result<(), NameError> = self.set_attributes(&thing, of);
+        let _: Result<(), NameError> = self.0.set_attributes(&thing, of);
     }
 }

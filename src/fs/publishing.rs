@@ -1,0 +1,68 @@
+//! Whether what programs write becomes objects, asked by everything that writes.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::FsError;
+use crate::drafts::Draft;
+use crate::key::ObjectKey;
+use crate::names::Place;
+use crate::names::Thing;
+use crate::publish::Publisher;
+
+/// The publisher, where there is one. Without one, what is written stays in memory.
+#[derive(Debug)]
+pub(super) struct Publishing(pub(super) Option<Arc<Publisher>>);
+
+impl Publishing {
+    /// The publisher.
+    pub(super) fn get(&self) -> Option<&Arc<Publisher>> {
+        self.0.as_ref()
+    }
+
+    /// The object that a name stands for; `None` if what is made there stays in memory.
+    ///
+    /// # Errors
+    /// EINVAL for a name that no key has, ENAMETOOLONG.
+    pub(super) fn key_for(&self, place: &Place) -> Result<Option<ObjectKey>, FsError> {
+        match &self.0 {
+            Some(publisher) => Ok(publisher.key_for(&place.folder, &place.name)?),
+            None => Ok(None),
+        }
+    }
+
+    /// Who changes this name, if that is a change of the bucket.
+    ///
+    /// # Errors
+    /// EPERM for a sibling, which goes with its image; as [`Publishing::key_for`].
+    pub(super) fn of(&self, place: &Place, thing: &Thing) -> Result<Option<&Publisher>, FsError> {
+        let Some(publisher) = &self.0 else { return Ok(None) };
+        let is_published = publisher.is_published(&place.folder, &place.name, thing)?;
+        Ok(is_published.then_some(publisher))
+    }
+
+    /// Whether a draft that is opened to be written to may change.
+    pub(super) fn may_change(&self, draft: &Draft) -> bool {
+        self.0.as_ref().is_none_or(|publisher| publisher.may_change(draft))
+    }
+
+    /// Notes that a draft may have to be sent, and which parts of it are complete.
+    pub(super) fn note_written(&self, draft: &Arc<Draft>, complete: Range<u32>) {
+        if let Some(publisher) = &self.0 {
+            publisher.note_written(draft, complete);
+        }
+    }
+
+    /// Notes that a draft may have to be sent.
+    pub(super) fn note_dirty(&self, draft: &Arc<Draft>) {
+        self.note_written(draft, 0..0);
+    }
+
+    /// Gives memory back that the bucket has the bytes of; returns whether there was any.
+    pub(super) async fn make_room(&self, writing: Option<&Draft>) -> bool {
+        match &self.0 {
+            Some(publisher) => publisher.make_room(writing).await,
+            None => false,
+        }
+    }
+}
