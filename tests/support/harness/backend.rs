@@ -323,7 +323,6 @@ pub(crate) fn sdk(url: &str, access: &str, secret: &str) -> aws_sdk_s3::Client {
         .endpoint_url(url)
         .force_path_style(true)
         .credentials_provider(credentials)
-        .http_client(http_client())
         .build();
     aws_sdk_s3::Client::from_conf(config)
 }
