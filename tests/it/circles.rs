@@ -281,7 +281,7 @@ fn no_two_files_of_a_room_import_each_other() {
         found.extend(modules.circles(room));
     }
     let known: BTreeSet<Vec<&str>> = KNOWN.iter().map(|files| files.to_vec()).collect();
-    for circle in found.difference(&known) {
+    if let Some(circle) = found.difference(&known).next() {
         let room = circle[0].split('/').next().unwrap_or_default();
         let mut imports = modules.imports(room);
         imports.retain(|file, _| circle.contains(file));

@@ -4,6 +4,9 @@
 //! Contract: everything here is driven from outside (put, delete, break, count)
 //! by plain blocking calls from any thread. Never part of the library or of the
 //! program: a crate that wants it names this file with `#[path]`.
+//!
+//! What the integration tests alone need is in `harness/`, which they include by
+//! themselves: it needs the program to be built.
 
 #![expect(unreachable_pub, reason = "one crate includes this for each test binary and example")]
 #![expect(
