@@ -4,6 +4,7 @@
 //! standard error what went wrong, in one sentence that tells what to do. Knows
 //! processes, signals, the mount table and the log; never a request or an inode.
 
+mod ask_status;
 mod assemble;
 mod control;
 mod daemonize;
@@ -14,9 +15,8 @@ mod mount;
 mod mount_point;
 mod mount_table;
 mod prerequisites;
-mod report;
 mod signals;
-mod status;
+mod status_report;
 mod text;
 mod umount;
 mod unsent;
@@ -39,7 +39,7 @@ enum AppError {
     #[error(transparent)]
     Umount(#[from] umount::UmountError),
     #[error(transparent)]
-    Status(#[from] status::StatusError),
+    Status(#[from] ask_status::StatusError),
 }
 
 /// Does what the command says, and tells the outcome.
@@ -60,7 +60,7 @@ fn do_it(command: Command, environment: &Environment) -> Result<ExitCode, AppErr
     match command {
         Command::Mount(args) => mount::run(&args, environment)?,
         Command::Umount(args) => umount::run(&args, environment)?,
-        Command::Status(args) => return Ok(status::run(&args)?),
+        Command::Status(args) => return Ok(ask_status::run(&args)?),
     }
     Ok(ExitCode::SUCCESS)
 }

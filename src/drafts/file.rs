@@ -1,4 +1,12 @@
 //! The bytes of a file that a program writes, and which state they are in.
+//!
+//! The bytes are a [`MemFile`]: an unnamed file of a tmpfs that is mounted nowhere, with
+//! huge pages and a size that the kernel enforces, or a memfd without the privilege to
+//! mount one. With `--writes memory` the kernel may read and write it by itself, and what
+//! bypasses the daemon is not seen: attributes come from the file, and whether a sibling is
+//! still right is decided from the size, the time and (since a mapping changes neither) a
+//! checksum, at most once a second. With `--writes upload` every write comes here, and is
+//! counted in the file's [`Progress`].
 
 use std::io;
 use std::ops::Range;

@@ -25,9 +25,9 @@ pub use draft::{Body, Draft};
 pub use file::{DraftFile, State};
 pub use opened::Opened;
 pub use parts::Parts;
-pub use progress::{Attempt, Progress, Session};
+pub use progress::{Attempt, Progress};
 pub use send_error::{SendError, SendErrorKind};
-pub use sent_parts::SentAway;
+pub use sent_parts::{SentAway, Session};
 
 use crate::mem::Arena;
 

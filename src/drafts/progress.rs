@@ -24,14 +24,14 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::{OnceCell, OwnedRwLockReadGuard, OwnedRwLockWriteGuard};
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard};
 
 use super::parts::Parts;
 use super::send_error::SendError;
-use super::sent_parts::{SentAway, SentParts};
+use super::sent_parts::{SentAway, SentParts, Session};
 use super::write_order::WriteOrder;
 use crate::key::{ObjectKey, ObjectVersion};
-use crate::store::{Part, Upload};
+use crate::store::Part;
 use crate::sync::{Mutex, MutexGuard, Rank, ReadGuard, RwLock};
 
 /// What the bucket has of one draft that belongs there.
@@ -85,13 +85,6 @@ pub struct Attempt {
     pub writes: u64,
     /// Whether all of it is in memory.
     pub is_whole: bool,
-}
-
-/// One upload in parts, which is begun when the first part is sent.
-#[derive(Debug, Default)]
-pub struct Session {
-    /// Set by whoever begins it.
-    pub upload: OnceCell<Upload>,
 }
 
 impl Progress {

@@ -4,14 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
+use tokio::sync::OnceCell;
+
 use super::parts::Parts;
-use super::progress::Session;
-use crate::store::Part;
+use crate::store::{Part, Upload};
 
 /// Some of a file is in the bucket's hands alone until the file is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the beginning of the file was sent away for want of memory")]
 pub struct SentAway;
+
+/// One upload in parts, which is begun when the first part is sent.
+#[derive(Debug, Default)]
+pub struct Session {
+    /// Set by whoever begins it.
+    pub upload: OnceCell<Upload>,
+}
 
 /// The parts of one file.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle as Runtime;
 
-use super::FsError;
+use super::error::FsError;
 use crate::drafts::Draft;
 use crate::names::{Sibling, Thing};
 use crate::reader::{Answer, BlockCache, ReadBytes, Reader};

@@ -1,30 +1,15 @@
 //! An object, or a sibling, becomes a draft before it is written to.
 
-use std::collections::HashMap;
 use std::io::ErrorKind;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use super::{FileSystem, FsError, Ino};
-use crate::drafts::{Attributes, Body, Draft, DraftFile, Progress};
+use crate::drafts::{Body, Draft, DraftFile, Progress};
 use crate::names::{Place, Thing};
-use crate::sync::lock;
 use crate::view::has_image_name;
 
 /// What is in the bucket is copied into memory in pieces of this size.
 const PIECE_BYTES: u64 = 1 << 20;
-
-/// One lock for each inode that is being copied into memory. It is held across requests,
-/// and comes before every other lock.
-#[derive(Debug, Default)]
-pub(super) struct Copying(Mutex<HashMap<Ino, Arc<tokio::sync::Mutex<()>>>>);
-
-impl Copying {
-    fn of(&self, ino: Ino) -> Arc<tokio::sync::Mutex<()>> {
-        let mut locks = lock(&self.0);
-        locks.retain(|_, lock| Arc::strong_count(lock) > 1);
-        locks.entry(ino).or_default().clone()
-    }
-}
 
 impl FileSystem {
     /// The draft behind an inode: what is in the bucket, or virtual, is copied into memory
@@ -53,9 +38,9 @@ impl FileSystem {
             file.resize(size)?;
         }
         if size > 0 {
-            file.bytes().set_times(Some(attr.atime), Some(attr.mtime))?;
+            file.bytes().set_times(Some(attr.of.accessed), Some(attr.of.modified))?;
         }
-        let draft = Draft::new(ino, Body::File(file), Attributes::from(&attr));
+        let draft = Draft::new(ino, Body::File(file), attr.of);
         let place = self.names.adopt(ino, &thing, &draft, place)?;
         self.publishing.note_dirty(&draft);
         self.files.each(|open| {

@@ -1,4 +1,7 @@
 //! What an operation fails with, and the one table of errno.
+//!
+//! No match here has a wildcard arm: a new kind of failure must be given its errno. An error
+//! is logged once, where it leaves for the kernel, however many callers waited for it.
 
 use std::sync::Arc;
 

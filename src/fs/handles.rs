@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::FsError;
-use super::open::OpenFile;
+use super::error::FsError;
+use super::open_file::OpenFile;
 use crate::drafts::{Draft, Drafts};
 
 /// Things that are open.

@@ -4,13 +4,13 @@
 //! and go: first `.` and `..`, then the entries of the bucket, each followed by its
 //! siblings, then what programs made here.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::open_dir::OpenDir;
 use super::{Attr, FileSystem, FsError, Ino};
 use crate::catalog::{Listed, Walk};
-use crate::names::{Contents, Folder, Place, Slot, Thing};
+use crate::names::{Contents, Place, Slot, Thing};
 use crate::sync::lock;
 use crate::view::ViewKind;
 
@@ -22,22 +22,6 @@ const SLOTS: u64 = 1 + ViewKind::ALL.len() as u64;
 const DRAFTS: u64 = 1 << 62;
 /// How many of those are looked at together.
 const DRAFTS_AT_ONCE: usize = 64;
-
-/// An open directory.
-#[derive(Debug)]
-pub(super) struct OpenDir {
-    folder: Folder,
-    ino: Ino,
-    parent: Ino,
-    /// The process that opened it.
-    pid: u32,
-    /// Drafts from this number on were made after the listing began. They are shown only
-    /// in the place of something of the bucket: so a listing ends, and shows a file once
-    /// that is written to meanwhile.
-    made_before: AtomicU64,
-    /// Taken out while a request uses it, since no lock is held while waiting.
-    walk: Mutex<Option<Walk>>,
-}
 
 /// Where directory entries go: the kernel's reply buffer, or a test's list.
 pub trait DirSink {
@@ -66,9 +50,7 @@ impl FileSystem {
     pub fn open_dir(&self, ino: Ino, pid: u32) -> Result<u64, FsError> {
         let folder = self.names.folder(ino)?;
         let parent = self.names.inodes().parent(ino).unwrap_or(ino);
-        let walk = Mutex::new(Some(Walk::default()));
-        let made_before = AtomicU64::new(0);
-        Ok(self.dirs.insert(OpenDir { folder, ino, parent, pid, made_before, walk }))
+        Ok(self.dirs.insert(OpenDir::new(folder, ino, parent, pid)))
     }
 
     /// Fills `sink` with entries from `cookie` on. `plus` counts a look-up of each entry
@@ -95,13 +77,6 @@ impl FileSystem {
     /// Closes a directory.
     pub fn release_dir(&self, handle: u64) {
         self.dirs.remove(handle);
-    }
-
-    /// Whether the process has the directory that contains `ino` open, so that it is
-    /// listing it.
-    pub(super) fn is_listing(&self, pid: u32, ino: Ino) -> bool {
-        let parent = self.names.inodes().parent(ino);
-        self.dirs.any(|open| open.pid == pid && Some(open.ino) == parent)
     }
 }
 

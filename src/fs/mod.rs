@@ -20,12 +20,15 @@
 
 mod content;
 mod copy;
+mod copying;
 mod create;
 mod error;
 mod handles;
 mod list;
 mod lookup;
 mod open;
+mod open_dir;
+mod open_file;
 mod publishing;
 mod remove;
 mod rename;
@@ -40,16 +43,17 @@ use tokio::runtime::Handle as Runtime;
 pub use create::{Maker, NewNode};
 pub use error::FsError;
 pub use list::{DirSink, SinkEntry};
-pub use open::{OpenHow, OpenedFile, ReadAnswer};
+pub use open::{OpenHow, OpenedFile};
+pub use open_file::ReadAnswer;
 
-pub use crate::drafts::AttrChange;
+pub use crate::drafts::{AttrChange, Attributes};
 pub use crate::mem::{MemFile, Seek};
 pub use crate::names::{Attr, Ino, Kind, Outdated, ROOT, RenameHow};
 
 use content::Readers;
-use copy::Copying;
+use copying::Copying;
 use handles::{Handles, OpenFiles};
-use list::OpenDir;
+use open_dir::OpenDir;
 use publishing::Publishing;
 
 use crate::drafts::Drafts;

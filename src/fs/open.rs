@@ -1,48 +1,19 @@
 //! Opening, reading and closing files.
+//!
+//! Opening costs no request, except for an object in an archive class: one GET of what will
+//! be read first, because only a GET tells whether it was restored. The kernel keeps its page
+//! cache of an inode across opens, which is right because an inode is one version.
 
-use std::sync::{Arc, Mutex, OnceLock};
-use std::time::{Duration, Instant};
-
-use futures_util::future::BoxFuture;
+use std::sync::Arc;
 
 use super::content::Content;
+use super::open_file::{OpenFile, PAGE_BYTES, ReadAnswer};
 use super::{FileSystem, FsError, Ino};
 use crate::drafts::Draft;
 use crate::mem::MemFile;
-use crate::names::{Names, Thing};
+use crate::names::Thing;
 use crate::publish::process_of;
-use crate::reader::{Answer, ReadBytes};
-use crate::sync::lock;
-
-/// When its readahead has failed, the kernel asks once more, for the first page alone, and
-/// only then tells the program. That page has failed already: asked for again it would
-/// fail again, after another timeout and with another line in the log.
-const PAGE_BYTES: usize = 4096;
-const ASKED_AGAIN_WITHIN: Duration = Duration::from_millis(500);
-/// More reads of one handle than the kernel has under way when they fail together.
-const FAILED_READS: usize = 64;
-
-/// An open file.
-#[derive(Debug)]
-pub(super) struct OpenFile {
-    pub(super) ino: Ino,
-    content: Content,
-    /// Whether it was opened to be written to.
-    pub(super) writes: bool,
-    /// The process that opened it, where that matters; else 0.
-    pub(super) opener: u32,
-    /// The draft that replaced it when somebody opened it to write.
-    pub(super) replaced: OnceLock<Arc<Draft>>,
-    failed: Mutex<Vec<FailedRead>>,
-}
-
-/// A read that failed a moment ago.
-#[derive(Debug)]
-struct FailedRead {
-    offset: u64,
-    when: Instant,
-    error: FsError,
-}
+use crate::reader::Answer;
 
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -65,14 +36,6 @@ pub struct OpenedFile {
     pub backing: Option<Arc<MemFile>>,
     /// Whether closing it has to be told, and may fail.
     pub flushes: bool,
-}
-
-/// The answer to a read.
-pub enum ReadAnswer {
-    /// The bytes were here.
-    Ready(ReadBytes),
-    /// They are on their way.
-    Later(BoxFuture<'static, Result<ReadBytes, FsError>>),
 }
 
 impl FileSystem {
@@ -122,8 +85,8 @@ impl FileSystem {
         let flushes = writes && file.progress().is_some();
         let opener = if flushes { process_of(how.thread) } else { 0 };
         let ino = draft.ino();
-        let file = OpenFile::new(ino, Content::Draft(draft));
-        let handle = self.files.insert(OpenFile { writes, opener, ..file });
+        let file = OpenFile::new(ino, Content::Draft(draft)).opened_by(opener, writes);
+        let handle = self.files.insert(file);
         if let Ok(Thing::Object(_)) = self.names.inodes().thing(ino) {
             // Its memory was given back meanwhile; the next look-up finds the object.
             self.files.remove(handle);
@@ -190,62 +153,5 @@ impl FileSystem {
             drop(closed);
             publisher.released(draft);
         }
-    }
-}
-
-impl OpenFile {
-    fn new(ino: Ino, content: Content) -> Self {
-        let (replaced, failed) = (OnceLock::new(), Mutex::default());
-        OpenFile { ino, content, writes: false, opener: 0, replaced, failed }
-    }
-
-    /// The draft, if the file was opened to be written to.
-    pub(super) fn written(&self) -> Option<Arc<Draft>> {
-        self.draft().filter(|_| self.writes).cloned()
-    }
-
-    /// The draft that the file is, or was replaced by.
-    pub(super) fn draft(&self) -> Option<&Arc<Draft>> {
-        match &self.content {
-            Content::Draft(draft) => Some(draft),
-            Content::Object(_) | Content::Sibling(_) => self.replaced.get(),
-        }
-    }
-
-    /// An answer that takes its time, and what its failure is remembered for.
-    fn later(
-        self: Arc<Self>,
-        names: Arc<Names>,
-        offset: u64,
-        answer: impl Future<Output = Result<ReadBytes, FsError>> + Send + 'static,
-    ) -> ReadAnswer {
-        ReadAnswer::Later(Box::pin(async move {
-            let outcome = answer.await;
-            if let Err(error) = &outcome {
-                if error.is_outdated() {
-                    names.note_changed(self.ino);
-                }
-                self.note_failed(offset, error.clone());
-            }
-            // The file stays open until its reads are answered.
-            drop(self);
-            outcome
-        }))
-    }
-
-    fn note_failed(&self, offset: u64, error: FsError) {
-        let mut failed = lock(&self.failed);
-        failed.retain(|read| read.when.elapsed() < ASKED_AGAIN_WITHIN);
-        if failed.len() < FAILED_READS {
-            failed.push(FailedRead { offset, when: Instant::now(), error });
-        }
-    }
-
-    /// What a read from `offset` on has just failed with, told once.
-    fn failed_just_now(&self, offset: u64) -> Option<FsError> {
-        let mut failed = lock(&self.failed);
-        let at = failed.iter().position(|read| read.offset == offset)?;
-        let read = failed.swap_remove(at);
-        (read.when.elapsed() < ASKED_AGAIN_WITHIN).then_some(read.error)
     }
 }

@@ -3,11 +3,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::FsError;
+use super::error::FsError;
 use crate::drafts::Draft;
 use crate::key::ObjectKey;
-use crate::names::Place;
-use crate::names::Thing;
+use crate::names::{Place, Thing};
 use crate::publish::Publisher;
 
 /// The publisher, where there is one. Without one, what is written stays in memory.

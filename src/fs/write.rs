@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use super::{Attr, FileSystem, FsError, Ino};
-use crate::drafts::{AttrChange, Attributes};
+use crate::drafts::AttrChange;
 use crate::mem::Seek;
 use crate::names::Thing;
 
@@ -138,7 +138,7 @@ impl FileSystem {
             match &thing {
                 Thing::Draft(draft) => draft.change(&change)?,
                 Thing::Dir(_) | Thing::Object(_) => {
-                    let mut of = Attributes::from(&self.names.attr(ino, &thing));
+                    let mut of = self.names.attr(ino, &thing).of;
                     of.change(&change);
                     self.names.set_attributes(&thing, of)?;
                 }
@@ -156,7 +156,7 @@ impl FileSystem {
             return Err(FsError::NotPermitted);
         }
         file.resize(size)?;
-        publisher.note_dirty(&draft);
+        self.publishing.note_dirty(&draft);
         // Where nobody has it open, nobody will close it.
         if !self.drafts()?.opened().is_written(ino) {
             publisher.send_closed(&draft).await?;

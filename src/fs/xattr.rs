@@ -1,9 +1,10 @@
 //! Extended attributes: what S3 knows of an object beside its bytes.
 
 use std::ffi::OsStr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use super::{FileSystem, FsError, Ino};
+use crate::names::KnownHead;
 use crate::store::{ListedObject, ObjectHead};
 
 const META: &str = "user.s3.meta.";
@@ -48,9 +49,10 @@ impl FileSystem {
         let Ok(Some((object, known))) = self.names.inodes().object(ino) else {
             return Ok(Vec::new());
         };
+        let parent = self.names.inodes().parent(ino);
         let head = match known.get() {
             Some(head) => Some(head.clone()),
-            None if self.is_listing(pid, ino) => None,
+            None if self.dirs.any(|open| open.is_listed_by(pid, parent)) => None,
             None => Some(self.head(ino, &object, &known).await?),
         };
         let mut names = vec!["user.s3.key".to_owned()];
@@ -71,7 +73,7 @@ impl FileSystem {
         &self,
         ino: Ino,
         object: &ListedObject,
-        known: &OnceLock<ObjectHead>,
+        known: &KnownHead,
     ) -> Result<ObjectHead, FsError> {
         if let Some(head) = known.get() {
             return Ok(head.clone());

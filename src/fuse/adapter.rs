@@ -96,6 +96,13 @@ impl Adapter {
     }
 }
 
+/// Answers a call that never waits. A panic ends the call (its reply, dropped, is EIO) and
+/// not the thread, which answers everybody else.
+fn now(call: impl FnOnce()) {
+    // The hook has logged it.
+    let _ = catch_unwind(AssertUnwindSafe(call));
+}
+
 impl Filesystem for Adapter {
     fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> io::Result<()> {
         // What an older kernel lacks, it does without.
@@ -130,14 +137,16 @@ impl Filesystem for Adapter {
     }
 
     fn forget(&self, _req: &Request, ino: INodeNo, nlookup: u64) {
-        self.fs.forget(ino.0, nlookup);
+        now(|| {
+            self.fs.forget(ino.0, nlookup);
+        });
     }
 
     fn getattr(&self, _req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
-        match self.fs.getattr(ino.0) {
+        now(|| match self.fs.getattr(ino.0) {
             Ok((attr, ttl)) => reply.attr(&ttl, &reply::file_attr(&attr)),
             Err(error) => reply.error(errno(&error)),
-        }
+        });
     }
 
     fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
@@ -161,7 +170,7 @@ impl Filesystem for Adapter {
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        match self.fs.read(fh.0, offset, size as usize) {
+        now(|| match self.fs.read(fh.0, offset, size as usize) {
             Ok(ReadAnswer::Ready(bytes)) => reply.data(&bytes),
             Ok(ReadAnswer::Later(answer)) => {
                 self.fs.runtime().spawn(async move {
@@ -172,7 +181,7 @@ impl Filesystem for Adapter {
                 });
             }
             Err(error) => reply.error(errno(&error)),
-        }
+        });
     }
 
     fn release(
@@ -185,18 +194,20 @@ impl Filesystem for Adapter {
         _flush: bool,
         reply: ReplyEmpty,
     ) {
-        self.fs.release_file(fh.0);
-        if self.fs.is_writable() {
-            self.ways.release(ino.0);
-        }
-        reply.ok();
+        now(|| {
+            self.fs.release_file(fh.0);
+            if self.fs.is_writable() {
+                self.ways.release(ino.0);
+            }
+            reply.ok();
+        });
     }
 
     fn opendir(&self, req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        match self.fs.open_dir(ino.0, req.pid()) {
+        now(|| match self.fs.open_dir(ino.0, req.pid()) {
             Ok(handle) => reply.opened(FileHandle(handle), FopenFlags::empty()),
             Err(error) => reply.error(errno(&error)),
-        }
+        });
     }
 
     fn readdir(
@@ -229,19 +240,23 @@ impl Filesystem for Adapter {
         _flags: OpenFlags,
         reply: ReplyEmpty,
     ) {
-        self.fs.release_dir(fh.0);
-        reply.ok();
+        now(|| {
+            self.fs.release_dir(fh.0);
+            reply.ok();
+        });
     }
 
     fn statfs(&self, _req: &Request, _ino: INodeNo, reply: ReplyStatfs) {
-        let of = |bytes: u64| bytes / u64::from(STATFS_BLOCK_BYTES);
-        // Where programs may write, what counts is how much more.
-        let (blocks, free) = match self.fs.room() {
-            Some((all, left)) => (of(all), of(left)),
-            None => (STATFS_BLOCKS, 0),
-        };
-        let block = STATFS_BLOCK_BYTES;
-        reply.statfs(blocks, free, free, 0, 0, block, MAX_NAME_BYTES as u32, block);
+        now(|| {
+            let of = |bytes: u64| bytes / u64::from(STATFS_BLOCK_BYTES);
+            // Where programs may write, what counts is how much more.
+            let (blocks, free) = match self.fs.room() {
+                Some((all, left)) => (of(all), of(left)),
+                None => (STATFS_BLOCKS, 0),
+            };
+            let block = STATFS_BLOCK_BYTES;
+            reply.statfs(blocks, free, free, 0, 0, block, MAX_NAME_BYTES as u32, block);
+        });
     }
 
     fn getxattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
@@ -263,25 +278,27 @@ impl Filesystem for Adapter {
         whence: i32,
         reply: ReplyLseek,
     ) {
-        if !self.fs.is_writable() {
-            // Objects have no holes; told so once, the kernel answers by itself.
-            return reply.error(Errno::ENOSYS);
-        }
-        let found = match decode::seek(offset, whence) {
-            Ok(to) => self.fs.seek(ino.0, to).map_err(|error| errno(&error)),
-            Err(errno) => Err(errno),
-        };
-        match found {
-            Ok(offset) => reply.offset(offset as i64),
-            Err(errno) => reply.error(errno),
-        }
+        now(|| {
+            if !self.fs.is_writable() {
+                // Objects have no holes; told so once, the kernel answers by itself.
+                return reply.error(Errno::ENOSYS);
+            }
+            let found = match decode::seek(offset, whence) {
+                Ok(to) => self.fs.seek(ino.0, to).map_err(|error| errno(&error)),
+                Err(errno) => Err(errno),
+            };
+            match found {
+                Ok(offset) => reply.offset(offset as i64),
+                Err(errno) => reply.error(errno),
+            }
+        });
     }
 
     fn readlink(&self, _req: &Request, ino: INodeNo, reply: ReplyData) {
-        match self.fs.read_link(ino.0) {
+        now(|| match self.fs.read_link(ino.0) {
             Ok(target) => reply.data(target.as_bytes()),
             Err(error) => reply.error(errno(&error)),
-        }
+        });
     }
 
     fn write(
@@ -296,18 +313,20 @@ impl Filesystem for Adapter {
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        let written = data.len() as u32;
-        match self.fs.write(fh.0, offset, data) {
-            Ok(()) => return reply.written(written),
-            Err(error) if !self.fs.can_make_room(&error) => return reply.error(errno(&error)),
-            Err(_) => {}
-        }
-        let (fs, bytes) = (self.fs.clone(), data.to_vec());
-        self.fs.runtime().spawn(async move {
-            match fs.write_with_room(fh.0, offset, &bytes).await {
-                Ok(()) => reply.written(written),
-                Err(error) => reply.error(errno(&error)),
+        now(|| {
+            let written = data.len() as u32;
+            match self.fs.write(fh.0, offset, data) {
+                Ok(()) => return reply.written(written),
+                Err(error) if !self.fs.can_make_room(&error) => return reply.error(errno(&error)),
+                Err(_) => {}
             }
+            let (fs, bytes) = (self.fs.clone(), data.to_vec());
+            self.fs.runtime().spawn(async move {
+                match fs.write_with_room(fh.0, offset, &bytes).await {
+                    Ok(()) => reply.written(written),
+                    Err(error) => reply.error(errno(&error)),
+                }
+            });
         });
     }
 
@@ -357,7 +376,9 @@ impl Filesystem for Adapter {
         mode: i32,
         reply: ReplyEmpty,
     ) {
-        done(reply, self.fs.allocate(fh.0, mode as u32, offset, length));
+        now(|| {
+            done(reply, self.fs.allocate(fh.0, mode as u32, offset, length));
+        });
     }
 
     fn setattr(

@@ -7,7 +7,7 @@ use fuser::{
     ReplyEmpty, ReplyEntry, ReplyXattr,
 };
 
-use crate::fs::{Attr, DirSink, FsError, Kind, SinkEntry};
+use crate::fs::{Attr, Attributes, DirSink, FsError, Kind, SinkEntry};
 
 /// The errno of an error, which is logged if it should be.
 pub(super) fn errno(error: &FsError) -> Errno {
@@ -39,15 +39,15 @@ pub(super) fn file_attr(attr: &Attr) -> FileAttr {
         ino: INodeNo(attr.ino),
         size: attr.size,
         blocks: attr.blocks(),
-        atime: attr.atime,
-        mtime: attr.mtime,
-        ctime: attr.ctime,
-        crtime: attr.mtime,
+        atime: attr.of.accessed,
+        mtime: attr.of.modified,
+        ctime: attr.of.changed,
+        crtime: attr.of.modified,
         kind: file_type(attr.kind),
-        perm: attr.mode,
+        perm: attr.of.mode,
         nlink: attr.nlink,
-        uid: attr.uid,
-        gid: attr.gid,
+        uid: attr.of.uid,
+        gid: attr.of.gid,
         rdev: 0,
         blksize: 4096,
         flags: 0,
@@ -71,19 +71,16 @@ pub(super) fn entry(reply: ReplyEntry, found: Result<(Option<Attr>, Duration), F
         Ok((None, ttl)) if ttl.is_zero() => reply.error(Errno::ENOENT),
         Ok((None, ttl)) => {
             // Inode 0 is how the protocol says "there is none, for so long".
-            let nothing = Attr {
-                ino: 0,
-                kind: Kind::File,
-                size: 0,
-                held_bytes: 0,
-                atime: SystemTime::UNIX_EPOCH,
-                mtime: SystemTime::UNIX_EPOCH,
-                ctime: SystemTime::UNIX_EPOCH,
+            let never = SystemTime::UNIX_EPOCH;
+            let of = Attributes {
                 mode: 0,
-                nlink: 0,
                 uid: 0,
                 gid: 0,
+                accessed: never,
+                modified: never,
+                changed: never,
             };
+            let nothing = Attr { ino: 0, kind: Kind::File, size: 0, held_bytes: 0, nlink: 0, of };
             reply.entry(&ttl, &file_attr(&nothing), Generation(0));
         }
         Err(error) => reply.error(errno(&error)),

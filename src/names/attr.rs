@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::inodes::Ino;
+use super::ino::Ino;
 use super::thing::Thing;
 use crate::drafts::{Attributes, Body, Draft};
 
@@ -32,20 +32,11 @@ pub struct Attr {
     pub size: u64,
     /// What it takes, in bytes: less than its size where a file has holes.
     pub held_bytes: u64,
-    /// When it was last read, as far as a program has set it; else the mtime.
-    pub atime: SystemTime,
-    /// When the object was written; for a directory, when the bucket was mounted.
-    pub mtime: SystemTime,
-    /// When anything about it changed; the mtime for what is in the bucket.
-    pub ctime: SystemTime,
-    /// Permission bits.
-    pub mode: u16,
     /// Number of links: 1, or 2 for a directory; 0 for what was deleted.
     pub nlink: u32,
-    /// Owner.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
+    /// Owner, permissions and times. For an object all times are when it was written, for a
+    /// directory of the bucket when that was mounted, unless a program has set them.
+    pub of: Attributes,
 }
 
 impl Attr {
@@ -100,25 +91,13 @@ impl Looks {
             modified: mtime,
             changed: mtime,
         };
-        with_attributes(ino, kind, size, size, nlink, &changed.unwrap_or(own))
+        Attr { ino, kind, size, held_bytes: size, nlink, of: changed.unwrap_or(own) }
     }
 
-    /// Whether a file has the owner and the permissions of any other.
-    pub(super) fn are_those_of(&self, of: &Attributes) -> bool {
-        (of.mode, of.uid, of.gid) == (self.file_mode, self.uid, self.gid)
-    }
-}
-
-impl From<&Attr> for Attributes {
-    fn from(attr: &Attr) -> Self {
-        Attributes {
-            mode: attr.mode,
-            uid: attr.uid,
-            gid: attr.gid,
-            accessed: attr.atime,
-            modified: attr.mtime,
-            changed: attr.ctime,
-        }
+    /// Whether a program gave a draft other attributes than any file has.
+    pub(super) fn differ(&self, draft: &Draft) -> bool {
+        let of = draft.attributes();
+        draft.was_changed() || (of.mode, of.uid, of.gid) != (self.file_mode, self.uid, self.gid)
     }
 }
 
@@ -135,28 +114,5 @@ fn of_draft(draft: &Draft) -> Attr {
     };
     let links = draft.links();
     let nlink = if draft.is_dir() && links > 0 { links + 1 } else { links };
-    with_attributes(draft.ino(), kind, size, held_bytes, nlink, &draft.attributes())
-}
-
-fn with_attributes(
-    ino: Ino,
-    kind: Kind,
-    size: u64,
-    held_bytes: u64,
-    nlink: u32,
-    of: &Attributes,
-) -> Attr {
-    Attr {
-        ino,
-        kind,
-        size,
-        held_bytes,
-        atime: of.accessed,
-        mtime: of.modified,
-        ctime: of.changed,
-        mode: of.mode,
-        nlink,
-        uid: of.uid,
-        gid: of.gid,
-    }
+    Attr { ino: draft.ino(), kind, size, held_bytes, nlink, of: draft.attributes() }
 }

@@ -8,13 +8,20 @@ use super::thing::{Folder, Thing};
 use super::tree::{Entry, NodeId};
 use super::{NameError, Names};
 use crate::catalog::{Dir, Node};
-use crate::drafts::{Attributes, Draft};
+use crate::drafts::Draft;
 use crate::key::{ObjectKey, ObjectVersion};
 use crate::store::ListedObject;
 
 /// What to note when the bucket has changed.
 #[derive(Debug, Clone, Copy)]
-pub struct BucketChange<'n>(pub(super) &'n Names);
+pub struct BucketChange<'n>(&'n Names);
+
+impl Names {
+    /// What follows when the bucket has changed.
+    pub fn bucket(&self) -> BucketChange<'_> {
+        BucketChange(self)
+    }
+}
 
 impl BucketChange<'_> {
     /// Notes what the bucket has under a name since now, which listings that are in memory
@@ -86,10 +93,9 @@ impl BucketChange<'_> {
             let until = self.0.ttl.known_until(since);
             tree.put_until(&folder, &name, Entry::Thing(object.clone()), until);
         }
-        let of = draft.attributes();
-        if draft.was_changed() || !self.0.looks.are_those_of(&of) {
+        if self.0.looks.differ(draft) {
             // Without room for them they are as the flags say.
-            let _ = NodeId::of(&object).map(|id| tree.set_attributes(id, of));
+            let _ = NodeId::of(&object).map(|id| tree.set_attributes(id, draft.attributes()));
         }
         tree.forget_home(ino);
         self.0.siblings.images.forget(ino);
@@ -171,7 +177,7 @@ impl BucketChange<'_> {
     /// Notes that a directory of the bucket was renamed now.
     pub fn touch_dir(&self, dir: Dir) {
         let thing = Thing::Dir(dir);
-        let mut of = Attributes::from(&self.0.attr(self.0.inodes.number_of(&thing), &thing));
+        let mut of = self.0.attr(self.0.inodes.number_of(&thing), &thing).of;
         of.changed = SystemTime::now();
         // Without room for it the time stays as it was.
         let _: Result<(), NameError> = self.0.set_attributes(&thing, of);

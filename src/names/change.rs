@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::Names;
 use super::error::NameError;
-use super::inodes::Ino;
+use super::ino::Ino;
 use super::place::Place;
 use super::thing::{Folder, Thing};
 use super::tree::{Entry, NoRoom, NodeId, Tree};
@@ -111,9 +111,7 @@ impl Names {
     pub fn attributes_of(&self, place: &Place) -> Attributes {
         match &place.folder {
             Folder::Draft(draft) => draft.attributes(),
-            folder @ Folder::Bucket(_) => {
-                Attributes::from(&self.attr(place.parent, &Thing::from(folder)))
-            }
+            folder @ Folder::Bucket(_) => self.attr(place.parent, &Thing::from(folder)).of,
         }
     }
 

@@ -26,6 +26,13 @@ pub struct Slot {
     pub thing: Thing,
 }
 
+impl Names {
+    /// What a directory shows.
+    pub fn contents<'n>(&'n self, folder: &'n Folder) -> Contents<'n> {
+        Contents { names: self, folder }
+    }
+}
+
 impl Contents<'_> {
     /// Entries of the bucket from a number on, as many as one page has left; none at the
     /// end, or where a program made the directory. With `sizes`, siblings that are listed have theirs known.
@@ -67,12 +74,7 @@ impl Contents<'_> {
         let things = self.names.tree.lock().things(self.folder, numbers, most);
         let next = things.last().map(|(number, ..)| number + 1);
         let slots = things.into_iter().map(|(number, name, thing)| Slot { number, name, thing });
-        // Of what has faded the bucket's listing shows it.
-        (slots.filter(|slot| !self.has_faded(&slot.thing)).collect(), next)
-    }
-
-    fn has_faded(&self, thing: &Thing) -> bool {
-        thing.draft().is_some_and(|draft| self.names.is_faded(draft))
+        (slots.filter(|slot| !self.names.is_shown_by_bucket(&slot.thing)).collect(), next)
     }
 
     /// Whether nothing is shown.
@@ -81,7 +83,7 @@ impl Contents<'_> {
     /// What listing it failed with.
     pub async fn is_empty(&self) -> Result<bool, NameError> {
         let made = self.names.tree.lock().things(self.folder, 0..u64::MAX, usize::MAX);
-        if made.iter().any(|(_, _, thing)| !self.has_faded(thing)) {
+        if made.iter().any(|(_, _, thing)| !self.names.is_shown_by_bucket(thing)) {
             return Ok(false);
         }
         let Some(dir) = self.folder.bucket() else { return Ok(true) };

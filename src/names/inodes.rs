@@ -1,6 +1,7 @@
 //! Which inode number stands for which directory, object version or sibling of one.
 //!
-//! A number follows from what it stands for, so it is the same again when the kernel
+//! A number is a hash of what it stands for: a directory, an object version (key, size,
+//! ETag, time), or a version and the kind of sibling. So it is the same again when the kernel
 //! forgets it and comes back, and the table holds no more than the kernel remembers.
 //! What is renamed or written to keeps its number until the kernel forgets it.
 
@@ -9,6 +10,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, OnceLock};
 
 use super::error::NameError;
+use super::ino::{Ino, ROOT};
 use super::place::Place;
 use super::thing::{Folder, Thing};
 use crate::catalog::Dir;
@@ -17,14 +19,11 @@ use crate::mem::{Budget, Reservation};
 use crate::store::{ListedObject, ObjectHead};
 use crate::sync::{Mutex, Rank};
 
-/// An inode number.
-pub type Ino = u64;
-
-/// The root's inode number, fixed by the FUSE protocol.
-pub const ROOT: Ino = 1;
-
 /// About what an inode takes in memory beside its key.
 const INODE_BYTES: u64 = 400;
+
+/// What a HEAD says of an object, once somebody has asked.
+pub type KnownHead = Arc<OnceLock<ObjectHead>>;
 
 /// The inodes that the kernel remembers. Each method is a whole question or change.
 #[derive(Debug)]
@@ -48,7 +47,7 @@ struct Inode {
     is_stale: bool,
     /// Whether it has lost its last name. A draft counts its names itself.
     is_unnamed: bool,
-    head: Arc<OnceLock<ObjectHead>>,
+    head: KnownHead,
 }
 
 impl Inodes {
@@ -92,10 +91,7 @@ impl Inodes {
     ///
     /// # Errors
     /// The kernel was never told of it.
-    pub fn object(
-        &self,
-        ino: Ino,
-    ) -> Result<Option<(ListedObject, Arc<OnceLock<ObjectHead>>)>, NameError> {
+    pub fn object(&self, ino: Ino) -> Result<Option<(ListedObject, KnownHead)>, NameError> {
         let inodes = self.0.lock();
         let head = inodes.head(ino).ok_or(NameError::UnknownInode)?;
         match inodes.thing(ino) {
@@ -213,7 +209,7 @@ impl Table {
     }
 
     /// Where what a HEAD says of the inode is kept.
-    fn head(&self, ino: Ino) -> Option<Arc<OnceLock<ObjectHead>>> {
+    fn head(&self, ino: Ino) -> Option<KnownHead> {
         self.inodes.get(&ino).map(|inode| inode.head.clone())
     }
 

@@ -22,8 +22,10 @@ mod bucket;
 mod change;
 mod contents;
 mod error;
-mod image;
+mod found;
+mod ino;
 mod inodes;
+mod originals;
 mod place;
 mod rename;
 mod resolve;
@@ -40,14 +42,15 @@ pub use attr::{Attr, Kind, Looks};
 pub use bucket::BucketChange;
 pub use contents::{Contents, Slot};
 pub use error::NameError;
-pub use inodes::{Ino, Inodes, ROOT};
+pub use found::Found;
+pub use ino::{Ino, ROOT};
+pub use inodes::{Inodes, KnownHead};
 pub use place::Place;
 pub use rename::RenameHow;
-pub use resolve::Found;
 pub use thing::{Folder, Sibling, Thing};
 pub use ttl::{Ttl, WritesGo};
 
-use image::DraftImages;
+use originals::DraftImages;
 use tree::{NodeId, Tree};
 
 use crate::catalog::{Catalog, Dir};
@@ -147,16 +150,6 @@ impl Names {
     /// The inodes that the kernel knows.
     pub fn inodes(&self) -> &Inodes {
         &self.inodes
-    }
-
-    /// What a directory shows.
-    pub fn contents<'n>(&'n self, folder: &'n Folder) -> Contents<'n> {
-        Contents { names: self, folder }
-    }
-
-    /// What follows when the bucket has changed.
-    pub fn bucket(&self) -> BucketChange<'_> {
-        BucketChange(self)
     }
 
     /// Counts a look-up that the kernel is about to be told of.

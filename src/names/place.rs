@@ -1,6 +1,6 @@
 //! Where a name is.
 
-use super::inodes::Ino;
+use super::ino::Ino;
 use super::thing::Folder;
 
 /// A name in a directory.

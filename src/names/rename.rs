@@ -2,7 +2,7 @@
 
 use super::Names;
 use super::error::NameError;
-use super::inodes::Ino;
+use super::ino::Ino;
 use super::place::Place;
 use super::thing::Thing;
 use super::tree::Entry;

@@ -1,51 +1,17 @@
 //! What a name stands for.
 
 use std::ffi::OsStr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::error::NameError;
-use super::inodes::Ino;
+use super::found::Found;
+use super::ino::Ino;
 use super::place::Place;
 use super::thing::{Folder, Thing};
 use super::tree::{Entry, Tree};
 use super::{Names, ttl};
-use crate::catalog::Lookup;
 use crate::drafts::Draft;
 use crate::key::MAX_NAME_BYTES;
-
-/// The answer to a question for a name.
-#[derive(Debug, Clone)]
-pub struct Found {
-    /// What it stands for, if for anything.
-    pub thing: Option<Thing>,
-    /// How long the answer holds.
-    pub ttl: Duration,
-    /// Whether a program deleted it.
-    pub is_hidden: bool,
-}
-
-impl Found {
-    /// The name stands for this.
-    pub fn thing(thing: Thing, ttl: Duration) -> Self {
-        Found { thing: Some(thing), ttl, is_hidden: false }
-    }
-
-    /// There is no such name.
-    pub fn missing(ttl: Duration) -> Self {
-        Found { thing: None, ttl, is_hidden: false }
-    }
-
-    /// Whether nothing else may have the name: neither a sibling nor a new file.
-    pub(super) fn is_final(&self) -> bool {
-        self.thing.is_some() || self.is_hidden
-    }
-}
-
-impl From<Lookup> for Found {
-    fn from(found: Lookup) -> Self {
-        Found { thing: found.node.map(Thing::from), ttl: found.ttl, is_hidden: false }
-    }
-}
 
 impl Names {
     /// The directory behind an inode.
@@ -124,8 +90,9 @@ impl Names {
         Some(Found { thing, ttl: self.ttl.draft(), is_hidden })
     }
 
-    /// What lies over a name. What the bucket has had for long enough is as the bucket
-    /// has it by now.
+    /// What lies over a name. What the bucket has had for long enough is as the bucket has
+    /// it by now; except for a file with permissions or times of its own, which the bucket
+    /// does not have: that waits until the publisher settles it, a second at most.
     pub(super) fn entry<'t>(
         &self,
         tree: &'t Tree,
@@ -133,9 +100,14 @@ impl Names {
         name: &str,
     ) -> Option<&'t Entry> {
         tree.find(folder, name).filter(|entry| match entry {
-            Entry::Thing(Thing::Draft(draft)) => !self.is_faded(draft),
-            Entry::Thing(_) | Entry::Hidden => true,
+            Entry::Thing(thing) => !self.is_shown_by_bucket(thing),
+            Entry::Hidden => true,
         })
+    }
+
+    /// Whether a thing that lies over a name is a draft that the bucket shows by now.
+    pub(super) fn is_shown_by_bucket(&self, thing: &Thing) -> bool {
+        thing.draft().is_some_and(|draft| self.is_faded(draft) && !self.looks.differ(draft))
     }
 
     /// Whether the bucket has had a draft for so long that it should be asked instead.

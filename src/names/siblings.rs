@@ -1,8 +1,13 @@
 //! Finding and listing the virtual siblings of images.
 //!
-//! A name that nothing else has may be a sibling of an object, or of a file that a
-//! program wrote, in the same directory; a real object or file of that name wins. A
-//! sibling has no siblings.
+//! A name that nothing else has may be a sibling of an object, or of a file that a program
+//! wrote, in the same directory; a real object or file of that name wins. A sibling has no
+//! siblings. The name is cut after an image's name, the longest ending first, and the image
+//! is looked up: a listing in memory answers that. If it is neither empty nor archived,
+//! `Views::size` opens its header.
+//!
+//! With `--list-views` only the listing differs: each entry of the bucket has a cookie for
+//! itself and one for each sibling, and their headers are read before sizes are shown.
 
 use std::time::Duration;
 
@@ -11,8 +16,8 @@ use futures_util::stream::{self, StreamExt};
 use super::Siblings;
 use super::contents::{Contents, Slot};
 use super::error::NameError;
-use super::image::is_readable;
-use super::resolve::Found;
+use super::found::Found;
+use super::originals::is_readable;
 use super::thing::{Folder, Sibling, Thing};
 use crate::catalog::{DirEntry, Listed, Node};
 use crate::key::MAX_NAME_BYTES;

@@ -1,8 +1,11 @@
 //! Which names programs changed: what lies over the bucket's directories.
 //!
-//! A directory is one of the bucket's or one that a program made. Over either lie
-//! entries: a name is hidden, or stands for something else than in the bucket. A name
-//! without an entry is as it is in the bucket.
+//! A directory is one of the bucket's or one that a program made. Over either lie entries: a
+//! name is hidden, or stands for something else than in the bucket (a draft, or something of
+//! the bucket that was moved there). A name without an entry is as it is in the bucket. So
+//! renaming a directory of 100,000 objects in memory is one entry.
+//!
+//! A change in the bucket is an entry too, until listings that are in memory show it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
+use super::metadata::MARKER_TYPE;
 use super::{PublishError, Publisher};
 use crate::catalog::{Dir, Node};
 use crate::drafts::Draft;
@@ -17,8 +18,6 @@ use crate::key::{ObjectKey, ObjectVersion};
 use crate::names::{Folder, Place, Thing};
 use crate::store::{Condition, ListRequest, ListedObject, PutRequest, StoreErrorKind};
 
-/// What the markers of directories say that they are, as AWS's console has it.
-const MARKER_TYPE: &str = "application/x-directory";
 /// This many objects are copied or deleted at once.
 const AT_ONCE: usize = 8;
 const MAX_KEYS: u16 = 1000;

@@ -10,9 +10,11 @@
 //!
 //! | file | question |
 //! |---|---|
-//! | `when` | when is something sent: close, fsync, the clock |
+//! | `when` | when is something sent: close, fsync, the last release |
+//! | `retry` | when is it tried again that failed |
 //! | `send` | how: one request, or parts; on which condition |
 //! | `ahead` | which parts go out while the file is still being written |
+//! | `metadata` | what does an object say of itself |
 //! | `keep` | whose memory may be given back |
 //! | `object` | deleting, renaming and copying one object |
 //! | `folder` | markers; renaming a directory |
@@ -30,9 +32,11 @@ mod error;
 mod folder;
 mod keep;
 mod last_close;
+mod metadata;
 mod object;
 mod pending;
 mod record;
+mod retry;
 mod send;
 mod sender;
 mod when;

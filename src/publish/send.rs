@@ -1,4 +1,14 @@
 //! Putting a file into the bucket: in one request, or in parts.
+//!
+//! A file of up to two parts goes in one PutObject, a larger one in parts. Where a part lies
+//! depends only on its number, so parts are sent while the file is written in order, and a
+//! part that is written to again is sent again. Each body is a copy, so its checksum is right
+//! whoever writes meanwhile. A part is read up to where the file ends at that moment, while
+//! the file can't be cut, and counts as of the writes before that; an object is made of the
+//! parts only if all of them are as of the last write (`seal`).
+//!
+//! The condition is If-None-Match where there was no object, or If-Match with the ETag that
+//! was seen. An answer that was lost is `store`'s to clear up.
 
 use std::ops::Range;
 use std::sync::Arc;

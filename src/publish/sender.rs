@@ -20,7 +20,7 @@ const UNITS: std::ops::RangeInclusive<u64> = 16..=256;
 /// Sends drafts to a store.
 #[derive(Debug)]
 pub(super) struct Sender {
-    config: Arc<UploadConfig>,
+    pub(super) config: Arc<UploadConfig>,
     parts: Parts,
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) budget: Arc<Budget>,
@@ -55,14 +55,6 @@ impl Sender {
     /// Where the parts of files begin and end.
     pub(super) fn parts(&self) -> Parts {
         self.parts
-    }
-
-    /// The media type of an object.
-    pub(super) fn content_type(&self, key: &ObjectKey) -> Option<Arc<str>> {
-        self.config
-            .content_type
-            .clone()
-            .or_else(|| mime_guess::from_path(key.as_str()).first_raw().map(Arc::from))
     }
 
     /// Room for `bytes` of a file on their way.

@@ -1,17 +1,10 @@
-//! When a file is sent: at close, at fsync, and by the clock what failed before.
+//! When a file is sent: at close, at fsync, and after its last handle is released.
 
-use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use super::last_close::has_open_for_writing;
 use super::{PublishError, Publisher};
 use crate::drafts::Draft;
-
-/// How often waiting files are revisited.
-const TENDING: Duration = Duration::from_secs(5);
-/// What could not be sent is tried again after this, doubled each time up to the other.
-const FIRST_RETRY: Duration = Duration::from_secs(5);
-const LONGEST_RETRY: Duration = Duration::from_secs(300);
 
 impl Publisher {
     /// Sends a file that was written through a handle which the process `pid` closes,
@@ -90,49 +83,4 @@ impl Publisher {
             }
         });
     }
-
-    /// Looks after files from now on, as long as the publisher lives: those that could not
-    /// be sent, and those whose memory nobody needs.
-    pub(super) fn tend(self: &Arc<Self>) {
-        let publisher: Weak<Publisher> = Arc::downgrade(self);
-        let sender = self.sender.clone();
-        self.runtime.spawn(async move {
-            sender.clean_up().await;
-            let (mut pause, mut next) = (FIRST_RETRY, Instant::now());
-            loop {
-                tokio::time::sleep(TENDING).await;
-                let Some(publisher) = publisher.upgrade() else { return };
-                publisher.let_faded_go();
-                if !publisher.waiting.dirty().iter().any(|draft| is_retried(draft)) {
-                    (pause, next) = (FIRST_RETRY, Instant::now());
-                } else if Instant::now() >= next {
-                    publisher.retry().await;
-                    pause = (pause * 2).min(LONGEST_RETRY);
-                    next = Instant::now() + pause;
-                }
-            }
-        });
-    }
-
-    async fn retry(&self) {
-        for draft in self.waiting.dirty() {
-            if !is_retried(&draft) || self.is_open(&draft) {
-                continue;
-            }
-            if self.send_closed(&draft).await.is_ok()
-                && let Some(progress) = draft.progress()
-            {
-                let key = progress.key();
-                tracing::info!("\"{}\" is in the bucket now", key.as_str().escape_debug());
-            }
-        }
-    }
-}
-
-/// Whether sending a file failed, and may succeed the next time.
-fn is_retried(draft: &Draft) -> bool {
-    let failed = |progress: &crate::drafts::Progress| {
-        progress.problem().is_some_and(|error| !error.is_conflict())
-    };
-    draft.progress().is_some_and(failed)
 }

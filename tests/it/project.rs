@@ -89,3 +89,33 @@ fn release_notes_are_the_section_of_the_changelog() {
     let unknown = run("scripts/release-notes.sh", &["0.0.0"]);
     assert_eq!(unknown.status.code(), Some(1), "{unknown:?}");
 }
+
+/// The crates of a build with their features, as `cargo tree` prints them.
+fn crates(edges: &str) -> std::collections::BTreeSet<String> {
+    let arguments = [
+        "tree",
+        "--locked",
+        "--offline",
+        "--edges",
+        edges,
+        "--prefix",
+        "none",
+        "--no-dedupe",
+        "--format",
+        "{p} {f}",
+    ];
+    let tree = Command::new(env!("CARGO")).args(arguments).current_dir(ROOT).output().unwrap();
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    String::from_utf8(tree.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_program_and_the_tests_share_one_build_of_every_dependency() {
+    let (program, tests) = (crates("normal,build"), crates("normal,build,dev"));
+    assert!(program.len() > 100, "{program:?}");
+    let twice: Vec<_> = program.difference(&tests).collect();
+    assert!(
+        twice.is_empty(),
+        "name the features that the tests need in [dependencies]: {twice:#?}"
+    );
+}

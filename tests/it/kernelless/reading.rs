@@ -186,7 +186,7 @@ async fn without_etags_in_listings_two_versions_never_meet_either() {
     let handle = tree.open("big").await.unwrap();
     let other = tree.open("big").await.unwrap();
     check(&tree, handle, 0, KERNEL as u64).await;
-    let written = tree.find("big").await.unwrap().mtime;
+    let written = tree.find("big").await.unwrap().of.modified;
     let same_time = Meta { last_modified: Some(written), ..Meta::default() };
     tree.store.put_with("big", vec![0; 10 << 20], same_time);
     for handle in [handle, other] {

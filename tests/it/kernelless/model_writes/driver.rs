@@ -230,9 +230,9 @@ impl Driver {
         let node = &self.model.nodes[id];
         let expected =
             (self.model.kind(id), self.model.size(id), self.model.links(id), node.mode, node.uid);
-        let found = (attr.kind, attr.size, attr.nlink, attr.mode, attr.uid);
+        let found = (attr.kind, attr.size, attr.nlink, attr.of.mode, attr.of.uid);
         assert_eq!(found, expected, "attributes of {id}: kind, size, links, mode, user");
-        assert_eq!(attr.gid, node.gid, "group of {id}");
+        assert_eq!(attr.of.gid, node.gid, "group of {id}");
     }
 
     fn stat(&mut self, id: Id) {
