@@ -25,7 +25,7 @@ use listing::Listings;
 use page::{Known, Page, PageEntry};
 
 use crate::mem::Budget;
-use crate::store::{ListedObject, ObjectStore, StoreError};
+use crate::store::{ListedObject, ObjectStore, StoreError, Trail};
 
 /// So many different keys are warned about; beyond that the log would be the harm.
 const MAX_WARNINGS: usize = 1000;
@@ -43,6 +43,8 @@ pub struct CatalogConfig {
 #[derive(Debug)]
 pub struct Catalog {
     listings: Listings,
+    /// Walks are counted in it.
+    budget: Arc<Budget>,
     ttl: Duration,
     warned: Mutex<HashSet<u64>>,
     hasher: RandomState,
@@ -71,14 +73,17 @@ impl Catalog {
         runtime: tokio::runtime::Handle,
     ) -> Self {
         Catalog {
-            listings: Listings::new(store, config.budget, runtime),
+            listings: Listings::new(store, config.budget.clone(), runtime),
+            budget: config.budget,
             ttl: config.ttl,
             warned: Mutex::default(),
             hasher: RandomState::new(),
         }
     }
 
-    /// What `name` is in `dir`, if what was listed says so.
+    /// What `name` is in `dir`, if what was listed says so. A twin of [`Catalog::lookup`],
+    /// for whoever goes on without an answer rather than wait: a listing that shows siblings,
+    /// a deletion that only has to know what may be there.
     pub fn lookup_known(&self, dir: &Dir, name: &str) -> Option<Lookup> {
         let Some(wanted) = dir.wanted(name) else {
             return Some(Lookup { node: None, ttl: self.ttl });
@@ -163,17 +168,21 @@ impl Catalog {
         rest: &str,
     ) -> Result<(bool, Option<PageEntry>), Arc<StoreError>> {
         let base = dir.prefix().as_str().len();
-        let mut behind = None;
+        let (mut behind, mut trail) = (None, Trail::default());
         loop {
             let page = self.probe_page(dir, rest, behind.as_deref()).await?;
             let object = match page.find(base, rest) {
                 Known::Here(entry) => Some(entry.clone()),
                 Known::Missing => None,
-                Known::Unknown if page.next.is_none() => None,
-                Known::Unknown => {
-                    behind = Some(page);
-                    continue;
-                }
+                Known::Unknown => match &page.next {
+                    None => None,
+                    Some(token) => {
+                        let followed = trail.follow(dir.prefix(), page.entries.len(), token);
+                        followed.map_err(Arc::new)?;
+                        behind = Some(page);
+                        continue;
+                    }
+                },
             };
             let is_dir = match page.find(base, &format!("{rest}/")) {
                 Known::Here(_) => true,
@@ -192,15 +201,15 @@ impl Catalog {
     /// Whether any segment that starts with `part` is too long for one name.
     async fn probe_long_part(&self, dir: &Dir, part: &str) -> Result<bool, Arc<StoreError>> {
         let base = dir.prefix().as_str().len();
-        let mut behind = None;
+        let (mut behind, mut trail) = (None, Trail::default());
         loop {
             let page = self.probe_page(dir, part, behind.as_deref()).await?;
             if page.starting_with(base, part).any(|entry| holds_long(dir, part, entry)) {
                 return Ok(true);
             }
-            if page.next.is_none() {
-                return Ok(false);
-            }
+            let Some(token) = &page.next else { return Ok(false) };
+            let followed = trail.follow(dir.prefix(), page.entries.len(), token);
+            followed.map_err(Arc::new)?;
             behind = Some(page);
         }
     }

@@ -13,7 +13,13 @@ use std::time::{Duration, Instant};
 use super::dir::Named;
 use super::page::{Known, Page, PageEntry, PageRequest};
 use super::{Catalog, Dir, Node};
-use crate::store::{ListedObject, StoreError};
+use crate::mem::Reservation;
+use crate::store::{ListedObject, StoreError, Trail};
+
+/// About what the place of a page (its token's hash in the trail included), and an object that
+/// is held back, take in memory beside their texts, in bytes.
+const START_BYTES: usize = 200;
+const HELD_BYTES: usize = 200;
 
 /// One entry of a directory.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +48,10 @@ pub struct Walk {
     current: Option<PageInHand>,
     /// Pages that arrived earlier are not believed within this walk.
     oldest: Option<Instant>,
+    /// The tokens that led here.
+    trail: Trail,
+    /// What all this takes of the budget, once there is a second page.
+    counted: Option<Reservation>,
 }
 
 #[derive(Debug)]
@@ -65,12 +75,18 @@ struct PageStart {
     long_shown: Option<String>,
 }
 
-impl Catalog {
-    /// The start of a walk through all entries of a directory.
-    pub fn walk(&self) -> Walk {
-        Walk::default()
+impl PageStart {
+    /// About what it takes in memory, in bytes.
+    fn weight_bytes(&self) -> u64 {
+        let texts = [&self.token, &self.after, &self.long_shown];
+        let texts: usize = texts.into_iter().flatten().map(String::len).sum();
+        let keys =
+            self.held_back.iter().map(|object| HELD_BYTES + object.version.key.as_str().len());
+        (START_BYTES + texts + keys.sum::<usize>()) as u64
     }
+}
 
+impl Catalog {
     /// The entries of `dir` from number `cookie` on, as many as one page has left;
     /// none at the end.
     ///
@@ -101,13 +117,6 @@ impl Catalog {
         let skip = (cookie - walk.starts[at].first) as usize;
         let page = walk.current.as_ref();
         Ok(page.map_or_else(Listed::default, |page| self.listed(page, skip)))
-    }
-
-    /// The entries of `dir` that are in memory already; `None` if a request is needed.
-    pub fn entries_known<'w>(&self, walk: &'w Walk, cookie: u64) -> Option<Listed<'w>> {
-        let page = walk.current.as_ref()?;
-        let skip = cookie.checked_sub(walk.starts.get(page.at)?.first)? as usize;
-        (cookie > 0 && skip < page.entries.len()).then(|| self.listed(page, skip))
     }
 
     fn listed<'w>(&self, page: &'w PageInHand, skip: usize) -> Listed<'w> {
@@ -149,14 +158,18 @@ impl Catalog {
             naming.add(entry);
         }
         let Naming { held_back, long_shown, entries, .. } = naming;
-        if at + 1 == walk.starts.len() && page.next.is_some() {
-            walk.starts.push(PageStart {
+        if let (true, Some(token)) = (at + 1 == walk.starts.len(), &page.next) {
+            walk.trail.follow(dir.prefix(), page.entries.len(), token).map_err(Arc::new)?;
+            let behind = PageStart {
                 first: start.first + entries.len() as u64,
-                token: page.next.clone(),
+                token: Some(token.clone()),
                 after: page.last().map(str::to_owned),
                 held_back,
                 long_shown,
-            });
+            };
+            let counted = walk.counted.get_or_insert_with(|| self.budget.charge(0));
+            counted.resize(counted.bytes() + behind.weight_bytes());
+            walk.starts.push(behind);
         }
         Ok(PageInHand { at, entries, fetched: page.fetched })
     }

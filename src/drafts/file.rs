@@ -153,7 +153,9 @@ impl DraftFile {
         &self.bytes
     }
 
-    /// The state that was last seen, if nothing says that it is another one now.
+    /// The state that was last seen, if nothing says that it is another one now. Apart from
+    /// [`DraftFile::state`], because that reads all bytes and may only be called where a
+    /// thread may block.
     pub fn state_known(&self) -> Option<State> {
         let stat = self.bytes.stat().ok()?;
         let state = *self.state.lock();

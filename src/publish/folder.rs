@@ -16,7 +16,7 @@ use crate::catalog::{Dir, Node};
 use crate::drafts::Draft;
 use crate::key::{ObjectKey, ObjectVersion};
 use crate::names::{Folder, Place, Thing};
-use crate::store::{Condition, ListRequest, ListedObject, PutRequest, StoreErrorKind};
+use crate::store::{Condition, ListRequest, ListedObject, PutRequest, StoreErrorKind, Trail};
 
 /// This many objects are copied or deleted at once.
 const AT_ONCE: usize = 8;
@@ -164,7 +164,7 @@ impl Publisher {
 
     /// All objects below a directory, its marker too, if there are at most `most`.
     async fn all_below(&self, dir: &Dir, most: u64) -> Outcome<Vec<ObjectVersion>> {
-        let (mut versions, mut token) = (Vec::new(), None);
+        let (mut versions, mut token, mut trail) = (Vec::new(), None, Trail::default());
         loop {
             let request = ListRequest {
                 prefix: dir.prefix().clone(),
@@ -173,14 +173,14 @@ impl Publisher {
                 max_keys: MAX_KEYS,
             };
             let page = self.sender.store.list_page(request).await?;
+            let entries = page.objects.len();
             versions.extend(page.objects.into_iter().map(|object| object.version));
             if versions.len() as u64 > most || !page.unreachable.is_empty() {
                 return Err(PublishError::CrossDevice);
             }
-            match page.next {
-                Some(next) => token = Some(next),
-                None => return Ok(versions),
-            }
+            let Some(next) = page.next else { return Ok(versions) };
+            trail.follow(dir.prefix(), entries, &next)?;
+            token = Some(next);
         }
     }
 

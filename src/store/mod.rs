@@ -16,6 +16,7 @@ mod report;
 mod retry;
 mod s3;
 mod stack;
+mod trail;
 mod write;
 
 use std::collections::BTreeMap;
@@ -36,6 +37,7 @@ pub use meter::Meter;
 pub use retry::{Retry, RetryConfig};
 pub use s3::{BodySignatures, Credentials, S3, S3Config};
 pub use stack::{StackConfig, production_stack};
+pub use trail::Trail;
 pub use write::{
     BeginRequest, CompleteRequest, Condition, CopyPartRequest, CopyRequest, Encryption,
     KeptConditions, Part, PartRequest, PutRequest, Upload, WriteSettings, Written,

@@ -92,7 +92,9 @@ impl Views {
 }
 
 impl ViewFile {
-    /// The bytes of a range, if they are here; shorter only where the file ends.
+    /// The bytes of a range, if they are here; shorter only where the file ends. Apart from
+    /// [`ViewFile::read`], so that a read from memory is answered without a task or a copy of
+    /// the handle.
     pub fn read_now(&self, offset: u64, length: usize) -> Option<Vec<u8>> {
         if let Some(whole) = &self.whole {
             let start = usize::try_from(offset).unwrap_or(usize::MAX).min(whole.len());

@@ -204,7 +204,8 @@ impl Views {
         self.size_of(opened, kind).unwrap_or(Ok(None))
     }
 
-    /// As [`Views::size`], if no request is needed; `None` if one is.
+    /// As [`Views::size`], if no request is needed; `None` if one is. A twin of it, for
+    /// listings, which leave a sibling out rather than wait for its image's header.
     pub fn size_known(
         &self,
         original: &Original,

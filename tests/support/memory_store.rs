@@ -68,6 +68,8 @@ pub struct StoreStyle {
     pub chunk_bytes: u64,
     /// What every part of an upload but the last has to have; S3 wants 5 MiB.
     pub min_part_bytes: u64,
+    /// Whether the last page of a listing leads to the first one again.
+    pub endless: bool,
 }
 
 impl Default for StoreStyle {
@@ -77,6 +79,7 @@ impl Default for StoreStyle {
             listing_etags: true,
             chunk_bytes: 16 * 1024,
             min_part_bytes: 5 << 20,
+            endless: false,
         }
     }
 }
@@ -419,7 +422,10 @@ impl ObjectStore for MemoryStore {
             objects: objects.collect(),
             prefixes: page.prefixes.iter().map(|prefix| Prefix::new(prefix.as_str())).collect(),
             unreachable: unreachable.cloned().collect(),
-            next: page.next.as_ref().map(After::to_token),
+            next: page.next.as_ref().map(After::to_token).or_else(|| {
+                let first = After::Key(String::new());
+                state.style.endless.then(|| first.to_token())
+            }),
         })
     }
 

@@ -43,6 +43,9 @@ where
             (StoreErrorKind::Transient, "the connection broke off".to_owned())
         }
         SdkError::TimeoutError(_) => (StoreErrorKind::Timeout, "no answer in time".to_owned()),
+        SdkError::ResponseError(response) if is_cut(response.raw()) => {
+            (StoreErrorKind::ShortBody, "the answer broke off".to_owned())
+        }
         SdkError::ResponseError(response) => response_kind(response.raw()),
         _ => (StoreErrorKind::Other, "the request could not be sent".to_owned()),
     };
@@ -123,6 +126,19 @@ fn service_kind(
     (kind, detail)
 }
 
+/// Whether an answer broke off: its body could not be read to the end. Bodies of objects
+/// are not read here, they stream.
+fn is_cut(raw: &HttpResponse) -> bool {
+    raw.body().bytes().is_none() && !raw.body().is_streaming()
+}
+
+/// An error and its causes, from above to below.
+fn causes<'e>(
+    error: &'e (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'e (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
+}
+
 /// An answer that is no answer of S3: worth another try if the server was
 /// ailing, otherwise somebody else is listening there.
 fn response_kind(raw: &HttpResponse) -> (StoreErrorKind, String) {
@@ -146,14 +162,7 @@ fn region_in_body(raw: &HttpResponse) -> Option<String> {
 fn find_credentials_error<'e>(
     error: &'e (dyn std::error::Error + 'static),
 ) -> Option<&'e CredentialsError> {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(found) = error.downcast_ref::<CredentialsError>() {
-            return Some(found);
-        }
-        cause = error.source();
-    }
-    None
+    causes(error).find_map(|cause| cause.downcast_ref::<CredentialsError>())
 }
 
 fn mentions_expiry(error: &CredentialsError) -> bool {

@@ -10,6 +10,7 @@ mod http;
 mod payer_owner_encryption;
 mod read;
 mod server;
+mod whole_document;
 mod write;
 
 use std::fmt;

@@ -16,6 +16,7 @@ use percent_encoding::percent_decode;
 use super::S3;
 use super::error::service_error;
 use super::payer_owner_encryption::{addressed, object_read};
+use super::whole_document::WholeListing;
 use crate::key::{ETag, ObjectKey, ObjectVersion, Prefix};
 use crate::store::{
     GetBody, GetRequest, ListPage, ListRequest, ListedObject, ObjectHead, StoreError,
@@ -35,8 +36,17 @@ impl S3 {
                     .max_keys(i32::from(request.max_keys))
                     // Without it one control character in one key fails the page.
                     .encoding_type(EncodingType::Url);
+                let listing = WholeListing::default();
+                let call = call.customize().interceptor(listing.clone());
                 let name = name.clone();
-                async move { call.send().await.map_err(|e| service_error(name, e)) }
+                async move {
+                    let sent = call.send().await;
+                    if listing.is_cut() {
+                        let detail = "the listing stops before its end";
+                        return Err(StoreError::new(StoreErrorKind::ShortBody, name, detail));
+                    }
+                    sent.map_err(|e| service_error(name, e))
+                }
             })
             .await?;
         let encoded = output.encoding_type() == Some(&EncodingType::Url);

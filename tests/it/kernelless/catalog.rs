@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use s3mem::fs::FsError;
 
-use crate::harness::kernelless::{Tree, TreeConfig};
+use crate::harness::kernelless::{Sink, Tree, TreeConfig};
 use crate::support::memory_store::{CallKind, MemoryStore, StoreStyle};
 
 use s3mem::store::StoreErrorKind;
@@ -181,6 +181,35 @@ async fn an_object_is_shadowed_by_a_directory_on_a_later_page() {
     }
     assert_eq!(tree.read("img%%object").await.unwrap(), b"object");
     assert_eq!(tree.list("img").await, ["inside"]);
+}
+
+#[tokio::test]
+async fn a_listing_whose_tokens_come_again_is_an_error_after_its_pages() {
+    for (keys, pages) in [(3, 1), (250, 3)] {
+        let style = StoreStyle { page_entries: 100, endless: true, ..StoreStyle::default() };
+        let store = Arc::new(MemoryStore::with_style(style));
+        for n in 0..keys {
+            store.put(&format!("d/n{n:03}"), "x");
+        }
+        let tree = Tree::over(store, TreeConfig::default()).await;
+        let handle = tree.fs.open_dir(tree.find("d").await.unwrap().ino, 0).unwrap();
+        tree.store.reset();
+        let mut sink = Sink { room: usize::MAX, ..Sink::default() };
+        let outcome = loop {
+            let before = sink.entries.len();
+            let outcome = tree.fs.read_dir(handle, sink.cookie, false, &mut sink).await;
+            if outcome.is_err() || sink.entries.len() == before {
+                break outcome;
+            }
+        };
+        assert_eq!(outcome.unwrap_err().errno(), libc::EIO);
+        let lists = tree.store.reset().list;
+        assert!(lists <= pages + 2, "{lists} LISTs for {pages} pages");
+        // What a page says of a name is believed as ever.
+        assert_eq!(tree.read("d/n000").await.unwrap(), b"x");
+        assert_eq!(tree.find("d/z").await.unwrap_err().errno(), libc::EIO);
+        assert!(tree.store.reset().list <= pages + 4);
+    }
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use s3mem::publish::UploadConfig;
 use s3mem::store::StoreErrorKind;
 
 use crate::harness::kernelless::{Tree, TreeConfig};
-use crate::support::memory_store::{CallKind, MemoryStore};
+use crate::support::memory_store::{CallKind, MemoryStore, StoreStyle};
 use crate::support::pattern::pattern_mismatch;
 
 const MAKER: Maker = Maker { uid: 1, gid: 1, mode: 0o644, thread: 0 };
@@ -114,6 +114,18 @@ async fn a_file_that_stayed_in_memory_stays_what_it_is_when_it_cannot_be_sent() 
     tree.mv("a.tmp", "a").await.unwrap();
     assert_eq!(tree.list("").await, ["a"]);
     assert_eq!(tree.bytes("a").unwrap(), b"x");
+}
+
+#[tokio::test]
+async fn a_folder_whose_listing_never_ends_is_not_renamed_and_loses_nothing() {
+    let style = StoreStyle { endless: true, ..StoreStyle::default() };
+    let store = Arc::new(MemoryStore::with_style(style));
+    for key in ["d/", "d/a", "d/b"] {
+        store.put(key, "");
+    }
+    let tree = over(store).await;
+    assert_eq!(tree.mv("d", "c").await.unwrap_err().errno(), libc::EIO);
+    assert_eq!(tree.store.keys(), ["d/", "d/a", "d/b"]);
 }
 
 #[tokio::test]

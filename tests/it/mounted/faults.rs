@@ -49,6 +49,47 @@ fn passing_faults_are_retried_and_no_program_hears_of_them() {
 }
 
 #[test]
+fn a_listing_that_breaks_off_or_is_cut_is_asked_for_again() {
+    let cuts = [Effect::TruncateAfter(2000), Effect::ResetAfter(2000), Effect::ShortenTo(2000)];
+    for effect in cuts {
+        let Some(server) = server() else { return };
+        for n in 0..50 {
+            server.put(BUCKET, &format!("d/f{n:02}"), "x");
+        }
+        let mount = mount(&server, &[]);
+        let fault = server.fault(Fault::new(effect.clone()).on(Op::List).key("d/").times(3));
+        let (listed, cost) = cost_of(&server, || names(&mount.join("d")));
+        assert_eq!(listed.len(), 50, "{effect:?}");
+        assert_eq!(server.fault_hits(fault), 3, "{effect:?}");
+        assert_eq!(cost.list, 4, "{effect:?}");
+        assert_eq!(lines(&mount, "ERROR", ""), [""; 0], "{effect:?}");
+        mount.end();
+    }
+}
+
+#[test]
+fn a_listing_that_is_always_cut_is_an_error_and_never_a_shorter_directory() {
+    let Some(server) = server() else { return };
+    for n in 0..50 {
+        server.put(BUCKET, &format!("d/f{n:02}"), "x");
+    }
+    let mount = mount(&server, &["--request-timeout", "1"]);
+    server.fault(Fault::new(Effect::ShortenTo(2000)).on(Op::List).key("d/"));
+    let dir = mount.join("d");
+    assert_eq!(
+        errno(fs::read_dir(&dir).and_then(|entries| entries.collect::<Result<Vec<_>, _>>())),
+        libc::EIO
+    );
+    for name in ["f00", "f49", "missing"] {
+        assert_eq!(errno(fs::metadata(dir.join(name))), libc::EIO, "{name}");
+    }
+    server.clear_faults();
+    assert_eq!(names(&dir).len(), 50);
+    assert_eq!(errno(fs::metadata(dir.join("missing"))), libc::ENOENT);
+    mount.end();
+}
+
+#[test]
 fn a_server_that_only_fails_gives_eio_within_the_request_timeout() {
     for effect in [Effect::Refuse(Refusal::SlowDown), Effect::Drop, Effect::Hang] {
         let Some(server) = server() else { return };

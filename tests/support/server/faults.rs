@@ -29,6 +29,8 @@ pub enum Effect {
     /// So many bytes of the body, then the connection is closed in good order;
     /// Content-Length promised more.
     TruncateAfter(u64),
+    /// So many bytes of the body as if it had no more: Content-Length says so too.
+    ShortenTo(usize),
     /// So many bytes of the body, then the connection is reset (RST).
     ResetAfter(u64),
     /// So many bytes of the body, then silence until
@@ -175,6 +177,7 @@ pub(super) struct Plan {
     pub(super) drop: bool,
     pub(super) drop_answer: bool,
     pub(super) refusal: Option<Refusal>,
+    pub(super) shorten_to: Option<usize>,
     pub(super) cut: Option<Cut>,
     pub(super) drip: Option<(u64, Duration)>,
 }
@@ -269,6 +272,9 @@ impl Plan {
             Effect::DropAnswer => self.drop_answer = true,
             Effect::TruncateAfter(bytes) => {
                 self.cut.get_or_insert(Cut::Truncate(*bytes));
+            }
+            Effect::ShortenTo(bytes) => {
+                self.shorten_to.get_or_insert(*bytes);
             }
             Effect::ResetAfter(bytes) => {
                 self.cut.get_or_insert(Cut::Reset(*bytes));

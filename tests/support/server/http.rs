@@ -8,8 +8,9 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue, RANGE};
+use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, RANGE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -235,6 +236,11 @@ async fn handle(
     }
     if is_head || head.status == StatusCode::NOT_MODIFIED {
         body = s3s::Body::empty();
+    }
+    if let Some(bytes) = plan.shorten_to {
+        let whole = BodyExt::collect(body).await?.to_bytes();
+        body = s3s::Body::from(whole.slice(..bytes.min(whole.len())));
+        head.headers.remove(CONTENT_LENGTH);
     }
     Ok(Response::from_parts(head, ShapedBody::new(body, &plan, in_flight, link, shared)))
 }
