@@ -4,7 +4,10 @@
 //! (passthrough); the daemon sees no read and no write of it. The kernel allows one
 //! way for an inode at a time: all its handles through the page cache, or all
 //! through one backing file. So an inode keeps the way of its first handle until
-//! its last one is released.
+//! its last one is released: an object that somebody reads through the page cache while
+//! somebody else overwrites it goes through the daemon until both have closed it. If the
+//! kernel refuses a file that it took before, it drops its pages of it, because they are
+//! older than what was written past them.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

@@ -1,7 +1,7 @@
 //! The HTTP client under the AWS SDK: connections, TLS, proxies.
 //!
 //! Contract: what the SDK's own default does, with ring for cryptography instead of
-//! aws-lc, which wants a C tool chain for every target and builds for minutes.
+//! aws-lc, which builds for minutes and troubles cross compilers (docs/decisions/009-ring.md).
 //! Certificates are the system's; `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` hold.
 
 use aws_sdk_s3::config::SharedHttpClient;
