@@ -44,7 +44,7 @@ locked() {
 
 # What is fuzzed is what the program is made of.
 check_versions() {
-    local own='^"(arbitrary|libfuzzer-sys|s3mem-fuzz)" ' others
+    local own='^"(arbitrary|jobserver|libfuzzer-sys|s3mem-fuzz)" ' others
     others=$(comm -23 <(locked fuzz/Cargo.lock | grep -Ev "$own") <(locked Cargo.lock))
     if [[ -n $others ]]; then
         printf '%s\n' "$others"
