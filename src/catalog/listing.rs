@@ -15,7 +15,7 @@ use tokio::runtime::Handle as Runtime;
 use super::page::{Known, Page, PageEntry, PageRequest};
 use crate::key::Prefix;
 use crate::mem::{Budget, Reservation};
-use crate::store::{ListRequest, ObjectStore, StoreError, StoreErrorKind};
+use crate::store::{ListRequest, ObjectStore, StoreError};
 
 /// The most that S3 gives.
 const PAGE_KEYS: u16 = 1000;
@@ -204,9 +204,7 @@ impl Listings {
         async move {
             task.await.unwrap_or_else(|gone| {
                 let given_up = "the listing was given up";
-                Err(Arc::new(
-                    StoreError::new(StoreErrorKind::Other, name, given_up).caused_by(gone),
-                ))
+                Err(Arc::new(StoreError::given_up(name, given_up).caused_by(gone)))
             })
         }
         .boxed()

@@ -23,7 +23,7 @@ use super::pin::Pin;
 use super::readahead::Limits;
 use crate::key::ObjectVersion;
 use crate::mem::{BLOCK_BYTES, Block, BlockPool, BlockWriter, Budget};
-use crate::store::{StoreError, StoreErrorKind};
+use crate::store::StoreError;
 
 /// The longest range of one GET: larger ones bring nothing, smaller ones cost requests.
 const PART_BYTES: u64 = 8 << 20;
@@ -337,8 +337,7 @@ impl Drop for FetchJob {
             return;
         }
         let failure = self.failure.take().unwrap_or_else(|| {
-            Arc::new(StoreError::new(
-                StoreErrorKind::Other,
+            Arc::new(StoreError::given_up(
                 format!("GET of bytes {}..{}", self.start, self.end),
                 "the fetch was given up because nobody had the file open any more",
             ))

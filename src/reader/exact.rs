@@ -88,11 +88,8 @@ impl ExactReader {
             bytes.extend_from_slice(&chunk?);
         }
         if bytes.len() != length {
-            return Err(StoreError::new(
-                StoreErrorKind::ShortBody,
-                format!("GET {}", version.key),
-                format!("bytes {}..{} came as {}", range.start, range.end, bytes.len()),
-            ));
+            let detail = format!("bytes {}..{} came as {}", range.start, range.end, bytes.len());
+            return Err(StoreError::short_body(&version.key, detail));
         }
         Ok(bytes)
     }

@@ -56,10 +56,7 @@ impl FetchJob {
                 return Ok(());
             }
         }
-        Err(StoreError::new(
-            StoreErrorKind::ShortBody,
-            format!("GET {}", place.key),
-            format!("the body of bytes {}..{} ended early", range.start, range.end),
-        ))
+        let detail = format!("the body of bytes {}..{} ended early", range.start, range.end);
+        Err(StoreError::short_body(&place.key, detail))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::delivered::Delivered;
 use crate::key::{ETag, ObjectVersion};
-use crate::store::{ObjectHead, StoreError, StoreErrorKind};
+use crate::store::{ObjectHead, StoreError};
 
 /// What all handles of one version share: whose bytes their GETs may bring, and
 /// what was read.
@@ -78,11 +78,7 @@ impl Pin {
                 apart.is_ok_and(|apart| apart.as_secs() >= 1)
             });
         if etag_differs || time_differs || head.size != place.size {
-            return Err(StoreError::new(
-                StoreErrorKind::Changed,
-                format!("GET {}", place.key),
-                "the object was overwritten since it was looked up",
-            ));
+            return Err(StoreError::overwritten(&place.key));
         }
         Ok(())
     }

@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::key::ObjectKey;
+
 /// The kinds of failure that somebody above decides by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreErrorKind {
@@ -94,6 +96,22 @@ impl StoreError {
             source: None,
             reported: AtomicBool::new(false),
         }
+    }
+
+    /// An answer that is of another version than the one that was looked up.
+    pub fn overwritten(key: &ObjectKey) -> Self {
+        let detail = "the object was overwritten since it was looked up";
+        StoreError::new(StoreErrorKind::Changed, format!("GET {key}"), detail)
+    }
+
+    /// A body that had fewer bytes than its answer promised.
+    pub fn short_body(key: &ObjectKey, detail: impl Into<String>) -> Self {
+        StoreError::new(StoreErrorKind::ShortBody, format!("GET {key}"), detail)
+    }
+
+    /// A request whose answer nobody waits for any more.
+    pub fn given_up(request: impl Into<String>, detail: impl Into<String>) -> Self {
+        StoreError::new(StoreErrorKind::Other, request, detail)
     }
 
     /// The same error with the cause below it.

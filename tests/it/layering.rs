@@ -155,6 +155,20 @@ fn unsafe_code_is_in_two_rooms_only() {
     }
 }
 
+#[test]
+fn only_the_store_says_that_a_request_failed() {
+    let mut looked = 0;
+    for (file, room, code) in sources() {
+        if room == "store" || file.ends_with("tests.rs") {
+            continue;
+        }
+        looked += 1;
+        let code = code.split("#[cfg(test)]\nmod tests").next().unwrap();
+        assert!(!code.contains("StoreError::new("), "{file} makes an error of the store's");
+    }
+    assert!(looked > 50, "{looked} files");
+}
+
 /// The rooms whose structs are held small: the split of one that had grown to 17 fields and
 /// 139 methods.
 const SMALL: [&str; 4] = ["drafts", "fs", "names", "publish"];
