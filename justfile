@@ -28,7 +28,7 @@ clippy:
 test:
     .ci/run test
 
-# Fuzz every target for a minute, or for S3MEM_FUZZ_SECONDS
+# Fuzz every target with a set number of inputs, or for S3MEM_FUZZ_SECONDS
 fuzz:
     .ci/run fuzz
 

@@ -1,7 +1,12 @@
 #!/usr/bin/env bash
-# Runs the fuzz targets of fuzz/, each for S3MEM_FUZZ_SECONDS (60): image headers,
-# tiles and the layouts of views, from any bytes. Arguments are names of targets;
-# without any, all are run: scripts/fuzz.sh jp2_header
+# Runs the fuzz targets of fuzz/: image headers, tiles and the layouts of views, from
+# any bytes. Arguments are names of targets; without any, all are run:
+# scripts/fuzz.sh jp2_header
+#
+# Each target gets a set number of inputs, made from the same seed and the test images
+# alone: a commit that passes once passes again. To look for something new, give each
+# target time instead, from another seed and with all that was learned before:
+# S3MEM_FUZZ_SECONDS=3600 scripts/fuzz.sh image
 #
 # A finding is a failure; the input that shows it is kept in fuzz/artifacts, and
 # what the fuzzer learned in fuzz/corpus. Seeds are the test images. Needs a nightly
@@ -24,9 +29,13 @@ MEMORY_MIB=2048
 # panic, a law that does not hold, a hang, and memory without bound.
 build=(--sanitizer none)
 
-seconds=${S3MEM_FUZZ_SECONDS:-60}
+# A finding up to this size is printed, so that it can be taken from a log.
+PRINTED_BYTES=16384
+
+seconds=${S3MEM_FUZZ_SECONDS:-}
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+scratch=$(mktemp -d)
+trap 'rm -rf "$log" "$scratch"' EXIT
 
 cargo_fuzz() {
     PATH="$CARGO_FUZZ_ROOT/bin:$PATH" cargo +nightly fuzz "$@"
@@ -59,16 +68,43 @@ seeds() {
     esac
 }
 
+# How many inputs a target gets: about half a minute's worth.
+inputs() {
+    case $1 in
+        image) echo 100000 ;;
+        jp2_header) echo 1500000 ;;
+        jp2_rewrap) echo 80000 ;;
+        layout_npy) echo 500000 ;;
+        layout_png) echo 150000 ;;
+        layout_tiff) echo 12000 ;;
+        *) fail "scripts/fuzz.sh does not say how many inputs $1 gets" ;;
+    esac
+}
+
+# show_findings TARGET: what was found since this script began, for a log.
+show_findings() {
+    local input
+    while read -r input; do
+        note "$input: base64 -d <<<'$(base64 -w 0 "$input")' >input"
+    done < <(find "fuzz/artifacts/$1" -type f -newer "$scratch" -size -"$PRINTED_BYTES"c 2>/dev/null)
+}
+
 # run_target TARGET: one line of what came of it; 1 if something was found.
 run_target() {
-    local target=$1 corpus="fuzz/corpus/$1" folders
+    local target=$1 corpus="fuzz/corpus/$1" folders effort
+    if [[ -n $seconds ]]; then
+        effort=(-max_total_time="$seconds" -seed="$RANDOM")
+    else
+        corpus="$scratch/$1"
+        effort=(-runs="$(inputs "$target")" -seed=1)
+    fi
     mkdir -p "$corpus"
     mapfile -t folders < <(seeds "$target")
-    if ! cargo_fuzz run "${build[@]}" "$target" "$corpus" "${folders[@]}" -- \
-        -max_total_time="$seconds" -timeout="$INPUT_SECONDS" -rss_limit_mb="$MEMORY_MIB" \
-        -seed=1 -print_final_stats=1 >"$log" 2>&1; then
-        grep -m 1 -A 3 'panicked at' "$log" || true
+    if ! cargo_fuzz run "${build[@]}" "$target" "$corpus" "${folders[@]}" -- "${effort[@]}" \
+        -timeout="$INPUT_SECONDS" -rss_limit_mb="$MEMORY_MIB" -print_final_stats=1 >"$log" 2>&1; then
+        grep -m 1 -A 3 'panicked at\|ERROR: libFuzzer\|memory allocation of' "$log" || true
         tail -n 20 "$log"
+        show_findings "$target"
         note "$target: FOUND SOMETHING"
         return 1
     fi

@@ -14,6 +14,8 @@ pub(super) struct Header {
     pub(super) color: Color,
     pub(super) nodata: Option<f64>,
     pub(super) geo: Option<GeoTags>,
+    /// What its decoder needs besides the file and the pixels, as far as the header says.
+    pub(super) scratch_bytes: u64,
     pub(super) unsupported: Option<String>,
 }
 

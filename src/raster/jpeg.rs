@@ -63,6 +63,7 @@ fn frame_header(marker: u8, bits: u8, width: u16, height: u16, components: u8) -
         color,
         nodata: None,
         geo: None,
+        scratch_bytes: 0,
         unsupported: unsupported.map(str::to_owned),
     }
 }

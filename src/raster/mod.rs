@@ -8,6 +8,7 @@
 
 mod cores;
 mod error;
+mod exr;
 mod gathered;
 mod geo;
 mod grid;

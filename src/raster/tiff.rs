@@ -81,6 +81,7 @@ pub(super) fn header<R: Read + Seek>(file: &mut R) -> Result<Header, RasterError
         color: color.unwrap_or(Color::Bands),
         nodata: nodata(&mut decoder),
         geo: geo_tags(&mut decoder),
+        scratch_bytes: 0,
         unsupported,
     })
 }

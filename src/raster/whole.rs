@@ -20,7 +20,7 @@ use super::error::corrupt;
 use super::gathered::{contained, parse_header};
 use super::header::Header;
 use super::{Color, Limits, Pixels, Raster, RasterError, RasterInfo, SampleType};
-use super::{Source, TileGrid, cores, jpeg, tiff};
+use super::{Source, TileGrid, cores, exr, jpeg, tiff};
 
 /// How a file is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,8 +113,8 @@ fn check(header: &Header, file_bytes: u64, limits: &Limits) -> Result<(), Raster
         let what = format!("the image has {pixels} pixels");
         return over(what, "--max-image-pixels", limits.image_pixels);
     }
-    // The file and its pixels are in memory at the same time.
-    let bytes = header.bytes().saturating_add(file_bytes);
+    // The file, its pixels and what its decoder works with are in memory at the same time.
+    let bytes = header.bytes().saturating_add(file_bytes).saturating_add(header.scratch_bytes);
     if bytes > limits.decode_bytes {
         let what = format!("decoding the image takes {bytes} bytes");
         return over(what, "--max-decode-memory", limits.decode_bytes);
@@ -153,6 +153,10 @@ fn image_header<R: BufRead + Seek>(
         ImageFormat::Pnm => scaled_pnm(file)?,
         _ => None,
     };
+    let scratch_bytes = match format {
+        ImageFormat::OpenExr => exr::scratch_bytes(file)?,
+        _ => 0,
+    };
     let decoder = decoder(format, file).map_err(broken)?;
     let (width, height) = decoder.dimensions();
     let (bands, sample, color) = match decoder.color_type() {
@@ -178,6 +182,7 @@ fn image_header<R: BufRead + Seek>(
         color,
         nodata: None,
         geo: None,
+        scratch_bytes,
         unsupported,
     })
 }

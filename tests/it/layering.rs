@@ -45,6 +45,7 @@ const HIDDEN: &[(&str, &[&str])] = &[
     ("aws_credential_types", &["store"]),
     ("aws_smithy_http_client", &["store"]),
     ("clap::", &["cli"]),
+    ("exr::", &["raster"]),
     ("hayro_jpeg2000", &["raster"]),
     ("image::", &["raster"]),
     ("libc::", &["sys", "fs", "app"]),

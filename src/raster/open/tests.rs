@@ -301,3 +301,16 @@ fn the_fixtures_cover_each_type_of_sample_and_are_exact_where_formats_are() {
     let lossy = |fixture: &&Fixture| !fixture.is_exact();
     assert!(all.iter().filter(lossy).all(|fixture| ["jpeg", "webp"].contains(&&*fixture.codec)));
 }
+
+#[test]
+fn an_exr_that_stores_more_than_it_shows_is_held_to_the_limit_by_what_it_stores() {
+    let mut bytes = file("rgb.exr");
+    let name = b"dataWindow\0box2i\0";
+    let at = bytes.windows(name.len()).position(|window| window == name).unwrap();
+    // Behind the name the length, then xMin, yMin and xMax.
+    let right = at + name.len() + 4 + 8;
+    bytes[right..right + 4].copy_from_slice(&900_000_000i32.to_le_bytes());
+    let refused = read(bytes, &Limits::default()).unwrap_err();
+    let RasterError::Limit { option, .. } = refused else { panic!("{refused}") };
+    assert_eq!(option, "--max-decode-memory");
+}
