@@ -13,6 +13,7 @@
 //! - [`drafts`]: what programs wrote, in memory
 //! - [`catalog`]: what exists, and under which name
 //! - [`view`]: virtual siblings of images
+//! - [`decoders`]: decoders that are not ours, in processes of their own
 //! - [`raster`]: images as tiles at resolution levels
 //! - [`reader`]: the bytes of one object version
 //! - [`store`]: requests to S3
@@ -22,6 +23,7 @@ pub mod app;
 pub mod catalog;
 pub mod cli;
 pub mod config;
+pub mod decoders;
 pub mod drafts;
 pub mod fs;
 pub mod fuse;

@@ -1,10 +1,16 @@
-//! The program `s3mem`: parses, runs, and turns the outcome into an exit code.
+//! The program `s3mem`: parses, runs, and turns the outcome into an exit code. A mount
+//! runs it again as its decoders.
 
 use std::process::ExitCode;
 
-use s3mem::{app, cli};
+use s3mem::{app, cli, decoders};
 
 fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == decoders::ARGUMENT) {
+        let bytes = arguments.next().and_then(|text| text.to_str()?.parse().ok());
+        return bytes.map_or(ExitCode::FAILURE, decoders::work);
+    }
     match cli::parse(std::env::args_os()) {
         Ok(command) => app::run(command),
         Err(usage) => usage.exit(),

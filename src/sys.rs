@@ -9,6 +9,7 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
@@ -61,6 +62,34 @@ pub fn keep_descriptors_from_children() {
     // A failure leaves all as it was.
     let _ =
         unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+}
+
+/// Closes every descriptor but the standard streams. Kernels before 5.9 do not know how;
+/// then nothing changes.
+pub fn close_all_but_streams() {
+    // SAFETY: touches no memory. Whoever owns a descriptor above 2 gets an error from it;
+    // only a process that has just begun, and owns none, calls this.
+    let _ = unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, 0) };
+}
+
+/// Keeps the memory of this process from other processes of its user, and from core dumps.
+pub fn hide_memory_from_others() {
+    // SAFETY: takes plain numbers and touches no memory of ours.
+    let _ = unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
+}
+
+/// How long this process has used the processor, in whole seconds, rounded up.
+pub fn processor_seconds() -> u64 {
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: the kernel writes into `usage`, which lives until the call returns.
+    let done = check(unsafe { libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()) });
+    if done.is_err() {
+        return 0;
+    }
+    // SAFETY: zeros are a valid value, and the call has filled it in.
+    let usage = unsafe { usage.assume_init() };
+    let seconds = usage.ru_utime.tv_sec.saturating_add(usage.ru_stime.tv_sec);
+    u64::try_from(seconds).unwrap_or(0) + 2
 }
 
 /// Keeps what is freed from staying with the process: the C library otherwise

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use s3mem::app::assemble;
 use s3mem::config::{FsConfig, Writes};
+use s3mem::decoders::Place;
 use s3mem::fuse::{MountConfig, Mounted, mount};
 use s3mem::key::Prefix;
 use s3mem::stats::Stats;
@@ -149,8 +150,9 @@ pub(crate) fn mount_it(server: &TestServer, mount_point: &Path) -> Result<DemoMo
         let retry = RetryConfig::within(Duration::from_secs(60));
         let config = file_system()?;
         let stack = StackConfig::new(retry, config.memory_bytes);
-        let store = production_stack(Arc::new(s3), stack, Stats::new());
-        let parts = assemble(store, config).await.map_err(|error| refused(&error))?;
+        let stats = Stats::new();
+        let store = production_stack(Arc::new(s3), stack, stats.clone());
+        let parts = assemble(store, config, stats).await.map_err(|error| refused(&error))?;
         Ok::<_, String>(parts.fs)
     })?;
     let config =
@@ -178,6 +180,8 @@ fn file_system() -> Result<FsConfig, String> {
         dir_mode: 0o555,
         memory_bytes: 512 << 20,
         views: ViewConfig { preview_size: PREVIEW_SIZE, ..ViewConfig::default() },
+        // Workers run the program s3mem, and this is another one.
+        decoders: Place::InProcess,
         writes: Writes::Deny,
     })
 }

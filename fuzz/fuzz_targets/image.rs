@@ -2,13 +2,16 @@
 //! header promised.
 #![no_main]
 
+use std::sync::Arc;
+
 use libfuzzer_sys::fuzz_target;
-use s3mem_fuzz::memory::{LIMITS, let_decoders_panic, run, source};
-use s3mem_fuzz::raster::open;
+use s3mem_fuzz::memory::{Here, LIMITS, let_decoders_panic, run, source};
+use s3mem_fuzz::raster::{Decoders, open};
 
 fuzz_target!(init: let_decoders_panic(), |data: &[u8]| {
     run(async {
-        let Ok(raster) = open(source(data).0, &LIMITS).await else { return };
+        let decoders: Arc<dyn Decoders> = Arc::new(Here);
+        let Ok(raster) = open(source(data).0, &LIMITS, &decoders).await else { return };
         let info = raster.info();
         let Ok(tile) = raster.decode_tile(0, 0, 0).await else { return };
         assert_eq!(tile.rect, info.grid.tile(0, 0, 0));

@@ -89,7 +89,8 @@ pub fn hold<L: Layout>(
                 assert!(!rect.is_empty());
                 assert_eq!(rect.intersection(&info.grid.image(level)), rect);
                 let samples = vec![7; rect.pixels() as usize * info.pixel_bytes()];
-                let encoded = layout.encode(unit, UnitData::Pixels(&Pixels { rect, samples }));
+                let encoded = layout
+                    .encode(unit, UnitData::Pixels(&Pixels { rect, samples: samples.into() }));
                 layout.checksum(unit, &encoded);
                 encoded
             }

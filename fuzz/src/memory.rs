@@ -6,12 +6,14 @@ use std::panic::{PanicHookInfo, set_hook};
 use std::path::Path;
 use std::process::abort;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::raster::{Limits, Source, SourceError};
+use crate::raster::foreign::{self, Parsed, Pieces};
+use crate::raster::{Codec, Decoders, Header, Limits, RasterError, Source, SourceError};
 
 /// Small, so that a run takes milliseconds.
 pub const LIMITS: Limits = Limits {
@@ -21,6 +23,7 @@ pub const LIMITS: Limits = Limits {
     tiles: 4096,
     code_blocks: 1 << 14,
     expansion: 20_000,
+    decode_time: Duration::from_secs(60),
 };
 
 #[derive(Debug)]
@@ -34,6 +37,35 @@ impl Source for Memory {
 
     async fn read(&self, range: Range<u64>) -> Result<Bytes, SourceError> {
         Ok(self.0.slice(range.start as usize..range.end as usize))
+    }
+}
+
+/// Decoders on the thread of the fuzzer, which has deadlines of its own.
+#[derive(Debug)]
+pub struct Here;
+
+#[async_trait]
+impl Decoders for Here {
+    async fn header(
+        &self,
+        codec: Codec,
+        file: &Pieces,
+        limits: &Limits,
+    ) -> Result<Parsed, RasterError> {
+        foreign::header(codec, file.clone(), limits)
+    }
+
+    async fn pixels(
+        &self,
+        codec: Codec,
+        source: &Arc<dyn Source>,
+        header: &Header,
+        limits: &Limits,
+    ) -> Result<Bytes, RasterError> {
+        let file = source.read(0..source.size()).await.map_err(RasterError::Source)?;
+        let mut pixels = vec![0; header.pixel_bytes() as usize];
+        foreign::decode(codec, &file, header, limits, &mut pixels)?;
+        Ok(pixels.into())
     }
 }
 

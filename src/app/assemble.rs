@@ -1,20 +1,25 @@
 //! Builds every part of a mount from its settings, and joins them.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::thread;
 use std::time::SystemTime;
 
 use tokio::runtime::Handle as Runtime;
 
 use crate::catalog::{Catalog, CatalogConfig, Dir};
 use crate::config::{FsConfig, Writes};
+use crate::decoders::{Place, Workers, WorkersConfig};
 use crate::drafts::Drafts;
 use crate::fs::{FileSystem, FsParts};
 use crate::mem::Budget;
 use crate::names::{Looks, Names, NamesParts, Ttl, WritesGo};
 use crate::publish::{Publisher, PublisherParts};
+use crate::raster::{Decoders, InProcess};
 use crate::reader::{BlockCache, CacheConfig};
+use crate::stats::Stats;
 use crate::store::{ObjectStore, StoreError};
-use crate::view::Views;
+use crate::view::{ViewSet, Views};
 
 /// The parts of a mount that others go on with.
 #[derive(Debug, Clone)]
@@ -25,17 +30,20 @@ pub struct Assembled {
     pub drafts: Option<Arc<Drafts>>,
     /// What puts that into the bucket; `None` where it stays in memory.
     pub publisher: Option<Arc<Publisher>>,
+    /// The processes that decode images; `None` where this one does.
+    pub workers: Option<Arc<Workers>>,
 }
 
 /// Opens a file system over `store`: one LIST, of the root, which also proves that the
 /// bucket is there and may be listed. Must be called on the runtime that its requests
-/// shall run on.
+/// shall run on. What decoders do is counted in `stats`.
 ///
 /// # Errors
 /// What that LIST failed with.
 pub async fn assemble(
     store: Arc<dyn ObjectStore>,
     config: FsConfig,
+    stats: Arc<Stats>,
 ) -> Result<Assembled, Arc<StoreError>> {
     let runtime = Runtime::current();
     let budget = Budget::new(config.memory_bytes);
@@ -50,7 +58,20 @@ pub async fn assemble(
     }
     let cache = BlockCache::new(CacheConfig { budget: budget.clone() });
     let (views, store_of_views) = (config.views.clone(), store.clone());
-    let views = Views::new(views, store_of_views, cache.clone(), budget.clone(), runtime.clone());
+    let workers = start_workers(&config, &budget, stats);
+    let decoders: Arc<dyn Decoders> = match &workers {
+        Some(workers) => workers.clone(),
+        None => Arc::new(InProcess),
+    };
+    let (cache_of_views, runtime_of_views) = (cache.clone(), runtime.clone());
+    let views = Views::new(
+        views,
+        store_of_views,
+        cache_of_views,
+        budget.clone(),
+        decoders,
+        runtime_of_views,
+    );
     let (drafts, uploads) = match config.writes {
         Writes::Deny => (None, None),
         Writes::Memory { limit_bytes } => (Some(Arc::new(Drafts::new(limit_bytes))), None),
@@ -91,5 +112,24 @@ pub async fn assemble(
         store,
         runtime,
     });
-    Ok(Assembled { fs: Arc::new(fs), drafts, publisher })
+    Ok(Assembled { fs: Arc::new(fs), drafts, publisher, workers })
+}
+
+/// The processes that decode images: one for each core, if there are siblings at all.
+fn start_workers(
+    config: &FsConfig,
+    budget: &Arc<Budget>,
+    stats: Arc<Stats>,
+) -> Option<Arc<Workers>> {
+    let Place::Workers { program } = &config.decoders else { return None };
+    if config.views.kinds == ViewSet::NONE {
+        return None;
+    }
+    Some(Workers::start(WorkersConfig {
+        program: program.clone(),
+        decode_bytes: config.views.limits.decode_bytes,
+        at_once: thread::available_parallelism().map_or(1, NonZeroUsize::get),
+        budget: budget.clone(),
+        stats,
+    }))
 }

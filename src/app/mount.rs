@@ -136,8 +136,8 @@ async fn open(settings: &MountSettings, stats: Arc<Stats>) -> Result<Assembled, 
         .map_err(|_| StartError::Credentials(settings.retry.request_timeout.as_secs_f64()))?
         .map_err(|error| told(&error))?;
     let stack = StackConfig::new(settings.retry.clone(), settings.fs.memory_bytes);
-    let store = production_stack(Arc::new(s3), stack, stats);
-    assemble(store, settings.fs.clone()).await.map_err(|error| told(&error))
+    let store = production_stack(Arc::new(s3), stack, stats.clone());
+    assemble(store, settings.fs.clone(), stats).await.map_err(|error| told(&error))
 }
 
 /// What the daemon is asked about.

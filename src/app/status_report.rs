@@ -8,6 +8,7 @@ use super::assemble::Assembled;
 use super::text::printable;
 use super::unsent::why;
 use crate::config::{self, MountSettings, OnUnmount, Writes};
+use crate::decoders::Workers;
 use crate::drafts::Drafts;
 use crate::publish::{Pending, Publisher};
 use crate::stats::{Snapshot, Stats};
@@ -21,6 +22,7 @@ pub(super) struct Report {
     on_unmount: Option<OnUnmount>,
     drafts: Option<Arc<Drafts>>,
     publisher: Option<Arc<Publisher>>,
+    workers: Option<Arc<Workers>>,
     stats: Arc<Stats>,
 }
 
@@ -37,8 +39,8 @@ impl Report {
             Writes::Upload { .. } => ("upload", Some(settings.on_unmount)),
         };
         let (drafts, publisher) = (parts.drafts.clone(), parts.publisher.clone());
-        let source = settings.source.to_string();
-        Report { source, mount_point, writes, on_unmount, drafts, publisher, stats }
+        let (source, workers) = (settings.source.to_string(), parts.workers.clone());
+        Report { source, mount_point, writes, on_unmount, drafts, publisher, workers, stats }
     }
 
     fn pending(&self) -> Vec<Pending> {
@@ -67,7 +69,9 @@ impl Report {
             let (used, limit) = (config::show_size(used), config::show_size(limit));
             lines.push(format!("  written files  {used} of {limit} of memory"));
         }
-        lines.push(format!("  requests       {}", requests(&self.stats.snapshot())));
+        let counts = self.stats.snapshot();
+        lines.push(format!("  requests       {}", requests(&counts)));
+        lines.push(format!("  decoders       {}", self.decoders(&counts)));
         if self.on_unmount.is_some() {
             lines.push(match pending.len() {
                 0 => "  pending        nothing: everything is in the bucket".to_owned(),
@@ -83,6 +87,23 @@ impl Report {
         lines.join("\n") + "\n"
     }
 
+    /// Where images are decoded, how safely, and how often that was stopped.
+    fn decoders(&self, counts: &Snapshot) -> String {
+        let place = match self.workers.as_ref().map(|workers| workers.confinement()) {
+            None => "in this process",
+            Some(None) => "in processes of their own",
+            Some(Some(said)) if said.is_complete() => {
+                "in processes of their own, without files, network or children"
+            }
+            Some(Some(_)) => "in processes of their own, which this system does not confine",
+        };
+        match counts.decoders_stopped {
+            0 => place.to_owned(),
+            1 => format!("{place}; 1 was stopped"),
+            stopped => format!("{place}; {stopped} were stopped"),
+        }
+    }
+
     /// A line with the number of files that are not in the bucket yet, then a line of JSON.
     pub(super) fn for_programs(&self) -> String {
         let pending = self.pending();
@@ -90,7 +111,16 @@ impl Report {
             object([("used_bytes", used.to_string()), ("limit_bytes", limit.to_string())])
         });
         let on_unmount = self.on_unmount.map_or("null".to_owned(), |way| string(way.name()));
-        let counts = self.stats.snapshot().named();
+        let counts = self.stats.snapshot();
+        let stopped = ("stopped", counts.decoders_stopped.to_string());
+        let confinement = self.workers.as_ref().map(|workers| workers.confinement());
+        let decoders = object(match confinement {
+            None => vec![("place", string("in-process")), stopped],
+            Some(said) => {
+                let is_complete = said.map_or("null".to_owned(), |c| c.is_complete().to_string());
+                vec![("place", string("workers")), ("confined", is_complete), stopped]
+            }
+        });
         let file = |file: &Pending| {
             object([
                 ("path", string(&file.path)),
@@ -108,7 +138,8 @@ impl Report {
             ("writes", string(self.writes)),
             ("on_unmount", on_unmount),
             ("write_memory", memory),
-            ("requests", object(counts.into_iter().map(|(name, count)| (name, count.to_string())))),
+            ("requests", object(requests_by_name(&counts))),
+            ("decoders", decoders),
             ("pending", format!("[{}]", files.join(", "))),
         ]);
         format!("{}\n{text}\n", pending.len())
@@ -128,6 +159,13 @@ fn requests(counts: &Snapshot) -> String {
         counts.retry_requests,
         counts.failed_requests
     )
+}
+
+/// The counters of requests and their bytes.
+fn requests_by_name(counts: &Snapshot) -> Vec<(&'static str, String)> {
+    let mut named = counts.named();
+    named.retain(|(name, _)| !name.starts_with("decoders"));
+    named.into_iter().map(|(name, count)| (name, count.to_string())).collect()
 }
 
 fn object<'n>(fields: impl IntoIterator<Item = (&'n str, String)>) -> String {

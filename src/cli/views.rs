@@ -88,4 +88,23 @@ pub struct ViewArgs {
             The default is 20000."
     )]
     pub max_expansion: Option<String>,
+
+    /// How long a decoder may work on one image, in seconds [default: 60]
+    #[arg(
+        long, value_name = "SECONDS", help_heading = HEADING_VIEWS,
+        long_help = "How long a decoder may work on one image in a format other than JPEG 2000, in \
+            seconds. One that takes longer is stopped, and its image can't be read (EIO). The default \
+            is 60."
+    )]
+    pub decode_timeout: Option<String>,
+
+    /// Where decoders run: workers or in-process [default: workers]
+    #[arg(
+        long, value_name = "PLACE", help_heading = HEADING_VIEWS,
+        long_help = "Where images in formats other than JPEG 2000 are decoded. With 'workers' in \
+            processes of their own, which have no files, no network and limited memory, so that an image \
+            made to do harm can't do any. With 'in-process' in the daemon, for systems where no such \
+            process can be started. The default is workers."
+    )]
+    pub decoders: Option<String>,
 }

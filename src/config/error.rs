@@ -61,6 +61,9 @@ pub enum ConfigError {
     /// `--png-compression` is neither `none` nor `fast`.
     #[error("--png-compression \"{0}\" is unknown: give 'none' or 'fast'")]
     PngCompression(String),
+    /// There is no such place.
+    #[error("--decoders \"{0}\" is not known: use workers or in-process")]
+    Decoders(String),
     /// A limit is not a number above 0.
     #[error(
         "{flag} \"{text}\" is not a valid limit: write a number above 0, such as 20000, 16M or 2G"

@@ -113,6 +113,7 @@ impl MountSettings {
             dir_mode: mode("--dir-mode", args.dir_mode.as_deref(), DEFAULT_DIR_MODE, "0755")?,
             memory_bytes,
             views: views::view_config(&args.views)?,
+            decoders: views::place_of_decoders(&args.views)?,
             writes,
         };
         let s3 = S3Config {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::decoders::Place;
 use crate::key::Prefix;
 use crate::publish::UploadConfig;
 use crate::view::ViewConfig;
@@ -25,6 +26,8 @@ pub struct FsConfig {
     pub memory_bytes: u64,
     /// The virtual siblings of images.
     pub views: ViewConfig,
+    /// Where decoders run that are not ours.
+    pub decoders: Place,
     /// What programs may write.
     pub writes: Writes,
 }

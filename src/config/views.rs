@@ -1,7 +1,10 @@
 //! The settings of virtual siblings, from their flags.
 
+use std::time::Duration;
+
 use super::{ConfigError, size};
 use crate::cli::ViewArgs;
+use crate::decoders::Place;
 use crate::raster::Limits;
 use crate::view::{PngCompression, ViewConfig, ViewSet};
 
@@ -37,8 +40,22 @@ pub(super) fn view_config(args: &ViewArgs) -> Result<ViewConfig, ConfigError> {
         tiles: of("--max-tiles", &args.max_tiles, limits.tiles)?,
         code_blocks: of("--max-code-blocks", &args.max_code_blocks, limits.code_blocks)?,
         expansion: of("--max-expansion", &args.max_expansion, limits.expansion)?,
+        decode_time: Duration::from_secs(of(
+            "--decode-timeout",
+            &args.decode_timeout,
+            limits.decode_time.as_secs(),
+        )?),
     };
     Ok(ViewConfig { kinds, are_listed: args.list_views, preview_size, png_compression, limits })
+}
+
+/// Where decoders run; fails if there is no such place.
+pub(super) fn place_of_decoders(args: &ViewArgs) -> Result<Place, ConfigError> {
+    match args.decoders.as_deref() {
+        None | Some("workers") => Ok(Place::workers()),
+        Some("in-process") => Ok(Place::InProcess),
+        Some(text) => Err(ConfigError::Decoders(text.into())),
+    }
 }
 
 fn number(flag: &'static str, text: Option<&str>, default: u64) -> Result<u64, ConfigError> {
@@ -80,6 +97,16 @@ mod tests {
         assert_eq!(with("none"), Ok(PngCompression::Stored));
         assert_eq!(with("fast"), Ok(PngCompression::Fast));
         assert_eq!(with("best"), Err(ConfigError::PngCompression("best".into())));
+    }
+
+    #[test]
+    fn decoders_have_two_places() {
+        let with = |text: &str| {
+            place_of_decoders(&ViewArgs { decoders: Some(text.into()), ..ViewArgs::default() })
+        };
+        assert_eq!(with("workers"), place_of_decoders(&ViewArgs::default()));
+        assert_eq!(with("in-process"), Ok(Place::InProcess));
+        assert_eq!(with("elsewhere"), Err(ConfigError::Decoders("elsewhere".into())));
     }
 
     #[test]

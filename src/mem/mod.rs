@@ -9,24 +9,31 @@
 //!
 //! Who may have how much of the budget (`--memory`, less `--write-memory`):
 //!
-//! - Object blocks are reserved before they exist, and refused if they do not fit.
+//! - Object blocks are reserved before they exist, and refused if they do not fit, except
+//!   for an eighth, which they always may have.
 //! - Listings take at most an eighth. They and inodes (400 bytes and their names for
 //!   each; the kernel decides how many there are) are counted even if they do not
 //!   fit, and blocks then make room.
-//! - Decoded tiles take up to a third, and the bytes of siblings up to an eighth, at
-//!   least 8 MiB; each header of an image counts as 1,500 bytes. Blocks make room for
-//!   a decoded tile.
+//! - Decoded tiles are kept up to a third, and the bytes of siblings up to an eighth, at
+//!   least 8 MiB; each header of an image counts as 1,500 bytes. All that are decoded at
+//!   one time take half at most: the tiles of JPEG 2000, and of other formats the file,
+//!   its pixels and what its decoder needs. Blocks make room for them. An image that
+//!   would take more is refused.
+//! - A decoder's process that has nothing to do counts as 4 MiB.
 //! - A body under way counts as the 400 KiB that its connection buffers.
 //!
-//! Not in the budget: code, stacks, copies of replies that span blocks, and what a
-//! decoder needs while it works. For JPEG 2000 that is at most `--max-decode-memory`
-//! for each core; other formats are decoded whole, each within that limit, as many at
-//! once as are first read at once.
+//! Not in the budget: code, stacks, copies of replies that span blocks, and what the
+//! decoder of JPEG 2000 needs while it works, at most `--max-decode-memory` for each core.
+//!
+//! Who may wait for memory, and for whom: a read of an object, for answers under way and
+//! for GETs; a decoder, for other decoders. Each of those has a deadline of its own. All
+//! others are counted without waiting.
 
 mod arena;
 mod block;
 mod budget;
 mod file;
+mod shared;
 mod shelf;
 mod slab;
 
@@ -34,5 +41,6 @@ pub use arena::Arena;
 pub use block::{Block, BlockWriter};
 pub use budget::{Budget, Reservation};
 pub use file::{MemFile, MemStat, Seek};
+pub use shared::{Sealed, SharedFile, Writable};
 pub use shelf::{Counted, Making, OnShelf, Shelf};
 pub use slab::{BLOCK_BYTES, BlockPool};

@@ -20,6 +20,10 @@ pub const BLOCK_BYTES: usize = 1 << 20;
 const SLOT_BYTES: usize = 64 << 10;
 const SLAB_SLOTS: usize = 32;
 const SLAB_BYTES: usize = SLOT_BYTES * SLAB_SLOTS;
+/// Blocks may always have one part in so many of the budget, and a slab at least, even
+/// where metadata and pixels have filled it: whoever reads an object then waits for other
+/// reads at most, which end.
+const FLOOR_SHARE: u64 = 8;
 
 /// Hands out blocks of memory within a budget.
 #[derive(Debug)]
@@ -58,7 +62,8 @@ impl BlockPool {
     fn take_run(self: &Arc<Self>, slots: usize) -> Option<Memory> {
         let mut slabs = self.slabs.lock().unwrap_or_else(PoisonError::into_inner);
         if slabs.longest_run() < slots {
-            slabs.add(self.budget.try_reserve(SLAB_BYTES as u64)?);
+            let counted = self.reserve_slab(slabs.held())?;
+            slabs.add(counted);
         }
         let (start, run) = slabs.take(slots)?;
         Some(Memory {
@@ -66,6 +71,13 @@ impl BlockPool {
             capacity: slots * SLOT_BYTES,
             home: Home::Slab { pool: self.clone(), run },
         })
+    }
+
+    fn reserve_slab(&self, held: usize) -> Option<Reservation> {
+        let bytes = SLAB_BYTES as u64;
+        let floor = self.budget.limit_bytes() / FLOOR_SHARE / bytes;
+        let is_below = (held as u64) < floor.max(1);
+        self.budget.try_reserve(bytes).or_else(|| is_below.then(|| self.budget.charge(bytes)))
     }
 
     fn give_back(&self, run: Run) {
@@ -186,6 +198,11 @@ impl Default for Slabs {
 }
 
 impl Slabs {
+    /// How many there are.
+    fn held(&self) -> usize {
+        self.all.len() - self.gone.len()
+    }
+
     fn longest_run(&self) -> usize {
         (1..=SLAB_SLOTS).rev().find(|&n| !self.by_longest[n].is_empty()).unwrap_or(0)
     }
@@ -268,6 +285,18 @@ mod tests {
         drop(blocks);
         assert_eq!(pool.budget().used_bytes(), 4 << 20, "slabs are kept for the next block");
         assert!(pool.allocate::<()>(BLOCK_BYTES).is_some());
+    }
+
+    #[test]
+    fn blocks_have_a_floor_that_nothing_else_takes() {
+        let budget = Budget::new(32 << 20);
+        let pool = BlockPool::new(budget.clone());
+        let others = budget.charge(40 << 20);
+        let blocks: Vec<_> = std::iter::from_fn(|| pool.allocate::<()>(BLOCK_BYTES)).collect();
+        assert_eq!(blocks.len(), 4, "an eighth of 32 MiB");
+        drop((blocks, others));
+        let blocks: Vec<_> = std::iter::from_fn(|| pool.allocate::<()>(BLOCK_BYTES)).collect();
+        assert_eq!(blocks.len(), 32, "the floor is not on top of the budget");
     }
 
     #[test]

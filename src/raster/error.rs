@@ -1,6 +1,6 @@
 //! Why an image cannot be decoded.
 
-use super::SourceError;
+use super::{Limits, SourceError};
 
 /// Why there are no pixels.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -24,9 +24,34 @@ pub enum RasterError {
         /// What the option allows.
         allowed: u64,
     },
+    /// Its decoder was stopped before it had an answer: it took too long or too much, or
+    /// it broke.
+    #[error("the image's decoder was stopped: {0}")]
+    Stopped(String),
+    /// There is no decoder to be had, whatever the image.
+    #[error("no decoder could be started: {0}")]
+    NoDecoder(String),
     /// The bytes could not be read.
     #[error("the image's bytes could not be read")]
     Source(#[source] SourceError),
+}
+
+impl RasterError {
+    /// Whether the same bytes fail in the same way again.
+    pub fn is_of_the_image(&self) -> bool {
+        !matches!(self, RasterError::Source(_) | RasterError::NoDecoder(_))
+    }
+
+    /// That of a decoder that has not ended by its deadline.
+    pub fn late(limits: &Limits) -> Self {
+        let seconds = limits.decode_time.as_secs();
+        stopped(format!("it took longer than --decode-timeout allows ({seconds} s)"))
+    }
+}
+
+/// The error of a decoder that was stopped.
+pub(super) fn stopped(why: impl Into<String>) -> RasterError {
+    RasterError::Stopped(why.into())
 }
 
 /// The error of bytes that break the rules of their format.

@@ -1,39 +1,48 @@
-//! A file of which only some ranges were read, for parsers of headers.
+//! A file of which only some ranges are here, for parsers of headers.
 //!
-//! Mechanism: a parser reads until it meets a byte that is not there, which is
-//! noted; the range behind it is fetched, more each time, and the parser starts
-//! again. So a header costs no more than its own ranges, wherever they lie.
+//! Mechanism: a parser reads until it meets a byte that is not here, which is noted.
+//! Whoever called it fetches that and what follows, and the parser starts again.
 
 use std::io::{BufRead, Error, ErrorKind, Read, Result as IoResult, Seek, SeekFrom};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::resume_unwind;
 
 use bytes::Bytes;
 
-use super::{RasterError, Source};
+/// A parser that is told so often that a byte is not here does not listen: it is
+/// stopped, since it may go on asking for ever.
+const REFUSALS: u32 = 100;
 
-/// What is fetched first; four times as much each time after.
-const FIRST_BYTES: u64 = 64 << 10;
-const LARGEST_BYTES: u64 = 4 << 20;
-/// A header that needs more than this is none.
-const FETCHES: usize = 12;
+/// Ranges of a file.
+#[derive(Debug, Clone)]
+pub struct Pieces {
+    /// The size of the whole file in bytes.
+    pub size: u64,
+    /// Where each piece begins, and its bytes.
+    pub pieces: Vec<(u64, Bytes)>,
+}
 
 /// Ranges of a file, as something to read from.
 #[derive(Debug)]
 pub(super) struct Gathered {
-    size: u64,
-    pieces: Vec<(u64, Bytes)>,
+    file: Pieces,
     position: u64,
     missing: Option<u64>,
+    refusals: u32,
 }
 
 impl Gathered {
-    fn new(size: u64, head: Bytes) -> Self {
-        Gathered { size, pieces: vec![(0, head)], position: 0, missing: None }
+    pub(super) fn new(file: Pieces) -> Self {
+        Gathered { file, position: 0, missing: None, refusals: 0 }
     }
 
-    /// The bytes from `at` on, as far as they are there in one piece.
+    /// The first byte that was asked for and is not here.
+    pub(super) fn missing(&self) -> Option<u64> {
+        self.missing
+    }
+
+    /// The bytes from `at` on, as far as they are here in one piece.
     fn from(&self, at: u64) -> Option<&[u8]> {
-        self.pieces.iter().rev().find_map(|(start, piece)| {
+        self.file.pieces.iter().rev().find_map(|(start, piece)| {
             let within = usize::try_from(at.checked_sub(*start)?).ok()?;
             piece.get(within..).filter(|rest| !rest.is_empty())
         })
@@ -42,11 +51,15 @@ impl Gathered {
 
 impl BufRead for Gathered {
     fn fill_buf(&mut self) -> IoResult<&[u8]> {
-        if self.position >= self.size {
+        if self.position >= self.file.size {
             return Ok(&[]);
         }
         if self.from(self.position).is_none() {
             self.missing.get_or_insert(self.position);
+            self.refusals += 1;
+            if self.refusals > REFUSALS {
+                resume_unwind(Box::new("a parser does not take no for an answer"));
+            }
             return Err(Error::new(ErrorKind::UnexpectedEof, "not read yet"));
         }
         Ok(self.from(self.position).unwrap_or_default())
@@ -74,39 +87,10 @@ impl Seek for Gathered {
     fn seek(&mut self, to: SeekFrom) -> IoResult<u64> {
         let to = match to {
             SeekFrom::Start(at) => Some(at),
-            SeekFrom::End(by) => self.size.checked_add_signed(by),
+            SeekFrom::End(by) => self.file.size.checked_add_signed(by),
             SeekFrom::Current(by) => self.position.checked_add_signed(by),
         };
         self.position = to.ok_or_else(|| Error::from(ErrorKind::InvalidInput))?;
         Ok(self.position)
     }
-}
-
-/// What `parse` says of a header, of which `head` is the start; fetches what it
-/// needs. A panic within is a damaged image.
-pub(super) async fn parse_header<T>(
-    source: &dyn Source,
-    head: Bytes,
-    mut parse: impl FnMut(&mut Gathered) -> Result<T, RasterError>,
-) -> Result<T, RasterError> {
-    let mut file = Gathered::new(source.size(), head);
-    let mut step = FIRST_BYTES;
-    for _ in 0..FETCHES {
-        file.position = 0;
-        let parsed = contained(|| parse(&mut file));
-        let Some(missing) = file.missing.take() else { return parsed };
-        let end = missing.saturating_add(step).min(source.size());
-        let piece = source.read(missing..end).await.map_err(RasterError::Source)?;
-        file.pieces.push((missing, piece));
-        step = (step * 4).min(LARGEST_BYTES);
-    }
-    Err(RasterError::Corrupt("its header is spread over too many places".to_owned()))
-}
-
-/// What `decode` returns; a panic of a decoder is a damaged image.
-pub(super) fn contained<T>(
-    decode: impl FnOnce() -> Result<T, RasterError>,
-) -> Result<T, RasterError> {
-    let stopped = |_| RasterError::Corrupt("its decoder could not go on".to_owned());
-    catch_unwind(AssertUnwindSafe(decode)).map_err(stopped)?
 }

@@ -3,9 +3,11 @@
 mod epsg;
 mod gml;
 
+use serde::{Deserialize, Serialize};
+
 /// The georeference of an image in GeoTIFF's terms (OGC 19-008r4): what a GeoTIFF
 /// or a GeoJP2 box has is carried over word for word.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct GeoTags {
     /// ModelPixelScaleTag (33550): x, y, z.
     pub pixel_scale: Vec<f64>,

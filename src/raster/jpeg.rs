@@ -54,7 +54,6 @@ fn frame_header(marker: u8, bits: u8, width: u16, height: u16, components: u8) -
         _ => Color::Bands,
     };
     Header {
-        codec: "jpeg",
         width: width.into(),
         height: height.into(),
         bands: components.into(),
@@ -68,8 +67,8 @@ fn frame_header(marker: u8, bits: u8, width: u16, height: u16, components: u8) -
     }
 }
 
-/// All pixels of a JPEG, or an error.
-pub(super) fn decode(file: &[u8], header: &Header) -> Result<Vec<u8>, RasterError> {
+/// All pixels of a JPEG, into `pixels`.
+pub(super) fn decode(file: &[u8], header: &Header, pixels: &mut [u8]) -> Result<(), RasterError> {
     must_end(file)?;
     let space = if header.bands == 1 { ColorSpace::Luma } else { ColorSpace::RGB };
     let options = DecoderOptions::default()
@@ -79,10 +78,10 @@ pub(super) fn decode(file: &[u8], header: &Header) -> Result<Vec<u8>, RasterErro
         .jpeg_set_out_colorspace(space);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(file), options);
     decoder.decode_headers().map_err(|error| corrupt(error.to_string()))?;
-    if decoder.output_buffer_size() != usize::try_from(header.bytes()).ok() {
+    if decoder.output_buffer_size() != Some(pixels.len()) {
         return Err(corrupt("its frame header changed"));
     }
-    decoder.decode().map_err(|error| corrupt(error.to_string()))
+    decoder.decode_into(pixels).map_err(|error| corrupt(error.to_string()))
 }
 
 /// Whether segments and scans follow one another until the end of image.

@@ -1,7 +1,11 @@
 //! How large an image may be; checked from its header, before anything is decoded.
 
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
 /// What may be decoded. Each has an option of `s3mem mount`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Pixels of one image (`--max-image-pixels`).
     pub image_pixels: u64,
@@ -15,6 +19,8 @@ pub struct Limits {
     pub code_blocks: u64,
     /// Pixels times bands for each compressed byte (`--max-expansion`).
     pub expansion: u64,
+    /// How long a decoder from elsewhere may work on one image (`--decode-timeout`).
+    pub decode_time: Duration,
 }
 
 impl Default for Limits {
@@ -26,6 +32,7 @@ impl Default for Limits {
             tiles: 65_535,
             code_blocks: 4 << 20,
             expansion: 20_000,
+            decode_time: Duration::from_secs(60),
         }
     }
 }

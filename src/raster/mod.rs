@@ -6,13 +6,17 @@
 //! against [`Limits`] before a decoder sees it. Reads bytes through a [`Source`]
 //! and never knows where they come from; knows nothing of files or views.
 
+mod codec;
 mod cores;
+mod decoders;
 mod error;
 mod exr;
+pub mod foreign;
 mod gathered;
 mod geo;
 mod grid;
 mod header;
+mod images;
 mod jpeg;
 pub mod jpeg2000;
 mod limits;
@@ -24,16 +28,21 @@ mod whole;
 use std::fmt::Debug;
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
+pub use codec::Codec;
+pub use decoders::{Decoders, InProcess};
 pub use error::RasterError;
 pub use geo::GeoTags;
 pub use grid::{Rect, TileGrid};
+pub use header::Header;
 pub use limits::Limits;
 pub use open::open;
-pub use source::{Source, SourceError};
+pub use source::{Source, SourceError, Take};
 
 /// The type of one sample.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum SampleType {
     /// Unsigned, 8 bits.
     U8,
@@ -80,7 +89,7 @@ impl SampleType {
 }
 
 /// What the bands of an image mean.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Color {
     /// One band.
     Gray,
@@ -139,15 +148,7 @@ pub struct Pixels {
     pub rect: Rect,
     /// Row by row, band by band within a pixel (`(H, W, bands)`), each sample in
     /// the byte order of the machine.
-    pub samples: Vec<u8>,
-}
-
-impl Pixels {
-    /// A rectangle of zeros.
-    pub fn black(rect: Rect, pixel_bytes: usize) -> Self {
-        let samples = rect.width as usize * rect.height as usize * pixel_bytes;
-        Pixels { rect, samples: vec![0; samples] }
-    }
+    pub samples: Bytes,
 }
 
 /// An image whose header was read and lies within the limits.
@@ -155,6 +156,10 @@ impl Pixels {
 pub trait Raster: Send + Sync + Debug {
     /// What the header says.
     fn info(&self) -> &RasterInfo;
+
+    /// What of one tile is held once it is decoded, and for images in one piece also
+    /// while they are decoded, in bytes.
+    fn decode_bytes(&self) -> u64;
 
     /// Decodes one tile at one level; the rectangle is that of
     /// [`TileGrid::tile`]. Work on the processor is done off the async threads;

@@ -5,19 +5,20 @@ use std::sync::Arc;
 use bytes::Bytes;
 use image::ImageFormat;
 
-use super::whole::{self, Codec};
-use super::{Limits, Raster, RasterError, Source, jpeg2000};
+use super::{Codec, Decoders, Limits, Raster, RasterError, Source, jpeg2000, whole};
 
 /// What is read of any object, image or not.
 const HEAD_BYTES: u64 = 16 << 10;
 
-/// Opens an image: reads its first 16 KiB, and more only if its header is longer.
+/// Opens an image: reads its first 16 KiB, and more only if its header is longer. Of
+/// JPEG 2000 the headers are read here, of other formats by `decoders`.
 ///
 /// # Errors
 /// [`RasterError::NotAnImage`] after that one read; the other kinds if it is one.
 pub async fn open(
     source: Arc<dyn Source>,
     limits: &Limits,
+    decoders: &Arc<dyn Decoders>,
 ) -> Result<Arc<dyn Raster>, RasterError> {
     let size = source.size();
     if size == 0 {
@@ -27,8 +28,8 @@ pub async fn open(
     let head = read.map_err(RasterError::Source)?;
     match recognise(&head, size).ok_or(RasterError::NotAnImage)? {
         Kind::Jpeg2000 => jpeg2000::open(source, head, limits).await,
-        Kind::Whole(codec) => whole::open(source, head, codec, limits).await,
-        Kind::Perhaps(codec) => match whole::open(source, head, codec, limits).await {
+        Kind::Whole(codec) => whole::open(source, head, codec, limits, decoders).await,
+        Kind::Perhaps(codec) => match whole::open(source, head, codec, limits, decoders).await {
             Err(RasterError::Corrupt(_) | RasterError::Unsupported(_)) => {
                 Err(RasterError::NotAnImage)
             }
@@ -56,26 +57,24 @@ fn recognise(head: &Bytes, size: u64) -> Option<Kind> {
     }
     match image::guess_format(head).ok() {
         Some(ImageFormat::Jpeg) => Some(Kind::Whole(Codec::Jpeg)),
-        Some(
-            format @ (ImageFormat::Png
-            | ImageFormat::Gif
-            | ImageFormat::WebP
-            | ImageFormat::Hdr
-            | ImageFormat::OpenExr
-            | ImageFormat::Qoi),
-        ) => Some(Kind::Whole(Codec::Image(format))),
+        Some(ImageFormat::Png) => Some(Kind::Whole(Codec::Png)),
+        Some(ImageFormat::Gif) => Some(Kind::Whole(Codec::Gif)),
+        Some(ImageFormat::WebP) => Some(Kind::Whole(Codec::Webp)),
+        Some(ImageFormat::Hdr) => Some(Kind::Whole(Codec::Hdr)),
+        Some(ImageFormat::OpenExr) => Some(Kind::Whole(Codec::Exr)),
+        Some(ImageFormat::Qoi) => Some(Kind::Whole(Codec::Qoi)),
         Some(ImageFormat::Pnm) => {
             let space = head.get(2).is_some_and(u8::is_ascii_whitespace);
-            space.then_some(Kind::Perhaps(Codec::Image(ImageFormat::Pnm)))
+            space.then_some(Kind::Perhaps(Codec::Pnm))
         }
         Some(ImageFormat::Bmp) => {
             let bitmap = is_bmp(head);
-            bitmap.then_some(Kind::Perhaps(Codec::Image(ImageFormat::Bmp)))
+            bitmap.then_some(Kind::Perhaps(Codec::Bmp))
         }
         Some(_) => None,
         None => {
             let targa = is_tga(head, size);
-            targa.then_some(Kind::Perhaps(Codec::Image(ImageFormat::Tga)))
+            targa.then_some(Kind::Perhaps(Codec::Tga))
         }
     }
 }

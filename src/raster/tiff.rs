@@ -9,7 +9,7 @@
 
 use std::io::{Cursor, Read, Seek};
 
-use tiff::decoder::{Decoder, DecodingResult, Limits as TiffLimits};
+use tiff::decoder::{Decoder, DecodingResult, DecodingSampleType, Limits as TiffLimits};
 use tiff::tags::Tag;
 use tiff::{ColorType, TiffError};
 
@@ -71,8 +71,15 @@ pub(super) fn header<R: Read + Seek>(file: &mut R) -> Result<Header, RasterError
         None
     };
     let unsupported = sample.clone().err().or_else(|| color.clone().err()).or(compressed);
+    // Planes and half floats are all here before they are put in order; all else is
+    // inflated into its place.
+    let all = u64::from(width) * u64::from(height) * u64::from(bands);
+    let scratch_bytes = match (format, bits) {
+        (3, 16) => all.saturating_mul(2),
+        _ if is_planar(&mut decoder, bands) => all.saturating_mul(u64::from(bits) / 8),
+        _ => 0,
+    };
     Ok(Header {
-        codec: "tiff",
         width,
         height,
         bands,
@@ -81,62 +88,74 @@ pub(super) fn header<R: Read + Seek>(file: &mut R) -> Result<Header, RasterError
         color: color.unwrap_or(Color::Bands),
         nodata: nodata(&mut decoder),
         geo: geo_tags(&mut decoder),
-        scratch_bytes: 0,
+        scratch_bytes,
         unsupported,
     })
 }
 
-/// All pixels of the first image, or an error.
+/// All pixels of the first image, into `pixels`.
 pub(super) fn decode(
     file: &[u8],
     header: &Header,
     limits: &Limits,
-) -> Result<Vec<u8>, RasterError> {
-    if self::header(&mut Cursor::new(file))? != *header {
-        return Err(corrupt("its header changed"));
-    }
+    pixels: &mut [u8],
+) -> Result<(), RasterError> {
     let mut allowed = TiffLimits::default();
     let bytes = usize::try_from(limits.decode_bytes).unwrap_or(usize::MAX);
     allowed.decoding_buffer_size = bytes;
     allowed.intermediate_buffer_size = bytes;
     let mut decoder = Decoder::new(Cursor::new(file)).map_err(broken)?.with_limits(allowed);
     must_lie_inside(&mut decoder, file.len() as u64)?;
-    let planar = number(&mut decoder, Tag::PlanarConfiguration) == Some(2) && header.bands > 1;
-    let mut result = DecodingResult::U8(Vec::new());
-    let layout = decoder.read_image_to_buffer(&mut result).map_err(broken)?;
-    let samples = match result {
-        DecodingResult::F16(halves) => {
-            halves.iter().flat_map(|half| half.to_f32().to_ne_bytes()).collect()
-        }
-        mut other => {
-            let buffer = other.as_buffer(0);
-            if buffer.as_bytes().len() != layout.complete_len {
-                return Err(corrupt("not all of its planes are there"));
-            }
-            buffer.as_bytes().to_vec()
-        }
-    };
-    if samples.len() as u64 != header.bytes() {
-        return Err(corrupt("it has fewer pixels than its header says"));
+    let planar = is_planar(&mut decoder, header.bands);
+    let layout = decoder.image_buffer_layout().map_err(broken)?;
+    let has_halves = layout.sample_type == Some(DecodingSampleType::F16);
+    let expected = if has_halves { pixels.len() / 2 } else { pixels.len() };
+    if layout.complete_len != expected {
+        return Err(corrupt("it has other pixels than its header says"));
     }
-    Ok(if planar {
-        interleave(&samples, header.bands.into(), header.sample.bytes())
+    if has_halves {
+        let mut result = DecodingResult::F16(Vec::new());
+        decoder.read_image_to_buffer(&mut result).map_err(broken)?;
+        let DecodingResult::F16(halves) = result else {
+            return Err(corrupt("its samples changed"));
+        };
+        let at = |n: usize| if planar { interleaved(n, halves.len(), header.bands) } else { n };
+        for (n, half) in halves.iter().enumerate() {
+            let start = at(n) * 4;
+            pixels[start..start + 4].copy_from_slice(&half.to_f32().to_ne_bytes());
+        }
+    } else if planar {
+        let mut planes = vec![0; pixels.len()];
+        decoder.read_image_bytes(&mut planes).map_err(broken)?;
+        interleave(&planes, header.bands.into(), header.sample.bytes(), pixels);
     } else {
-        samples
-    })
+        decoder.read_image_bytes(pixels).map_err(broken)?;
+    }
+    Ok(())
 }
 
 /// Plane by plane to pixel by pixel.
-fn interleave(planes: &[u8], bands: usize, sample_bytes: usize) -> Vec<u8> {
+fn interleave(planes: &[u8], bands: usize, sample_bytes: usize, pixels: &mut [u8]) {
     let plane_bytes = planes.len() / bands;
-    let mut pixels = Vec::with_capacity(planes.len());
+    let mut samples = pixels.chunks_exact_mut(sample_bytes);
     for at in (0..plane_bytes).step_by(sample_bytes) {
         for band in 0..bands {
             let start = band * plane_bytes + at;
-            pixels.extend_from_slice(&planes[start..start + sample_bytes]);
+            if let Some(sample) = samples.next() {
+                sample.copy_from_slice(&planes[start..start + sample_bytes]);
+            }
         }
     }
-    pixels
+}
+
+/// Where the sample `n` of `samples` in planes belongs among those of pixels.
+fn interleaved(n: usize, samples: usize, bands: u16) -> usize {
+    let (bands, plane) = (usize::from(bands), samples / usize::from(bands));
+    (n % plane) * bands + n / plane
+}
+
+fn is_planar<R: Read + Seek>(decoder: &mut Decoder<R>, bands: u16) -> bool {
+    number(decoder, Tag::PlanarConfiguration) == Some(2) && bands > 1
 }
 
 /// Tiles and strips that are behind the end of the file, or are not there.

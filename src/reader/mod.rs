@@ -39,5 +39,5 @@ mod pin;
 mod readahead;
 
 pub use cache::{BlockCache, CacheConfig};
-pub use exact::ExactReader;
+pub use exact::{ExactReader, Take};
 pub use object::{Answer, ReadBytes, Reader};

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle as Runtime;
+use tokio::time::Instant;
 
 use super::cache::{BlockCache, FetchJob, Found, ObjectBlock, VersionId};
 use super::pin::Pin;
@@ -17,6 +18,9 @@ use crate::store::{ObjectStore, StoreError};
 /// How often a read that waits for memory looks again by itself; it is told of
 /// most of what becomes free, but not of answers that were sent.
 const MEMORY_POLL: Duration = Duration::from_millis(20);
+/// A read that has waited for memory so long fails: whoever holds it has a deadline, and
+/// this is longer.
+const MEMORY_WAIT: Duration = Duration::from_secs(120);
 
 /// One handle on one object version.
 #[derive(Debug)]
@@ -199,13 +203,15 @@ impl Shared {
     ) -> Result<ReadBytes, Arc<StoreError>> {
         let mut bytes = Vec::with_capacity((range.end - range.start) as usize);
         let mut at = range.start;
+        let mut end_of_wait = Instant::now() + MEMORY_WAIT;
         while at < range.end {
             let piece = at..range.end.min(at + BLOCK_BYTES as u64);
             let freed = self.cache.budget().freed();
             let first = self.claim(piece.clone(), Some(&piece)).found.into_iter().next();
             let Some((offset, block)) = first else {
-                // A deadline is not needed: whoever holds memory waits for a
-                // request, and every request has one.
+                if Instant::now() >= end_of_wait {
+                    return Err(self.out_of_memory());
+                }
                 let _ = tokio::time::timeout(MEMORY_POLL, freed).await;
                 continue;
             };
@@ -213,8 +219,15 @@ impl Shared {
             block.wait_filled(end as usize).await?;
             bytes.extend_from_slice(&block.bytes()[(at - offset) as usize..end as usize]);
             at = offset + end;
+            end_of_wait = Instant::now() + MEMORY_WAIT;
         }
         Ok(bytes.into())
+    }
+
+    fn out_of_memory(&self) -> Arc<StoreError> {
+        let waited = MEMORY_WAIT.as_secs();
+        let detail = format!("no memory was to be had within {waited} s; raise --memory");
+        Arc::new(StoreError::given_up(format!("GET {}", self.pin.version.key), detail))
     }
 }
 

@@ -64,6 +64,8 @@ counters! {
     retry_requests,
     /// Requests that failed, each attempt counted; "no such object" is not a failure.
     failed_requests,
+    /// Decoders that were stopped, since they took too long or too much, or broke.
+    decoders_stopped,
 }
 
 impl Stats {

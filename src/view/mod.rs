@@ -28,6 +28,7 @@ mod original;
 mod packed;
 pub mod reduce;
 mod render;
+mod room;
 mod source;
 pub mod stretch;
 #[cfg(test)]
@@ -52,10 +53,11 @@ pub use crate::raster::{Source, SourceError};
 use self::image::Image;
 use error::Reported;
 use layout::UnitIndex;
+use room::Room;
 use source::{FileSource, ObjectSource};
 
 use crate::mem::{Budget, Reservation, Shelf};
-use crate::raster::{self, Limits, Pixels, RasterError};
+use crate::raster::{self, Decoders, Limits, Pixels, RasterError};
 use crate::reader::{BlockCache, ExactReader};
 use crate::store::ObjectStore;
 
@@ -144,6 +146,8 @@ pub struct Views {
     store: Arc<dyn ObjectStore>,
     cache: Arc<BlockCache>,
     budget: Arc<Budget>,
+    room: Room,
+    decoders: Arc<dyn Decoders>,
     runtime: Runtime,
     cores: usize,
     next_id: AtomicU64,
@@ -154,12 +158,13 @@ pub struct Views {
 
 impl Views {
     /// The siblings of what `store` holds. What is decoded is counted in `budget`,
-    /// and blocks of `cache` make room for it.
+    /// and blocks of `cache` make room for it; formats that are not ours by `decoders`.
     pub fn new(
         config: ViewConfig,
         store: Arc<dyn ObjectStore>,
         cache: Arc<BlockCache>,
         budget: Arc<Budget>,
+        decoders: Arc<dyn Decoders>,
         runtime: Runtime,
     ) -> Arc<Self> {
         let limit = budget.limit_bytes();
@@ -173,7 +178,9 @@ impl Views {
             config,
             store,
             cache,
+            room: Room::new(budget.clone()),
             budget,
+            decoders,
             runtime,
         })
     }
@@ -246,7 +253,13 @@ impl Views {
             return Ok(Opened::Nothing);
         }
         let name = original.name();
-        match raster::open(self.source(original), &self.config.limits).await {
+        let opened = raster::open(self.source(original), &self.config.limits, &self.decoders).await;
+        // What has pixels to give out must have room for them.
+        let opened = opened.and_then(|raster| match raster.info().unsupported {
+            None => self.room.check(raster.decode_bytes()).map(|()| raster),
+            Some(_) => Ok(raster),
+        });
+        match opened {
             Ok(raster) => {
                 let id = self.next_id.fetch_add(1, Ordering::Relaxed);
                 let image = Image::new(id, original.clone(), raster, self.config.preview_size);
@@ -264,12 +277,14 @@ impl Views {
                 Ok(Opened::Nothing)
             }
             // Another try may go better: this is not remembered.
-            Err(error @ RasterError::Source(_)) => {
+            Err(error @ (RasterError::Source(_) | RasterError::NoDecoder(_))) => {
                 Err(ViewError::new(name, error, &Reported::default()))
             }
-            Err(error @ (RasterError::Corrupt(_) | RasterError::Limit { .. })) => {
-                Ok(Opened::Failed(ViewError::new(name, error, &Reported::default())))
-            }
+            Err(
+                error @ (RasterError::Corrupt(_)
+                | RasterError::Limit { .. }
+                | RasterError::Stopped(_)),
+            ) => Ok(Opened::Failed(ViewError::new(name, error, &Reported::default()))),
         }
     }
 

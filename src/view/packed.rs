@@ -53,10 +53,15 @@ impl Views {
             })
             .buffered(self.cores * 2);
         let mut file = png.start();
+        // It is held in one piece, beside the pixels that it is made of.
+        let mut counted = self.budget.charge(0);
         let mut made = Vec::new();
         while let Some(band) = bands.next().await {
             let mut band = band?.ok_or_else(|| broken("it could not be compressed".to_owned()))?;
             file.append(&mut band.chunk);
+            let size = file.len() as u64;
+            self.room.check(size.saturating_mul(2)).map_err(|error| image.error(error))?;
+            counted.resize(size);
             made.push(band);
         }
         file.extend(png.end(&made));

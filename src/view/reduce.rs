@@ -212,8 +212,8 @@ mod tests {
         let plan = preview_plan(&info, 2);
         assert_eq!((plan.width, plan.height), (2, 1));
         let mut reducer = Reducer::new(&info, plan);
-        let samples = [9u16, 5, 0, 9].iter().flat_map(|v| v.to_ne_bytes()).collect();
-        reducer.add(&Pixels { rect: info.grid.image(0), samples });
+        let samples: Vec<u8> = [9u16, 5, 0, 9].iter().flat_map(|v| v.to_ne_bytes()).collect();
+        reducer.add(&Pixels { rect: info.grid.image(0), samples: samples.into() });
         let values = reducer.finish().values;
         assert_eq!(values[0], 5.0);
         assert!(values[1].is_nan());

@@ -145,10 +145,12 @@ impl Views {
         let key = PixelsKey::Tile { image: image.id, level, column, row };
         let (views, image) = (self.clone(), image.clone());
         self.pixels.get_or_make(key, move || async move {
+            let room = views.room.enter(image.raster.decode_bytes()).await;
+            let _room = room.map_err(|error| image.error(error))?;
+            views.cache.make_room();
             let decoded = image.raster.decode_tile(level, column, row).await;
             let pixels = decoded.map_err(|error| image.error(error))?;
             let weight = pixels.samples.len() as u64;
-            views.cache.make_room();
             Ok((pixels, weight))
         })
     }
@@ -159,6 +161,10 @@ impl Views {
         let (views, image) = (self.clone(), image.clone());
         let made = self.pixels.get_or_make(key, move || async move {
             let plan = image.preview;
+            // Its sums, then its pixels; the tiles under it come and go.
+            let bytes = u64::from(plan.width) * u64::from(plan.height) * PREVIEW_PIXEL_BYTES;
+            let counted = views.room.count(bytes);
+            let _counted = counted.map_err(|error| image.error(error))?;
             let mut reducer = Reducer::new(image.info(), plan);
             // Tiles go into the sums as they come; order does not matter to them.
             let mut tiles = views.all_tiles(&image, plan.level);
@@ -182,15 +188,15 @@ impl Views {
         let (views, image) = (self.clone(), image.clone());
         let made = self.pixels.get_or_make(key, move || async move {
             let rect = image.info().grid.image(level);
-            let mut whole = Pixels::black(rect, image.info().pixel_bytes());
+            let mut whole = Canvas::black(rect, image.info().pixel_bytes());
             let mut tiles = views.all_tiles(&image, level);
             while let Some(tile) = tiles.next().await {
                 let tile = tile?;
-                copy_part(&tile, &mut whole, image.info().pixel_bytes());
+                whole.copy_part(&tile);
             }
             drop(tiles);
             let weight = whole.samples.len() as u64;
-            Ok((whole, weight))
+            Ok((whole.done(), weight))
         });
         made.wait().await
     }
@@ -221,6 +227,8 @@ impl Views {
     }
 }
 
+/// What a preview takes for each of its pixels while it is summed up.
+const PREVIEW_PIXEL_BYTES: u64 = 40;
 /// The prefixes of so many tiles are fetched at once.
 const TILES_AT_ONCE: usize = 32;
 /// A level of an overview up to this size is fetched and decoded at its first touch.
@@ -259,28 +267,47 @@ fn pixel_bytes(image: &Image, kind: ViewKind) -> usize {
     }
 }
 
-/// A rectangle cut out of the tiles that cover it.
-fn compose(tiles: &[Tile], rect: Rect, pixel_bytes: usize) -> Pixels {
-    let mut whole = Pixels::black(rect, pixel_bytes);
-    for tile in tiles {
-        copy_part(tile, &mut whole, pixel_bytes);
-    }
-    whole
+/// A rectangle that is put together.
+struct Canvas {
+    rect: Rect,
+    samples: Vec<u8>,
+    pixel_bytes: usize,
 }
 
-/// Copies the pixels that both have.
-fn copy_part(from: &Pixels, to: &mut Pixels, pixel_bytes: usize) {
-    let part = from.rect.intersection(&to.rect);
-    let length = part.width as usize * pixel_bytes;
-    let place = |pixels: &Pixels, y: u32| {
-        let row = (y - pixels.rect.y) as usize * pixels.rect.width as usize;
-        (row + (part.x - pixels.rect.x) as usize) * pixel_bytes
-    };
-    if part.is_empty() {
-        return;
+impl Canvas {
+    fn black(rect: Rect, pixel_bytes: usize) -> Self {
+        let samples = vec![0; rect.width as usize * rect.height as usize * pixel_bytes];
+        Canvas { rect, samples, pixel_bytes }
     }
-    for y in part.y..part.y + part.height {
-        let (start, end) = (place(from, y), place(to, y));
-        to.samples[end..end + length].copy_from_slice(&from.samples[start..start + length]);
+
+    /// Copies the pixels that both have.
+    fn copy_part(&mut self, from: &Pixels) {
+        let (to, pixel_bytes) = (self.rect, self.pixel_bytes);
+        let part = from.rect.intersection(&to);
+        let length = part.width as usize * pixel_bytes;
+        let place = |rect: Rect, y: u32| {
+            let row = (y - rect.y) as usize * rect.width as usize;
+            (row + (part.x - rect.x) as usize) * pixel_bytes
+        };
+        if part.is_empty() {
+            return;
+        }
+        for y in part.y..part.y + part.height {
+            let (start, end) = (place(from.rect, y), place(to, y));
+            self.samples[end..end + length].copy_from_slice(&from.samples[start..start + length]);
+        }
     }
+
+    fn done(self) -> Pixels {
+        Pixels { rect: self.rect, samples: self.samples.into() }
+    }
+}
+
+/// A rectangle cut out of the tiles that cover it.
+fn compose(tiles: &[Tile], rect: Rect, pixel_bytes: usize) -> Pixels {
+    let mut whole = Canvas::black(rect, pixel_bytes);
+    for tile in tiles {
+        whole.copy_part(tile);
+    }
+    whole.done()
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::FileImage;
 use super::error::{Changed, source_error};
-use crate::raster::{Source, SourceError};
+use crate::raster::{Source, SourceError, Take};
 use crate::reader::ExactReader;
 
 /// The bytes of one version, each range with a GET of its own.
@@ -23,6 +23,10 @@ impl Source for ObjectSource {
 
     async fn read(&self, range: Range<u64>) -> Result<Bytes, SourceError> {
         self.0.read(range).await.map_err(source_error)
+    }
+
+    async fn copy_to(&self, take: &Take) -> Result<(), SourceError> {
+        self.0.copy_to(take).await.map_err(source_error)
     }
 }
 

@@ -28,7 +28,7 @@ pub fn stretch(info: &RasterInfo, reduced: &Reduced) -> Pixels {
         }
     }
     let rect = Rect { x: 0, y: 0, width: reduced.width, height: reduced.height };
-    Pixels { rect, samples }
+    Pixels { rect, samples: samples.into() }
 }
 
 fn percentiles(mut values: Vec<f64>) -> Option<(f64, f64)> {
@@ -63,8 +63,8 @@ mod tests {
 
     fn shown(info: &RasterInfo, samples: Vec<u8>) -> Vec<u8> {
         let mut reducer = Reducer::new(info, preview_plan(info, 1024));
-        reducer.add(&Pixels { rect: info.grid.image(0), samples });
-        stretch(info, &reducer.finish()).samples
+        reducer.add(&Pixels { rect: info.grid.image(0), samples: samples.into() });
+        stretch(info, &reducer.finish()).samples.to_vec()
     }
 
     fn shorts(values: impl IntoIterator<Item = u16>) -> Vec<u8> {

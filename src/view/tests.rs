@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::key::{ETag, ObjectKey};
+use crate::raster::InProcess;
 use crate::reader::CacheConfig;
 use crate::store::{
     BeginRequest, CompleteRequest, CopyPartRequest, CopyRequest, GetBody, GetRequest,
@@ -125,7 +126,8 @@ fn views(png_compression: PngCompression) -> Arc<Views> {
     let budget = Budget::new(256 << 20);
     let cache = BlockCache::new(CacheConfig { budget: budget.clone() });
     let config = ViewConfig { png_compression, ..ViewConfig::default() };
-    Views::new(config, Arc::new(NoStore), cache, budget, Runtime::current())
+    let decoders = Arc::new(InProcess);
+    Views::new(config, Arc::new(NoStore), cache, budget, decoders, Runtime::current())
 }
 
 /// All of a sibling, whose size must be what was said of it before.

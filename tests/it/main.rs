@@ -13,6 +13,7 @@ mod support;
 mod harness;
 
 mod circles;
+mod decoders;
 mod docs;
 mod kernelless;
 mod layering;

@@ -163,13 +163,14 @@ pub(super) fn check_size(header: &MainHeader, limits: &Limits) -> Result<(), Ras
     Ok(())
 }
 
-/// Holds all else against them; `compressed` bytes are in the codestream.
+/// Holds all else against them; `compressed` bytes are in the codestream. Returns what
+/// the pixels of a tile take, in bytes.
 pub(super) fn check(
     header: &MainHeader,
     info: &RasterInfo,
     compressed: u64,
     limits: &Limits,
-) -> Result<(), RasterError> {
+) -> Result<u64, RasterError> {
     let components = header.components.len() as u64;
     let pixels = u64::from(info.width) * u64::from(info.height);
     let tiles = tiles(&header.grid);
@@ -219,7 +220,8 @@ pub(super) fn check(
     let records = in_tile.saturating_mul(256 + 32 * u64::from(header.defaults.layers));
     let memory = tile.saturating_mul(each).saturating_add(records);
     let what = format!("decoding a tile takes about {memory} bytes");
-    limit(what, memory, "--max-decode-memory", limits.decode_bytes)
+    limit(what, memory, "--max-decode-memory", limits.decode_bytes)?;
+    Ok(samples.saturating_mul(info.sample.bytes() as u64))
 }
 
 fn tiles(grid: &TileGrid) -> u64 {

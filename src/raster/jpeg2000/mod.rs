@@ -84,7 +84,7 @@ async fn open_with(
     // The tile grid is walked below: its size must be checked before that.
     info::check_size(&header, limits)?;
     let (info, output) = info::describe(&container, &header);
-    info::check(&header, &info, available, limits)?;
+    let tile_bytes = info::check(&header, &info, available, limits)?;
     let tiles = header.grid.columns() * header.grid.rows();
     let origin = Origin {
         source: Arc::clone(window.source()),
@@ -101,6 +101,7 @@ async fn open_with(
         output: Arc::new(output),
         index: Lazy::new(origin),
         decode_bytes: limits.decode_bytes,
+        tile_bytes,
     }))
 }
 
@@ -113,12 +114,18 @@ struct Jpeg2000 {
     index: Lazy,
     /// Compressed bytes held for one tile stay below this too.
     decode_bytes: u64,
+    /// What the pixels of a tile take.
+    tile_bytes: u64,
 }
 
 #[async_trait]
 impl Raster for Jpeg2000 {
     fn info(&self) -> &RasterInfo {
         &self.info
+    }
+
+    fn decode_bytes(&self) -> u64 {
+        self.tile_bytes
     }
 
     async fn decode_tile(&self, level: u8, column: u32, row: u32) -> Result<Pixels, RasterError> {
@@ -143,7 +150,7 @@ impl Raster for Jpeg2000 {
                 crop: rect,
             };
             let samples = decode::decode(job, Arc::clone(&self.output)).await?;
-            return Ok(Pixels { rect, samples });
+            return Ok(Pixels { rect, samples: samples.into() });
         }
         let index = self.index.get().await?;
         if level > 0
@@ -151,7 +158,7 @@ impl Raster for Jpeg2000 {
             && let Some(job) = self.cut(&index, level, (column, row)).await?
         {
             match decode::decode(job, Arc::clone(&self.output)).await {
-                Ok(samples) => return Ok(Pixels { rect, samples }),
+                Ok(samples) => return Ok(Pixels { rect, samples: samples.into() }),
                 // PLT may be wrong where the packets are right.
                 Err(RasterError::Corrupt(_)) => {}
                 Err(error) => return Err(error),
@@ -159,7 +166,7 @@ impl Raster for Jpeg2000 {
         }
         let (job, changes_order) = self.uncut(&index, level, (column, row)).await?;
         match decode::decode(job, Arc::clone(&self.output)).await {
-            Ok(samples) => Ok(Pixels { rect, samples }),
+            Ok(samples) => Ok(Pixels { rect, samples: samples.into() }),
             // Not every decoder follows every change; nobody says that it is damaged.
             Err(RasterError::Corrupt(_)) if changes_order => Err(RasterError::Unsupported(
                 "the JPEG 2000 image: its order of progression changes (POC) in a way that \

@@ -7,7 +7,12 @@ use async_trait::async_trait;
 use proptest::prelude::*;
 
 use super::*;
-use crate::raster::{Color, Pixels, RasterInfo, SourceError};
+use crate::raster::{Color, InProcess, Pixels, RasterInfo, SourceError};
+
+async fn open(source: Arc<dyn Source>, limits: &Limits) -> Result<Arc<dyn Raster>, RasterError> {
+    let decoders: Arc<dyn Decoders> = Arc::new(InProcess);
+    super::open(source, limits, &decoders).await
+}
 
 #[derive(Debug)]
 struct Memory {
@@ -33,7 +38,7 @@ fn memory(bytes: impl Into<Bytes>) -> Arc<Memory> {
 }
 
 fn run<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
 }
 
 /// Header and pixels, or the first error.
@@ -264,7 +269,7 @@ fn a_file_cut_anywhere_gives_an_error_or_its_pixels() {
 fn a_number_cut_short_is_no_other_number() {
     let limits = Limits::default();
     let pixels = read(b"P2 2 1 255\n7 123\n".to_vec(), &limits).unwrap().1;
-    assert_eq!(pixels.samples, [7, 123]);
+    assert_eq!(pixels.samples[..], [7, 123]);
     for cut in ["P2 2 1 255\n7 123", "P2 2 1 255\n7 12", "P2 2 1 255\n7 "] {
         assert!(read(cut.as_bytes().to_vec(), &limits).is_err());
     }
@@ -313,4 +318,17 @@ fn an_exr_that_stores_more_than_it_shows_is_held_to_the_limit_by_what_it_stores(
     let refused = read(bytes, &Limits::default()).unwrap_err();
     let RasterError::Limit { option, .. } = refused else { panic!("{refused}") };
     assert_eq!(option, "--max-decode-memory");
+}
+
+#[test]
+fn a_tiff_whose_missing_value_is_not_a_number_is_decoded() {
+    use tiff::encoder::{TiffEncoder, colortype::Gray32Float};
+    let mut bytes = Cursor::new(Vec::new());
+    let mut encoder = TiffEncoder::new(&mut bytes).unwrap();
+    let mut image = encoder.new_image::<Gray32Float>(2, 1).unwrap();
+    image.encoder().write_tag(tiff::tags::Tag::from_u16_exhaustive(42_113), "nan").unwrap();
+    image.write_data(&[1.5, f32::NAN]).unwrap();
+    let (info, pixels) = read(bytes.into_inner(), &Limits::default()).unwrap();
+    assert!(info.nodata.is_some_and(f64::is_nan));
+    assert_eq!(pixels.samples[..4], 1.5f32.to_ne_bytes());
 }

@@ -91,7 +91,7 @@ pub(crate) fn pixels(info: &RasterInfo, level: u8, rect: Rect) -> Pixels {
             }
         }
     }
-    Pixels { rect, samples }
+    Pixels { rect, samples: samples.into() }
 }
 
 /// The bytes of a unit; holds what a layout promises of it.

@@ -124,7 +124,7 @@ mod tests {
     fn cut(pixels: &Pixels, rect: Rect, pixel_bytes: usize) -> Pixels {
         let row_bytes = rect.width as usize * pixel_bytes;
         let start = rect.y as usize * row_bytes;
-        let samples = pixels.samples[start..start + rect.height as usize * row_bytes].to_vec();
+        let samples = pixels.samples.slice(start..start + rect.height as usize * row_bytes);
         Pixels { rect, samples }
     }
 

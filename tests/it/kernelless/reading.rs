@@ -310,3 +310,27 @@ async fn a_process_that_lists_a_directory_causes_no_heads() {
     assert_eq!(tree.store.tally().head, 1);
     tree.fs.release_dir(handle);
 }
+
+#[tokio::test]
+async fn objects_are_read_whatever_else_holds_the_memory() {
+    let store = Arc::new(MemoryStore::new());
+    store.put_pattern("big", 20 * MIB, 7);
+    // Pixels that are kept: with the file just under half of the memory.
+    let mut image = b"P5 1000 3500 255\n".to_vec();
+    image.resize(image.len() + 3_500_000, 9);
+    store.put("image.pgm", image);
+    for number in 0..60_000 {
+        store.put(&format!("many/{number:05}"), "x".to_owned());
+    }
+    let config = TreeConfig { memory_bytes: 16 * MIB, ..TreeConfig::default() };
+    let tree = Tree::over(store, config).await;
+    // Inodes of more than all of the memory, which the kernel does not let go of.
+    assert_eq!(tree.list_by("many", 1000, true).await.len(), 60_000);
+    let pixels = timeout(Duration::from_secs(60), tree.read("image.pgm.npy")).await;
+    assert!(pixels.unwrap().unwrap().ends_with(&[9; 1000]));
+    let view = tree.open("image.pgm.npy").await.unwrap();
+    let handle = tree.open("big").await.unwrap();
+    let all = check(&tree, handle, 0, 20 * MIB);
+    timeout(Duration::from_secs(60), all).await.expect("the read waits for nobody");
+    assert_eq!(tree.pread(view, 1 << 20, 3).await.unwrap(), [9; 3]);
+}

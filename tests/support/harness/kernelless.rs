@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use s3mem::app::assemble;
 use s3mem::config::{FsConfig, Writes};
+use s3mem::decoders::Place;
 use s3mem::fs::{Attr, DirSink, FileSystem, FsError, Kind, OpenHow, ROOT, ReadAnswer, SinkEntry};
 use s3mem::key::Prefix;
 use s3mem::publish::{Pending, Publisher};
+use s3mem::stats::Stats;
 use s3mem::store::ObjectStore;
 use s3mem::view::ViewConfig;
 
@@ -61,9 +63,12 @@ impl Tree {
             dir_mode: 0o555,
             memory_bytes: config.memory_bytes,
             views: ViewConfig::default(),
+            decoders: Place::InProcess,
             writes: config.writes,
         };
-        let parts = assemble(store.clone() as Arc<dyn ObjectStore>, fs_config).await.unwrap();
+        let stats = Stats::new();
+        let store_of_tree = store.clone() as Arc<dyn ObjectStore>;
+        let parts = assemble(store_of_tree, fs_config, stats).await.unwrap();
         Tree { fs: parts.fs, publisher: parts.publisher, store }
     }
 

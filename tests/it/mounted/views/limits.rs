@@ -1,5 +1,6 @@
 //! Images that are too large, cut short or damaged.
 
+use std::io::Write;
 use std::os::unix::fs::FileExt;
 
 use super::fixtures::{Fixture, fixtures};
@@ -241,5 +242,104 @@ fn damage_of_any_byte_ends_in_pixels_or_an_error_and_never_in_a_dead_mount() {
         }
     }
     assert!(!mount.log().contains("ERROR"), "{}", mount.log());
+    mount.end();
+}
+
+#[test]
+fn a_header_whose_comment_is_longer_than_the_first_read_is_read_and_holds_nobody_up() {
+    let Some(server) = server() else { return };
+    let pixels: Vec<u8> = (0..12).collect();
+    for (magic, samples) in [("P5", 12), ("P6", 36), ("P4", 3)] {
+        let mut file = format!("{magic}\n#").into_bytes();
+        file.extend(std::iter::repeat_n(b'c', 20_000));
+        let largest = if magic == "P4" { "" } else { "255\n" };
+        file.extend(format!("\n4 3\n{largest}").into_bytes());
+        file.extend(pixels.iter().cycle().take(samples));
+        server.put(BUCKET, &format!("{magic}.pnm"), file);
+    }
+    // One whose comment never ends.
+    let mut endless = b"P5\n#".to_vec();
+    endless.resize(100_000, b'c');
+    server.put(BUCKET, "endless.pgm", endless);
+    server.put(BUCKET, "object", vec![7; 1000]);
+    let mount = mount(&server, &[]);
+    for magic in ["P5", "P6", "P4"] {
+        let name = format!("{magic}.pnm");
+        assert!(fs::metadata(sibling(&mount, &name, ".json")).unwrap().len() > 0, "{name}");
+        assert_eq!(npy(&fs::read(sibling(&mount, &name, ".npy")).unwrap()).shape[..2], [3, 4]);
+    }
+    let array = npy(&fs::read(sibling(&mount, "P5.pnm", ".npy")).unwrap());
+    assert_eq!(array.samples, pixels);
+    for ending in ENDINGS {
+        assert!(is_refused(fs::metadata(sibling(&mount, "endless.pgm", ending))), "{ending}");
+    }
+    assert_eq!(fs::read(mount.join("object")).unwrap(), [7; 1000]);
+    mount.end();
+}
+
+#[test]
+fn a_colour_profile_that_inflates_to_a_gibibyte_takes_no_memory() {
+    let Some(server) = server() else { return };
+    let chunk = |kind: &[u8], data: &[u8]| {
+        let body = [kind, data].concat();
+        let (length, sum) = (data.len() as u32, crc32fast::hash(&body));
+        [&length.to_be_bytes()[..], &body, &sum.to_be_bytes()].concat()
+    };
+    let deflated = |bytes: usize| {
+        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+        let zeros = vec![0; MIB as usize];
+        (0..bytes.div_ceil(zeros.len())).for_each(|_| encoder.write_all(&zeros).unwrap());
+        encoder.finish().unwrap()
+    };
+    let profile = [&b"bomb\0\0"[..], &deflated(1 << 30)].concat();
+    let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
+    png.extend(chunk(b"IHDR", &[0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0]));
+    png.extend(chunk(b"iCCP", &profile));
+    let row = flate2::write::ZlibEncoder::new(vec![], flate2::Compression::best());
+    let row = {
+        let mut row = row;
+        row.write_all(&[0, 9]).unwrap();
+        row.finish().unwrap()
+    };
+    png.extend(chunk(b"IDAT", &row));
+    png.extend(chunk(b"IEND", &[]));
+    server.put(BUCKET, "bomb.png", png);
+    for flags in [&["--decoders", "workers"][..], &["--decoders", "in-process"]] {
+        let mount = mount(&server, flags);
+        let _ = fs::metadata(sibling(&mount, "bomb.png", ".json"));
+        let peak = mount.memory_bytes("VmHWM");
+        assert!(peak < 150 * MIB, "{flags:?}: {} MiB", peak / MIB);
+        mount.end();
+    }
+}
+
+#[test]
+fn an_image_that_memory_has_no_room_for_is_refused_and_objects_are_read() {
+    let Some(server) = server() else { return };
+    // 72 MB of pixels, more than half of the memory.
+    let image = image::RgbImage::from_fn(6000, 4000, |x, y| image::Rgb([x as u8, y as u8, 3]));
+    let mut file = Cursor::new(Vec::new());
+    image.write_to(&mut file, image::ImageFormat::Png).unwrap();
+    server.put(BUCKET, "large.png", file.into_inner());
+    // 24 MB, which have room.
+    let image = image::GrayImage::from_fn(6000, 4000, |x, y| image::Luma([(x / 7 + y / 3) as u8]));
+    let mut file = Cursor::new(Vec::new());
+    image.write_to(&mut file, image::ImageFormat::Png).unwrap();
+    server.put(BUCKET, "fits.png", file.into_inner());
+    let object: Vec<u8> = (0..90u32 << 18).flat_map(u32::to_le_bytes).collect();
+    server.put(BUCKET, "object", object.clone());
+    let mount = mount(&server, &["--memory", "64M"]);
+    for ending in ENDINGS {
+        assert_eq!(errno(File::open(sibling(&mount, "large.png", ending))), libc::EFBIG);
+    }
+    let told = lines(&mount, "WARN", "large.png");
+    assert!(told.len() == 1 && told[0].contains("--memory"), "{told:?}");
+    let array = npy(&fs::read(sibling(&mount, "fits.png", ".npy")).unwrap());
+    assert!(array.samples == image.into_raw());
+    // Its pixels are still held while all of an object goes through.
+    let held = File::open(sibling(&mount, "fits.png", ".npy")).unwrap();
+    assert!(fs::read(mount.join("object")).unwrap() == object);
+    assert_eq!(part(&held, 1 << 20..(1 << 20) + 100).unwrap().len(), 100);
+    drop(held);
     mount.end();
 }
