@@ -49,6 +49,8 @@ impl S3 {
                 }
             })
             .await?;
+        let entries = output.contents().len() + output.common_prefixes().len();
+        self.count.compare(&name, output.key_count(), entries);
         let encoded = output.encoding_type() == Some(&EncodingType::Url);
         let mut page = ListPage::default();
         if output.is_truncated() == Some(true) {
