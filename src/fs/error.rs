@@ -118,6 +118,7 @@ impl FsError {
                 | SendErrorKind::LostBeginning
                 | SendErrorKind::KeepsChanging
                 | SendErrorKind::NoETag
+                | SendErrorKind::NotRenamed
                 | SendErrorKind::Ended
                 | SendErrorKind::Memory(_) => libc::EIO,
             },
