@@ -138,6 +138,7 @@ impl FsError {
                 | StoreErrorKind::ShortBody
                 | StoreErrorKind::Timeout
                 | StoreErrorKind::Unreachable
+                | StoreErrorKind::NotS3
                 | StoreErrorKind::Other => libc::EIO,
             },
         }

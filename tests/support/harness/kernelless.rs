@@ -9,7 +9,8 @@ use s3mem::config::{FsConfig, Writes};
 use s3mem::fs::{Attr, DirSink, FileSystem, FsError, Kind, OpenHow, ROOT, ReadAnswer, SinkEntry};
 use s3mem::key::Prefix;
 use s3mem::publish::{Pending, Publisher};
-use s3mem::store::ObjectStore;
+use s3mem::stats::Stats;
+use s3mem::store::{ObjectStore, RetryConfig, StackConfig, production_stack};
 use s3mem::view::ViewConfig;
 
 use crate::support::memory_store::MemoryStore;
@@ -52,6 +53,26 @@ pub(crate) struct Listed {
 
 impl Tree {
     pub(crate) async fn over(store: Arc<MemoryStore>, config: TreeConfig) -> Tree {
+        Self::through(store.clone(), store, config).await
+    }
+
+    /// A file system whose requests are tried again as the program tries them.
+    pub(crate) async fn retrying(
+        store: Arc<MemoryStore>,
+        config: TreeConfig,
+        timeout: Duration,
+    ) -> Tree {
+        let retry = RetryConfig::within(timeout);
+        let stack = StackConfig::new(retry, config.memory_bytes);
+        let stack = production_stack(store.clone(), stack, Stats::new());
+        Self::through(stack, store, config).await
+    }
+
+    async fn through(
+        stack: Arc<dyn ObjectStore>,
+        store: Arc<MemoryStore>,
+        config: TreeConfig,
+    ) -> Tree {
         let fs_config = FsConfig {
             prefix: Prefix::from_user(config.prefix),
             metadata_ttl: config.ttl,
@@ -63,7 +84,7 @@ impl Tree {
             views: ViewConfig::default(),
             writes: config.writes,
         };
-        let parts = assemble(store.clone() as Arc<dyn ObjectStore>, fs_config).await.unwrap();
+        let parts = assemble(stack, fs_config).await.unwrap();
         Tree { fs: parts.fs, publisher: parts.publisher, store }
     }
 
