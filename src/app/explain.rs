@@ -115,6 +115,7 @@ pub(super) fn explain(error: &StoreError, asked: &Asked<'_>) -> String {
         StoreErrorKind::Archived
         | StoreErrorKind::Changed
         | StoreErrorKind::RangeOutside
+        | StoreErrorKind::NotS3
         | StoreErrorKind::Other => format!(
             "{} gave an answer that s3mem does not understand. Check that the address is that of an \
              S3 server, and not of its web page",
@@ -319,6 +320,7 @@ fn said(error: &StoreError) -> String {
         | StoreErrorKind::Full
         | StoreErrorKind::Transient
         | StoreErrorKind::ShortBody
+        | StoreErrorKind::NotS3
         | StoreErrorKind::Other => format!(" (the server says: {detail}{id})"),
     }
 }
@@ -446,6 +448,7 @@ mod tests {
             (ShortBody, "Try again later"),
             (Timeout, "--request-timeout"),
             (Unreachable, "Check the network"),
+            (NotS3, "Check that the address"),
             (Other, "Check that the address"),
         ] {
             let text = told(kind.clone(), "why", &asked());

@@ -486,6 +486,23 @@ mod tests {
     }
 
     #[test]
+    fn a_part_that_is_on_its_way_while_the_file_is_cut_is_sent_again() {
+        let progress = progress();
+        progress.note_written(0..3 * PART);
+        let as_of = progress.lock().writes;
+        progress.note_resized(PART);
+        progress.note_resized(3 * PART);
+        let arrived = |number| {
+            let mut state = progress.lock();
+            state.parts.add(Part { number, etag: ETag::new("e"), checksum: None }, as_of);
+            state.parts.valid(number).is_some()
+        };
+        assert_eq!([arrived(1), arrived(2), arrived(3)], [true, false, false]);
+        send(&progress, 3);
+        assert!(progress.lock().parts.valid(3).is_some());
+    }
+
+    #[test]
     fn a_full_part_at_the_end_of_the_file_is_not_sent_again_when_the_file_grows() {
         let progress = progress();
         progress.note_written(0..2 * PART);

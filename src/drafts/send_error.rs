@@ -39,6 +39,9 @@ pub enum SendErrorKind {
     /// Without an ETag no later change could be made safely.
     #[error("the server tells no ETag, so nothing would be safe to overwrite")]
     NoETag,
+    /// Its new name was somebody else's; under the one before it can be sent.
+    #[error("it was not renamed, since its new name is taken by somebody else's object")]
+    NotRenamed,
     /// Nobody sends any more.
     #[error("the mount has ended")]
     Ended,
@@ -66,6 +69,7 @@ impl SendError {
             | SendErrorKind::KeepsChanging
             | SendErrorKind::TooLarge
             | SendErrorKind::NoETag
+            | SendErrorKind::NotRenamed
             | SendErrorKind::Ended
             | SendErrorKind::Memory(_) => false,
         }

@@ -30,6 +30,9 @@ pub(super) struct SentParts {
     pub(super) session: Arc<Session>,
     /// Which write changed each part last.
     touched: BTreeMap<u32, u64>,
+    /// Which write changed everything from a part on, of the parts that none changed since
+    /// from an earlier one on: parts that are on their way count, too.
+    touched_from: BTreeMap<u32, u64>,
     /// The parts that were sent, each as of which write.
     sent: BTreeMap<u32, (Part, u64)>,
     /// The parts whose memory was given back. Only the upload has them.
@@ -45,6 +48,7 @@ impl SentParts {
             layout,
             session: Arc::default(),
             touched: BTreeMap::new(),
+            touched_from: BTreeMap::new(),
             sent: BTreeMap::new(),
             gone: BTreeSet::new(),
             is_sealed: false,
@@ -54,7 +58,9 @@ impl SentParts {
     /// A part that was sent and has not changed since.
     pub(super) fn valid(&self, number: u32) -> Option<&Part> {
         let (part, as_of) = self.sent.get(&number)?;
-        (self.touched.get(&number).is_none_or(|write| write <= as_of)).then_some(part)
+        let from = self.touched_from.range(..=number).next_back().map(|(_, write)| write);
+        let mut touched = self.touched.get(&number).into_iter().chain(from);
+        touched.all(|write| write <= as_of).then_some(part)
     }
 
     /// Notes a part that was sent as of a write.
@@ -72,11 +78,8 @@ impl SentParts {
     /// Notes that `write` changed everything from an offset on.
     pub(super) fn touch_from(&mut self, offset: u64, write: u64) {
         let first = self.layout.at(offset);
-        let changed: Vec<u32> = self.sent.range(first..).map(|(number, _)| *number).collect();
-        for number in changed {
-            self.touched.insert(number, write);
-        }
-        self.touched.insert(first, write);
+        self.touched_from.split_off(&first);
+        self.touched_from.insert(first, write);
     }
 
     /// Whether the memory of a part was given back.

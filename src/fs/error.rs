@@ -118,6 +118,7 @@ impl FsError {
                 | SendErrorKind::LostBeginning
                 | SendErrorKind::KeepsChanging
                 | SendErrorKind::NoETag
+                | SendErrorKind::NotRenamed
                 | SendErrorKind::Ended
                 | SendErrorKind::Memory(_) => libc::EIO,
             },
@@ -137,6 +138,7 @@ impl FsError {
                 | StoreErrorKind::ShortBody
                 | StoreErrorKind::Timeout
                 | StoreErrorKind::Unreachable
+                | StoreErrorKind::NotS3
                 | StoreErrorKind::Other => libc::EIO,
             },
         }

@@ -79,8 +79,13 @@ impl FileSystem {
             return Ok(head.clone());
         }
         let head = self.readers.store.head(&object.version.key).await.map_err(Arc::new)?;
-        let pinned = &object.version.etag;
-        if head.etag.is_some() && pinned.is_some() && &head.etag != pinned {
+        let pinned = &object.version;
+        let is_other = match (&head.etag, &pinned.etag) {
+            (Some(found), Some(etag)) => found != etag,
+            // Nothing else to tell by: it may be anybody's page.
+            (None, _) | (_, None) => head.size != pinned.size,
+        };
+        if is_other {
             self.names.note_changed(ino);
             return Err(FsError::Stale);
         }

@@ -102,6 +102,9 @@ impl PublishError {
     /// The error as a draft that was to become `key` remembers it, if it is one of sending.
     pub(super) fn as_send_error(&self, key: &ObjectKey) -> Option<Arc<SendError>> {
         match self {
+            PublishError::Send(error) if error.is_conflict() && error.key != *key => {
+                Some(SendError::new(key, SendErrorKind::NotRenamed))
+            }
             PublishError::Send(error) => Some(error.clone()),
             PublishError::Store(error) => {
                 Some(SendError::new(key, SendErrorKind::Store(error.clone())))

@@ -208,12 +208,8 @@ impl Publisher {
         let (from, key) = (from.clone(), to.clone());
         let size = from.size;
         let request = CopyRequest { from, to, condition, content_type: None };
-        let store = &self.sender.store;
-        let written = store.copy(request).await.map_err(PublishError::of_source)?;
-        let etag = match written.etag {
-            Some(etag) => Some(etag),
-            None => store.head(&key).await.map_err(PublishError::of_source)?.etag,
-        };
+        let copied = self.sender.store.copy(request).await;
+        let etag = copied.map_err(PublishError::of_source)?.etag;
         Ok(ObjectVersion { key, size, etag, last_modified: SystemTime::now() })
     }
 

@@ -22,7 +22,7 @@ use crate::drafts::{Attempt, DraftFile, Progress, SendError, SendErrorKind, Sess
 use crate::key::{ETag, ObjectKey, ObjectVersion};
 use crate::store::{
     BeginRequest, CompleteRequest, Condition, PartRequest, PutRequest, StoreError, StoreErrorKind,
-    Upload,
+    Upload, Written,
 };
 
 /// How often a send restarts because the file kept changing.
@@ -87,12 +87,16 @@ impl Sender {
         if body.len() as u64 != size {
             return Ok(None);
         }
+        let may_be_gone = matches!(condition, Condition::Unchanged(_));
         let request =
             PutRequest { key: key.clone(), body, content_type: self.content_type(key), condition };
-        let written = self.store.put(request).await.map_err(|error| changed(key, error))?;
+        let written = self.store.put(request).await.map_err(|error| match may_be_gone {
+            true => changed(key, error),
+            false => failed(key, error),
+        })?;
         // Parts that were sent ahead, before it was cut, are of no use any more.
         self.abandon_parts(progress);
-        self.etag_of(key, written.etag).await.map(Some)
+        etag_of(key, written).map(Some)
     }
 
     async fn send_parts(
@@ -129,7 +133,7 @@ impl Sender {
         let written = match self.store.complete_upload(request).await {
             Ok(written) => written,
             Err(error) if error.kind != StoreErrorKind::NotFound => {
-                return Err(changed(key, error));
+                return Err(failed(key, error));
             }
             // The object that it replaces is gone, or the upload.
             Err(_) => {
@@ -144,7 +148,7 @@ impl Sender {
             self.record.remove(upload);
         }
         drop(progress.restart());
-        self.etag_of(key, written.etag).await.map(Some)
+        etag_of(key, written).map(Some)
     }
 
     /// Sends one part as the file is now, unless the upload has it.
@@ -188,7 +192,7 @@ impl Sender {
         let begin = || async {
             let request = BeginRequest::new(key.clone(), self.content_type(key));
             let begun = self.store.begin_upload(request).await;
-            let upload = begun.map_err(|error| changed(key, error))?;
+            let upload = begun.map_err(|error| failed(key, error))?;
             self.record.add(&upload);
             Ok(upload)
         };
@@ -205,17 +209,9 @@ impl Sender {
         let head = self.store.head(key).await.map_err(|error| changed(key, error))?;
         match head.etag {
             Some(etag) if head.size == version.size => Ok(Condition::Unchanged(etag)),
-            _ => Err(SendError::new(key, SendErrorKind::Conflict)),
+            Some(_) => Err(SendError::new(key, SendErrorKind::Conflict)),
+            None => Err(SendError::new(key, SendErrorKind::NoETag)),
         }
-    }
-
-    /// The ETag of what was written, asked for where the answer had none.
-    async fn etag_of(&self, key: &ObjectKey, etag: Option<ETag>) -> Outcome<ETag> {
-        if let Some(etag) = etag {
-            return Ok(etag);
-        }
-        let head = self.store.head(key).await.map_err(|error| changed(key, error))?;
-        head.etag.ok_or_else(|| SendError::new(key, SendErrorKind::NoETag))
     }
 
     /// When the server has lost the upload, the next attempt begins a new one, if all of
@@ -244,6 +240,11 @@ fn in_memory(key: &ObjectKey, error: std::io::Error) -> Arc<SendError> {
 
 fn failed(key: &ObjectKey, error: StoreError) -> Arc<SendError> {
     SendError::new(key, SendErrorKind::Store(Arc::new(error)))
+}
+
+/// The ETag of what was written.
+fn etag_of(key: &ObjectKey, written: Written) -> Outcome<ETag> {
+    written.etag.ok_or_else(|| SendError::new(key, SendErrorKind::NoETag))
 }
 
 /// As [`failed`], where an object that was there and is deleted has been changed.

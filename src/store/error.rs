@@ -39,6 +39,9 @@ pub enum StoreErrorKind {
     Timeout,
     /// The server can't be reached at all.
     Unreachable,
+    /// An answer that no S3 server gives: somebody else seems to be listening, such as a
+    /// proxy or the sign-in page of a network.
+    NotS3,
     /// Anything else: an answer that makes no sense, a refusal without a known code.
     Other,
 }
@@ -59,8 +62,14 @@ impl StoreErrorKind {
             | Self::Changed
             | Self::RangeOutside
             | Self::Full
+            | Self::NotS3
             | Self::Other => false,
         }
+    }
+
+    /// Whether a write that ended so may have happened all the same.
+    pub fn leaves_doubt(&self) -> bool {
+        self.is_transient() || *self == Self::NotS3
     }
 }
 

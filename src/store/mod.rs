@@ -8,13 +8,16 @@
 mod ambiguous;
 mod check_conditions;
 pub mod checksum;
+mod conditional;
 mod error;
+mod in_doubt;
 mod large_copy;
 mod limit;
 mod meter;
 mod report;
 mod retry;
 mod s3;
+mod settle;
 mod stack;
 mod trail;
 mod write;

@@ -32,6 +32,7 @@ impl StoreError {
             | StoreErrorKind::ShortBody
             | StoreErrorKind::Timeout
             | StoreErrorKind::Unreachable
+            | StoreErrorKind::NotS3
             | StoreErrorKind::Other => tracing::error!("{line}"),
         }
     }

@@ -14,10 +14,8 @@
 //! - A body that was cut goes on with a range from the byte that was reached, pinned
 //!   to the same version.
 //!
-//! A write that was sent again and refused in the end may have happened the first
-//! time, when its answer was lost. Then a HEAD decides; see [`super::ambiguous`]. If
-//! it can't tell, the refusal stands; that is so for copies that do not keep the ETag
-//! of their source. An upload in parts whose beginning was done and never answered
+//! A write whose answer was lost may have happened; what became of it is found out in
+//! [`super::settle`]. An upload in parts whose beginning was done and never answered
 //! stays on the server, since nobody knows its ID: a lifecycle rule of the bucket
 //! removes it.
 
@@ -33,7 +31,8 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::ambiguous::{is_of_copy, is_of_parts, is_of_put};
+use super::conditional::{MIN_COPY_BYTES_PER_SECOND, MIN_UPLOAD_BYTES_PER_SECOND, Write, time_for};
+use super::in_doubt::InDoubt;
 use super::{
     BeginRequest, CompleteRequest, CopyPartRequest, CopyRequest, GetBody, GetRequest,
     KeptConditions, ListPage, ListRequest, ObjectHead, ObjectStore, Part, PartRequest, PutRequest,
@@ -44,12 +43,6 @@ use crate::stats::Stats;
 
 /// The slowest body that is still waited for once the deadline has passed.
 const MIN_BODY_BYTES_PER_SECOND: u64 = 16 << 10;
-/// The slowest upload that is still waited for.
-const MIN_UPLOAD_BYTES_PER_SECOND: u64 = 256 << 10;
-/// The slowest copy inside the server that is still waited for.
-const MIN_COPY_BYTES_PER_SECOND: u64 = 16 << 20;
-/// What a server may take to make an object of its parts, for each.
-const COMPLETION_OF_A_PART: Duration = Duration::from_millis(20);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// So often a server that has never answered is tried: a typo in its address
@@ -79,23 +72,25 @@ impl RetryConfig {
 /// A store that tries again. Clones are one store.
 #[derive(Debug, Clone)]
 pub struct Retry {
-    inner: Arc<dyn ObjectStore>,
-    config: RetryConfig,
+    pub(super) inner: Arc<dyn ObjectStore>,
+    pub(super) config: RetryConfig,
     stats: Arc<Stats>,
     /// Whether the server has ever answered.
     is_known: Arc<AtomicBool>,
+    /// The writes whose outcome nobody knows.
+    pub(super) in_doubt: InDoubt,
 }
 
 impl Retry {
     /// Tries requests to `inner` again as `config` says, and counts in `stats`.
     pub fn new(inner: Arc<dyn ObjectStore>, config: RetryConfig, stats: Arc<Stats>) -> Self {
-        Retry { inner, config, stats, is_known: Arc::default() }
+        Retry { inner, config, stats, is_known: Arc::default(), in_doubt: InDoubt::default() }
     }
 
     /// Runs `attempt` until it succeeds, fails for good or `deadline` is near. Each may
     /// take `work` longer than requests that carry nothing; what they take of that does
     /// not count for the deadline.
-    async fn attempts<T, F>(
+    pub(super) async fn attempts<T, F>(
         &self,
         mut deadline: Instant,
         work: Duration,
@@ -138,47 +133,17 @@ impl Retry {
         }
     }
 
-    /// The outcome of a conditional write. Where an earlier attempt may have been
-    /// what the last one was refused for, the object at `key` is looked at.
-    async fn settled(
-        &self,
-        outcome: Outcome<Written>,
-        key: &ObjectKey,
-        is_ours: impl Fn(&ObjectHead) -> bool + Send,
-    ) -> Result<Written, StoreError> {
-        let error = match outcome {
-            Outcome { result: Err(error), is_repeated: true } if is_refusal(&error) => error,
-            Outcome { result, .. } => return result,
-        };
-        match self.head(key).await {
-            Ok(head) if is_ours(&head) => {
-                tracing::info!("{error}; an earlier attempt had written the object");
-                Ok(Written { etag: head.etag })
-            }
-            _ => Err(error),
-        }
-    }
-
-    fn deadline(&self) -> Instant {
+    /// Until when a request that is made now has to be answered.
+    pub(super) fn deadline(&self) -> Instant {
         Instant::now() + self.config.request_timeout
     }
 }
 
 /// How a request ended, and whether an attempt before the last one has failed in a
 /// way that leaves open what the server did.
-struct Outcome<T> {
-    result: Result<T, StoreError>,
-    is_repeated: bool,
-}
-
-/// Whether a write was refused for what is at its key, or for want of an upload.
-fn is_refusal(error: &StoreError) -> bool {
-    matches!(error.kind, StoreErrorKind::Changed | StoreErrorKind::NotFound)
-}
-
-/// What it takes to move so many bytes.
-fn time_for(bytes: u64, bytes_per_second: u64) -> Duration {
-    Duration::from_secs(bytes / bytes_per_second)
+pub(super) struct Outcome<T> {
+    pub(super) result: Result<T, StoreError>,
+    pub(super) is_repeated: bool,
 }
 
 #[async_trait]
@@ -213,11 +178,7 @@ impl ObjectStore for Retry {
     }
 
     async fn put(&self, request: PutRequest) -> Result<Written, StoreError> {
-        let name = format!("PUT {}", request.key);
-        let work = time_for(request.body.len() as u64, MIN_UPLOAD_BYTES_PER_SECOND);
-        let put = || self.inner.put(request.clone());
-        let outcome = self.attempts(self.deadline(), work, &name, put).await;
-        self.settled(outcome, &request.key, |head| is_of_put(head, &request)).await
+        self.write(Write::Put(request)).await
     }
 
     async fn begin_upload(&self, request: BeginRequest) -> Result<Upload, StoreError> {
@@ -242,13 +203,7 @@ impl ObjectStore for Retry {
     }
 
     async fn complete_upload(&self, request: CompleteRequest) -> Result<Written, StoreError> {
-        let name = format!("COMPLETE {}", request.upload.key);
-        let parts = u32::try_from(request.parts.len()).unwrap_or(u32::MAX);
-        let complete = || self.inner.complete_upload(request.clone());
-        let work = COMPLETION_OF_A_PART * parts;
-        let outcome = self.attempts(self.deadline(), work, &name, complete).await;
-        let key = &request.upload.key;
-        self.settled(outcome, key, |head| is_of_parts(head, &request)).await
+        self.write(Write::Complete(request)).await
     }
 
     async fn abort_upload(&self, upload: &Upload) -> Result<(), StoreError> {
@@ -258,21 +213,22 @@ impl ObjectStore for Retry {
     }
 
     async fn copy(&self, request: CopyRequest) -> Result<Written, StoreError> {
-        let name = format!("COPY {} to {}", request.from.key, request.to);
-        let work = time_for(request.from.size, MIN_COPY_BYTES_PER_SECOND);
-        let copy = || self.inner.copy(request.clone());
-        let outcome = self.attempts(self.deadline(), work, &name, copy).await;
-        self.settled(outcome, &request.to, |head| is_of_copy(head, &request)).await
+        self.write(Write::Copy(request)).await
     }
 
     async fn delete(&self, key: &ObjectKey, etag: Option<&ETag>) -> Result<(), StoreError> {
         let name = format!("DELETE {key}");
         let delete = || self.inner.delete(key, etag);
         let outcome = self.attempts(self.deadline(), Duration::ZERO, &name, delete).await;
-        let error = match outcome {
-            Outcome { result: Err(error), is_repeated: true } if is_refusal(&error) => error,
-            Outcome { result, .. } => return result,
+        let Outcome { result: Err(error), is_repeated } = outcome else { return Ok(()) };
+        let may_be_gone = match error.kind {
+            StoreErrorKind::Changed | StoreErrorKind::NotFound => is_repeated,
+            StoreErrorKind::NotS3 => true,
+            _ => false,
         };
+        if !may_be_gone {
+            return Err(error);
+        }
         // Servers differ in whether what is gone is not there or another version.
         let is_gone = error.kind == StoreErrorKind::NotFound
             || self.head(key).await.is_err_and(|error| error.kind == StoreErrorKind::NotFound);

@@ -45,7 +45,9 @@ pub struct PutRequest {
 /// What the server says of an object that was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
-    /// The entity tag of the new version.
+    /// The entity tag of the new version; `None` where the server tells none. Below the
+    /// retries that means that nobody has vouched for the write; above them, that a HEAD
+    /// tells none either.
     pub etag: Option<ETag>,
 }
 

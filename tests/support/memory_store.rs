@@ -70,6 +70,8 @@ pub struct StoreStyle {
     pub min_part_bytes: u64,
     /// Whether the last page of a listing leads to the first one again.
     pub endless: bool,
+    /// Whether each version has an ETag that no other has, as with keys of a key service.
+    pub opaque_etags: bool,
 }
 
 impl Default for StoreStyle {
@@ -80,6 +82,7 @@ impl Default for StoreStyle {
             chunk_bytes: 16 * 1024,
             min_part_bytes: 5 << 20,
             endless: false,
+            opaque_etags: false,
         }
     }
 }
@@ -126,6 +129,7 @@ struct State {
     /// Uploads in parts that are under way, by id.
     uploads: HashMap<String, Pending>,
     next_upload: u64,
+    next_etag: u64,
 }
 
 /// A bucket in memory, behind the store's trait.
@@ -288,8 +292,10 @@ impl MemoryStore {
     }
 
     fn insert(&self, key: &str, object: Object) -> ETag {
+        let mut state = self.lock();
+        let object = state.tagged(object);
         let etag = ETag::new(&object.etag);
-        self.lock().bucket.objects.insert(key.to_owned(), Arc::new(object));
+        state.bucket.objects.insert(key.to_owned(), Arc::new(object));
         etag
     }
 

@@ -6,8 +6,9 @@
 //! or nothing.
 
 use super::S3;
-use super::error::{service_error, write_error};
+use super::error::write_error;
 use super::payer_owner_encryption::{object_made, part_made, source_read};
+use super::whole_document::Answer;
 use super::write::{no_etag, part_number};
 use crate::key::ETag;
 use crate::store::{Condition, CopyPartRequest, CopyRequest, Part, StoreError, Written};
@@ -24,7 +25,15 @@ impl S3 {
                 let call = source_read!(self, from, call);
                 let (name, is_conditional) =
                     (format!("COPY {} to {to}", from.key), *condition != Condition::Any);
-                async move { call.send().await.map_err(|e| write_error(name, is_conditional, e)) }
+                let answer = Answer::of(Some("CopyObjectResult"));
+                let call = call.customize().interceptor(answer.clone());
+                async move {
+                    let sent = call.send().await;
+                    answer.vouch(
+                        sent.map_err(|e| write_error(name.clone(), is_conditional, e)),
+                        &name,
+                    )
+                }
             })
             .await?;
         let result = output.copy_object_result();
@@ -50,8 +59,13 @@ impl S3 {
                         range.end.saturating_sub(1)
                     ));
                 let call = source_read!(self, from, call);
+                let answer = Answer::of(Some("CopyPartResult"));
+                let call = call.customize().interceptor(answer.clone());
                 let name = name.clone();
-                async move { call.send().await.map_err(|e| service_error(name, e)) }
+                async move {
+                    let sent = call.send().await;
+                    answer.vouch(sent.map_err(|e| write_error(name.clone(), false, e)), &name)
+                }
             })
             .await?;
         let etag = output.copy_part_result().and_then(|result| result.e_tag());

@@ -7,6 +7,8 @@ use aws_sdk_s3::operation::RequestId;
 
 use crate::store::{StoreError, StoreErrorKind};
 
+const NOT_S3: &str = "something other than an S3 server seems to answer";
+
 /// Why no credentials could be had.
 pub(super) fn credentials_error(error: CredentialsError) -> StoreError {
     let kind = match error {
@@ -55,7 +57,8 @@ where
 }
 
 /// What a failed write means: as for other requests, but a server that does not
-/// know conditions is told from one that does not know the request.
+/// know conditions is told from one that does not know the request, and a 404 without
+/// S3's word for what is missing says nothing of an object.
 pub(super) fn write_error<E>(
     request: String,
     is_conditional: bool,
@@ -65,7 +68,13 @@ where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
     let is_unknown = error.raw_response().is_some_and(|raw| raw.status().as_u16() == 501);
+    // `NotFound` is what the SDK calls a 404 without a body.
+    let has_code = error.code().is_some_and(|code| !matches!(code, "" | "NotFound"));
     let mut failed = service_error(request, error);
+    if failed.kind == StoreErrorKind::NotFound && !has_code {
+        failed.kind = StoreErrorKind::NotS3;
+        failed.detail = format!("{NOT_S3}: {}", failed.detail);
+    }
     if is_conditional && is_unknown && failed.kind == StoreErrorKind::Other {
         failed.detail =
             format!("the server does not support conditional writes: {}", failed.detail);

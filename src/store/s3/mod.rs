@@ -4,6 +4,7 @@
 //! Finds out by itself in which region the bucket is.
 
 mod copy;
+mod count;
 mod endpoint;
 mod error;
 mod http;
@@ -27,6 +28,7 @@ use aws_sdk_s3::config::{
     ProvideCredentials, RequestChecksumCalculation, ResponseChecksumValidation,
 };
 
+use self::count::Count;
 use self::endpoint::{can_be_changed_on_the_way, needs_path_style};
 use self::error::credentials_error;
 use self::server::Listener;
@@ -130,6 +132,8 @@ pub struct S3 {
     signs_bodies: bool,
     /// Which server it is.
     listener: Listener,
+    /// Whether it counts its listings rightly.
+    count: Count,
 }
 
 impl fmt::Debug for S3 {
@@ -180,7 +184,8 @@ impl S3 {
         let client = Arc::new(RwLock::new(client));
         let signs_bodies = config.sign_bodies == BodySignatures::Always
             || shared.endpoint_url().is_some_and(can_be_changed_on_the_way);
-        Ok(S3 { config: Arc::new(config), shared, client, signs_bodies, listener })
+        let (config, count) = (Arc::new(config), Count::default());
+        Ok(S3 { config, shared, client, signs_bodies, listener, count })
     }
 
     fn client(&self) -> Client {

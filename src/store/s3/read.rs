@@ -16,7 +16,7 @@ use percent_encoding::percent_decode;
 use super::S3;
 use super::error::service_error;
 use super::payer_owner_encryption::{addressed, object_read};
-use super::whole_document::WholeListing;
+use super::whole_document::Answer;
 use crate::key::{ETag, ObjectKey, ObjectVersion, Prefix};
 use crate::store::{
     GetBody, GetRequest, ListPage, ListRequest, ListedObject, ObjectHead, StoreError,
@@ -36,7 +36,7 @@ impl S3 {
                     .max_keys(i32::from(request.max_keys))
                     // Without it one control character in one key fails the page.
                     .encoding_type(EncodingType::Url);
-                let listing = WholeListing::default();
+                let listing = Answer::of(Some("ListBucketResult"));
                 let call = call.customize().interceptor(listing.clone());
                 let name = name.clone();
                 async move {
@@ -49,6 +49,8 @@ impl S3 {
                 }
             })
             .await?;
+        let entries = output.contents().len() + output.common_prefixes().len();
+        self.count.compare(&name, output.key_count(), entries);
         let encoded = output.encoding_type() == Some(&EncodingType::Url);
         let mut page = ListPage::default();
         if output.is_truncated() == Some(true) {
@@ -96,6 +98,9 @@ impl S3 {
                 }
             })
             .await?;
+        if output.e_tag().is_none() && output.last_modified().is_none() {
+            return Err(no_object(format!("HEAD {key}")));
+        }
         Ok(ObjectHead {
             size: output.content_length().unwrap_or(0).max(0) as u64,
             etag: output.e_tag().map(ETag::new),
@@ -120,6 +125,9 @@ impl S3 {
                 async move { call.send().await.map_err(|e| service_error(name, e)) }
             })
             .await?;
+        if output.e_tag().is_none() && output.last_modified().is_none() {
+            return Err(no_object(name));
+        }
         let content_length = output.content_length().unwrap_or(0).max(0) as u64;
         let size = match output.content_range() {
             Some(text) => checked_total(text, range.start).ok_or_else(|| {
@@ -157,6 +165,14 @@ async fn next_chunk(
     };
     let chunk = body.next().await?.map_err(broke_off);
     Some((chunk, (body, name)))
+}
+
+/// An answer that says nothing which only S3 says, like a page of somebody else's: each S3
+/// server tells ETag and Last-Modified.
+fn no_object(name: String) -> StoreError {
+    let detail = "the answer has neither ETag nor Last-Modified: something other than an S3 \
+                  server seems to answer";
+    StoreError::new(StoreErrorKind::NotS3, name, detail)
 }
 
 /// A key as the listing wrote it: url-encoded as in a form, where the server said

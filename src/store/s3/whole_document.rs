@@ -1,37 +1,71 @@
-//! Whether a listing came whole.
+//! Whether an answer is one of S3, and came whole.
 //!
-//! The SDK's reader of XML takes a document that stops for one that ended: a listing that a
-//! proxy cut, with a length that matches, would be a directory with fewer names, and all
-//! others would be missing for as long as it is believed. So the end of the document is
-//! looked for.
+//! The SDK looks at the status first: it takes any page with status 200 for the success of
+//! a PUT or a DELETE, and its reader of XML takes a document that stops for one that ended.
+//! So a network's sign-in page would be a write, and a listing that a proxy cut, with a
+//! length that matches, a directory with fewer names. Here the body itself is looked at.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use aws_sdk_s3::config::interceptors::AfterDeserializationInterceptorContextRef;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 
-/// What a listing is called, and how soon it says so, in bytes.
-const ROOT: &[u8] = b"ListBucketResult";
+use crate::store::{StoreError, StoreErrorKind};
+
+/// How soon a document says what it is, in bytes.
 const HEAD_BYTES: usize = 512;
-/// Looks at the answer of one ListObjectsV2. Clones share what was seen.
-#[derive(Debug, Clone, Default)]
-pub(super) struct WholeListing {
-    is_cut: Arc<AtomicBool>,
+
+const FINE: u8 = 0;
+const CUT: u8 = 1;
+const PAGE: u8 = 2;
+
+/// Looks at the answer to one request. Clones share what was seen.
+#[derive(Debug, Clone)]
+pub(super) struct Answer {
+    /// The name of the document that S3 answers with; `None` where it sends none.
+    root: Option<&'static str>,
+    seen: Arc<AtomicU8>,
 }
 
-impl WholeListing {
+impl Answer {
+    /// To a request that S3 answers with this document, or with none.
+    pub(super) fn of(root: Option<&'static str>) -> Self {
+        Answer { root, seen: Arc::new(AtomicU8::new(FINE)) }
+    }
+
     /// Whether the answer was a document that stops before its end, whatever the SDK made
     /// of it: an output, or an error about the word that it stops in.
     pub(super) fn is_cut(&self) -> bool {
-        self.is_cut.load(Ordering::Relaxed)
+        self.seen.load(Ordering::Relaxed) == CUT
+    }
+
+    /// What the SDK made of the answer, if it is one that S3 gives.
+    ///
+    /// # Errors
+    /// What was `sent` failed with, or the answer is none: nobody knows what was done.
+    pub(super) fn vouch<T>(
+        &self,
+        sent: Result<T, StoreError>,
+        name: &str,
+    ) -> Result<T, StoreError> {
+        let (kind, detail) = match self.seen.load(Ordering::Relaxed) {
+            CUT => (StoreErrorKind::ShortBody, "the answer stops before its end"),
+            PAGE => (
+                StoreErrorKind::NotS3,
+                "the answer is a page that no S3 server sends: something else seems to answer, \
+                 such as a proxy or the sign-in page of a network",
+            ),
+            _ => return sent,
+        };
+        Err(StoreError::new(kind, name, detail))
     }
 }
 
-impl Intercept for WholeListing {
+impl Intercept for Answer {
     fn name(&self) -> &'static str {
-        "WholeListing"
+        "Answer"
     }
 
     fn read_after_deserialization(
@@ -41,28 +75,54 @@ impl Intercept for WholeListing {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let response = context.response();
-        // Without a body reading it has failed, which is an error already.
-        let is_cut = |body| is_listing(body) && !is_whole(body);
-        let is_cut = response.body().bytes().is_some_and(is_cut);
-        self.is_cut.store(response.status().is_success() && is_cut, Ordering::Relaxed);
+        let seen = match response.body().bytes() {
+            Some(body) if response.status().is_success() => {
+                let is_html = response.headers().get("content-type").is_some_and(is_html);
+                look(body, is_html, self.root)
+            }
+            // Without a body reading it has failed, which is an error already.
+            _ => FINE,
+        };
+        self.seen.store(seen, Ordering::Relaxed);
         Ok(())
     }
 }
 
-/// Whether a document begins as a listing does. Anything else is somebody else's page, and
-/// asking again would not help.
-fn is_listing(document: &[u8]) -> bool {
-    let head = &document[..document.len().min(HEAD_BYTES)];
-    head.windows(ROOT.len()).any(|word| word == ROOT)
+/// What a body is, where the document `root` is expected, or none.
+fn look(body: &[u8], is_html: bool, root: Option<&str>) -> u8 {
+    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body).trim_ascii();
+    let names = |word: &str| {
+        let head = &body[..body.len().min(HEAD_BYTES)];
+        head.windows(word.len()).any(|found| found.eq_ignore_ascii_case(word.as_bytes()))
+    };
+    let is_xml = body.starts_with(b"<") && !names("<html") && !is_html;
+    match root {
+        None if body.is_empty() || is_xml => FINE,
+        // An error that S3 tells behind a status of success is the SDK's to read.
+        Some(root) if is_xml && names(root) => {
+            if is_whole(body, root) {
+                FINE
+            } else {
+                CUT
+            }
+        }
+        Some(_) if is_xml && names("<Error") => FINE,
+        None | Some(_) => PAGE,
+    }
 }
 
-/// Whether the last tag of a document closes the listing.
-fn is_whole(document: &[u8]) -> bool {
+fn is_html(content_type: &str) -> bool {
+    let content_type = content_type.trim_start().to_ascii_lowercase();
+    content_type.starts_with("text/html") || content_type.starts_with("application/xhtml")
+}
+
+/// Whether the last tag of a document closes its root.
+fn is_whole(document: &[u8], root: &str) -> bool {
     let document = document.trim_ascii_end();
     let Some(start) = document.iter().rposition(|byte| *byte == b'<') else { return false };
     let Some(tag) = document[start + 1..].strip_suffix(b">") else { return false };
     let closed = tag.strip_prefix(b"/").or_else(|| tag.strip_suffix(b"/"));
-    closed.is_some_and(|tag| local_name(tag) == ROOT)
+    closed.is_some_and(|tag| local_name(tag) == root.as_bytes())
 }
 
 /// The name in a tag, without its namespace's prefix and its attributes.
@@ -75,10 +135,17 @@ fn local_name(tag: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
+    const LISTING: &str = "ListBucketResult";
+
     #[test]
     fn a_listing_is_whole_only_with_its_last_tag() {
         let listing = b"<?xml version=\"1.0\"?>\n<ListBucketResult><Key>a</Key></ListBucketResult>";
-        assert!(is_whole(listing));
+        assert_eq!(look(listing, false, Some(LISTING)), FINE);
+        for end in listing.len() - 20..listing.len() {
+            let cut = &listing[..end];
+            assert_eq!(look(cut, false, Some(LISTING)), CUT, "{:?}", String::from_utf8_lossy(cut));
+        }
+        let is_whole = |document| is_whole(document, LISTING);
         for end in 0..listing.len() {
             assert!(!is_whole(&listing[..end]), "{:?}", String::from_utf8_lossy(&listing[..end]));
         }
@@ -87,9 +154,29 @@ mod tests {
         // Stops behind another tag that closes.
         assert!(!is_whole(b"<ListBucketResult><Prefix/>"));
         assert!(!is_whole(b"<ListBucketResult><Contents></Contents>"));
-        assert!(is_listing(listing));
-        for page in [b"<html><body>Sign in</body></html>".as_slice(), b"", b"<?xml version"] {
-            assert!(!is_listing(page));
+    }
+
+    #[test]
+    fn a_page_is_told_from_what_s3_sends() {
+        let copied = Some("CopyObjectResult");
+        let pages: [&[u8]; 4] = [
+            b"<html><body>Sign in</body></html>",
+            b"<!DOCTYPE html>\n<HTML>CopyObjectResult</HTML>",
+            b"<?xml version=\"1.0\"?>\n<!DOCTYPE html>\n<html xmlns=\"x\"></html>",
+            b"Please sign in",
+        ];
+        for page in pages {
+            assert_eq!(look(page, false, None), PAGE, "{:?}", String::from_utf8_lossy(page));
+            assert_eq!(look(page, false, copied), PAGE);
         }
+        // Nothing is what S3 answers to a PUT, whatever it calls it, and not to a copy.
+        assert_eq!(look(b"", true, None), FINE);
+        assert_eq!(look(b" \n", false, copied), PAGE);
+        assert_eq!(look(b"<p>Sign in</p>", true, None), PAGE);
+        let error = b"<?xml version=\"1.0\"?><Error><Code>InternalError</Code></Error>";
+        assert_eq!(look(error, false, copied), FINE);
+        let alive = b"  \n<?xml version=\"1.0\"?>\n<CopyObjectResult></CopyObjectResult>";
+        assert_eq!(look(alive, false, copied), FINE);
+        assert!(is_html("Text/HTML; charset=utf-8") && !is_html("application/xml"));
     }
 }

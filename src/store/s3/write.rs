@@ -11,6 +11,7 @@ use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPa
 use super::S3;
 use super::error::{service_error, write_error};
 use super::payer_owner_encryption::{addressed, object_made, part_made};
+use super::whole_document::Answer;
 use crate::key::{ETag, ObjectKey};
 use crate::store::checksum::{crc32c, told};
 use crate::store::{
@@ -46,13 +47,18 @@ impl S3 {
                     .set_content_type(content_type.as_deref().map(str::to_owned))
                     .set_if_match(condition.if_match())
                     .set_if_none_match(condition.if_none_match());
-                let is_conditional = *condition != Condition::Any;
+                let (name, is_conditional) = (format!("PUT {key}"), *condition != Condition::Any);
+                let answer = Answer::of(None);
+                let call = call.customize().interceptor(answer.clone());
                 async move {
                     let sent = match self.signs_bodies {
                         true => call.send().await,
-                        false => call.customize().disable_payload_signing().send().await,
+                        false => call.disable_payload_signing().send().await,
                     };
-                    sent.map_err(|e| write_error(format!("PUT {key}"), is_conditional, e))
+                    answer.vouch(
+                        sent.map_err(|e| write_error(name.clone(), is_conditional, e)),
+                        &name,
+                    )
                 }
             })
             .await?;
@@ -72,8 +78,13 @@ impl S3 {
                     .set_checksum_algorithm(has_checksums.then_some(ChecksumAlgorithm::Crc32C))
                     .set_content_type(content_type.as_deref().map(str::to_owned))
                     .set_metadata(Some(metadata.clone().into_iter().collect()));
+                let answer = Answer::of(Some("InitiateMultipartUploadResult"));
+                let call = call.customize().interceptor(answer.clone());
                 let name = name.clone();
-                async move { call.send().await.map_err(|e| service_error(name, e)) }
+                async move {
+                    let sent = call.send().await;
+                    answer.vouch(sent.map_err(|e| write_error(name.clone(), false, e)), &name)
+                }
             })
             .await?;
         upload_named(key, output.upload_id(), name)
@@ -92,13 +103,15 @@ impl S3 {
                     .part_number(part_number)
                     .body(ByteStream::from(body.clone()))
                     .checksum_crc32_c(told(checksum));
+                let answer = Answer::of(None);
+                let call = call.customize().interceptor(answer.clone());
                 let name = name.clone();
                 async move {
                     let sent = match self.signs_bodies {
                         true => call.send().await,
-                        false => call.customize().disable_payload_signing().send().await,
+                        false => call.disable_payload_signing().send().await,
                     };
-                    sent.map_err(|e| service_error(name, e))
+                    answer.vouch(sent.map_err(|e| write_error(name.clone(), false, e)), &name)
                 }
             })
             .await?;
@@ -130,7 +143,15 @@ impl S3 {
                     .set_if_match(condition.if_match())
                     .set_if_none_match(condition.if_none_match());
                 let (name, is_conditional) = (name.clone(), *condition != Condition::Any);
-                async move { call.send().await.map_err(|e| write_error(name, is_conditional, e)) }
+                let answer = Answer::of(Some("CompleteMultipartUploadResult"));
+                let call = call.customize().interceptor(answer.clone());
+                async move {
+                    let sent = call.send().await;
+                    answer.vouch(
+                        sent.map_err(|e| write_error(name.clone(), is_conditional, e)),
+                        &name,
+                    )
+                }
             })
             .await?;
         Ok(Written { etag: output.e_tag().map(ETag::new) })
@@ -142,8 +163,13 @@ impl S3 {
                 let call = addressed!(self, client.abort_multipart_upload())
                     .key(upload.key.as_str())
                     .upload_id(&*upload.id);
+                let answer = Answer::of(None);
+                let call = call.customize().interceptor(answer.clone());
                 let name = format!("ABORT {}", upload.key);
-                async move { call.send().await.map_err(|e| service_error(name, e)) }
+                async move {
+                    let sent = call.send().await;
+                    answer.vouch(sent.map_err(|e| service_error(name.clone(), e)), &name)
+                }
             })
             .await;
         match outcome {
@@ -165,7 +191,15 @@ impl S3 {
                     .key(key.as_str())
                     .set_if_match(etag.map(|etag| etag.as_str().to_owned()));
                 let (name, is_conditional) = (format!("DELETE {key}"), etag.is_some());
-                async move { call.send().await.map_err(|e| write_error(name, is_conditional, e)) }
+                let answer = Answer::of(None);
+                let call = call.customize().interceptor(answer.clone());
+                async move {
+                    let sent = call.send().await;
+                    answer.vouch(
+                        sent.map_err(|e| write_error(name.clone(), is_conditional, e)),
+                        &name,
+                    )
+                }
             })
             .await;
         match outcome {

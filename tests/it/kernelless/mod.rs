@@ -8,6 +8,7 @@ mod cli;
 mod conformance;
 mod copying;
 mod cutting;
+mod doubtful_writes;
 mod memory_store;
 mod missing;
 mod model;

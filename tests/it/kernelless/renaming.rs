@@ -117,6 +117,28 @@ async fn a_file_that_stayed_in_memory_stays_what_it_is_when_it_cannot_be_sent() 
 }
 
 #[tokio::test]
+async fn a_file_that_cannot_take_a_name_of_somebody_elses_is_sent_under_its_own() {
+    let tree = free([]).await;
+    tree.list("").await;
+    tree.store.fail_next(CallKind::Put, None, StoreErrorKind::AccessDenied, 1);
+    let (_, _, opened) = tree.fs.create(ROOT, OsStr::new("a"), MAKER).await.unwrap();
+    tree.fs.write(opened.handle, 0, b"ours").unwrap();
+    tree.close(opened.handle).await.unwrap_err();
+    tree.send_pending().await;
+    assert_eq!(tree.store.keys(), ["a"]);
+
+    let (_, _, opened) = tree.fs.create(ROOT, OsStr::new("c"), MAKER).await.unwrap();
+    tree.fs.write(opened.handle, 0, b"ours").unwrap();
+    tree.fs.release_file(opened.handle);
+    tree.store.put("b", "theirs");
+    assert_eq!(tree.mv("c", "b").await.unwrap_err().errno(), libc::ESTALE);
+    assert!(tree.pending().iter().all(|file| !file.is_conflict()));
+    tree.send_pending().await;
+    assert_eq!(tree.bytes("c").unwrap(), b"ours");
+    assert_eq!(tree.bytes("b").unwrap(), b"theirs");
+}
+
+#[tokio::test]
 async fn a_folder_whose_listing_never_ends_is_not_renamed_and_loses_nothing() {
     let style = StoreStyle { endless: true, ..StoreStyle::default() };
     let store = Arc::new(MemoryStore::with_style(style));

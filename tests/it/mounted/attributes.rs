@@ -10,7 +10,7 @@ use rustix::fs::{StatVfsMountFlags, getxattr, listxattr, statvfs};
 use super::*;
 use crate::harness::backend::backends;
 use crate::harness::missing::not_run;
-use crate::support::server::Meta;
+use crate::support::server::{Effect, Fault, Meta, Op};
 
 #[test]
 fn stat_shows_the_objects_size_and_time_and_the_modes_of_the_flags() {
@@ -168,6 +168,24 @@ fn attributes_of_the_listing_cost_nothing_and_the_others_one_head_for_all() {
     assert_eq!(cost, Cost { head: 1, ..NOTHING });
     let expected = ["content-type", "etag", "key", "last-modified", "meta.a", "storage-class"];
     assert_eq!(names, expected.map(|name| format!("user.s3.{name}")));
+    mount.end();
+}
+
+#[test]
+fn headers_without_an_etag_are_of_another_object_if_their_size_is() {
+    let Some(server) = server() else { return };
+    server.put(BUCKET, "file", "x");
+    let mount = mount(&server, &[]);
+    let path = mount.join("file");
+    server.fault(Fault::new(Effect::WithoutETag).on(Op::Head));
+    // By the path the kernel would look for the new object.
+    let file = fs::File::open(&path).unwrap();
+    let told = || rustix::fs::fgetxattr(&file, "user.s3.content-type", &mut [0; 64]);
+    server.put(BUCKET, "file", "a page of somebody's");
+    assert_eq!(told().map_err(|error| error.raw_os_error()), Err(libc::ESTALE));
+    server.put(BUCKET, "file", "x");
+    assert!(attribute(&path, "user.s3.content-type").is_ok());
+    drop(file);
     mount.end();
 }
 

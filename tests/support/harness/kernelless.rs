@@ -11,7 +11,7 @@ use s3mem::fs::{Attr, DirSink, FileSystem, FsError, Kind, OpenHow, ROOT, ReadAns
 use s3mem::key::Prefix;
 use s3mem::publish::{Pending, Publisher};
 use s3mem::stats::Stats;
-use s3mem::store::ObjectStore;
+use s3mem::store::{ObjectStore, RetryConfig, StackConfig, production_stack};
 use s3mem::view::ViewConfig;
 
 use crate::support::memory_store::MemoryStore;
@@ -54,6 +54,26 @@ pub(crate) struct Listed {
 
 impl Tree {
     pub(crate) async fn over(store: Arc<MemoryStore>, config: TreeConfig) -> Tree {
+        Self::through(store.clone(), store, config).await
+    }
+
+    /// A file system whose requests are tried again as the program tries them.
+    pub(crate) async fn retrying(
+        store: Arc<MemoryStore>,
+        config: TreeConfig,
+        timeout: Duration,
+    ) -> Tree {
+        let retry = RetryConfig::within(timeout);
+        let stack = StackConfig::new(retry, config.memory_bytes);
+        let stack = production_stack(store.clone(), stack, Stats::new());
+        Self::through(stack, store, config).await
+    }
+
+    async fn through(
+        stack: Arc<dyn ObjectStore>,
+        store: Arc<MemoryStore>,
+        config: TreeConfig,
+    ) -> Tree {
         let fs_config = FsConfig {
             prefix: Prefix::from_user(config.prefix),
             metadata_ttl: config.ttl,
@@ -66,9 +86,7 @@ impl Tree {
             decoders: Place::InProcess,
             writes: config.writes,
         };
-        let stats = Stats::new();
-        let store_of_tree = store.clone() as Arc<dyn ObjectStore>;
-        let parts = assemble(store_of_tree, fs_config, stats).await.unwrap();
+        let parts = assemble(stack, fs_config, Stats::new()).await.unwrap();
         Tree { fs: parts.fs, publisher: parts.publisher, store }
     }
 

@@ -184,9 +184,19 @@ impl State {
             }
             _ => {}
         }
+        let object = self.tagged(object);
         let etag = Some(ETag::new(&object.etag));
         self.bucket.objects.insert(key.to_string(), Arc::new(object));
         Ok(Written { etag })
+    }
+
+    /// An object with the ETag that this store gives it.
+    pub(super) fn tagged(&mut self, mut object: Object) -> Object {
+        if self.style.opaque_etags {
+            self.next_etag += 1;
+            object.etag = format!("opaque-{}", self.next_etag);
+        }
+        object
     }
 }
 

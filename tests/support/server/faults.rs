@@ -20,6 +20,11 @@ pub enum Effect {
     Delay(Duration),
     /// An error instead of the answer.
     Refuse(Refusal),
+    /// A page in HTML with this status instead of the answer, or nothing where the text is
+    /// empty: what a network's sign-in page or a proxy says. Nothing is done.
+    Page(u16, &'static str),
+    /// The answer without its ETag, in headers and body.
+    WithoutETag,
     /// No answer before [`TestServer::release`](super::TestServer::release); then the usual one.
     Hang,
     /// The connection is closed before the headers, and nothing is done.
@@ -177,6 +182,8 @@ pub(super) struct Plan {
     pub(super) drop: bool,
     pub(super) drop_answer: bool,
     pub(super) refusal: Option<Refusal>,
+    pub(super) page: Option<(u16, &'static str)>,
+    pub(super) without_etag: bool,
     pub(super) shorten_to: Option<usize>,
     pub(super) cut: Option<Cut>,
     pub(super) drip: Option<(u64, Duration)>,
@@ -267,6 +274,10 @@ impl Plan {
             Effect::Refuse(refusal) => {
                 self.refusal.get_or_insert_with(|| refusal.clone());
             }
+            Effect::Page(status, text) => {
+                self.page.get_or_insert((*status, text));
+            }
+            Effect::WithoutETag => self.without_etag = true,
             Effect::Hang => self.hang = true,
             Effect::Drop => self.drop = true,
             Effect::DropAnswer => self.drop_answer = true,

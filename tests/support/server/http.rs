@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, RANGE};
+use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, ETAG, HeaderMap, HeaderValue, RANGE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -210,6 +210,12 @@ async fn handle(
     let id = request_id();
     let refusal = plan.refusal.clone().or_else(|| breach(&asked, request.headers(), &shared));
     let response = match refusal {
+        _ if plan.page.is_some() => {
+            discard(request.into_body()).await;
+            let (status, text) = plan.page.unwrap_or_default();
+            let page = Response::builder().status(status).header("content-type", "text/html");
+            page.body(s3s::Body::from(text.to_owned()))?
+        }
         Some(refusal) => {
             discard(request.into_body()).await;
             refuse(&refusal, &id)?
@@ -236,6 +242,19 @@ async fn handle(
     }
     if is_head || head.status == StatusCode::NOT_MODIFIED {
         body = s3s::Body::empty();
+    }
+    if plan.without_etag {
+        head.headers.remove(ETAG);
+    }
+    if plan.without_etag && !is_head {
+        let whole = BodyExt::collect(body).await?.to_bytes();
+        let text = String::from_utf8(whole.to_vec())?;
+        let stripped = match (text.split_once("<ETag>"), text.split_once("</ETag>")) {
+            (Some((before, _)), Some((_, behind))) => format!("{before}{behind}"),
+            _ => text,
+        };
+        body = s3s::Body::from(stripped);
+        head.headers.remove(CONTENT_LENGTH);
     }
     if let Some(bytes) = plan.shorten_to {
         let whole = BodyExt::collect(body).await?.to_bytes();

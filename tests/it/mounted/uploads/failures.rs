@@ -74,6 +74,84 @@ fn a_lost_answer_at_any_step_is_no_error_and_one_object() {
     mount.end();
 }
 
+/// A sign-in page that answers everything, a proxy, a server whose bucket is not there yet.
+#[test]
+fn what_was_answered_by_pages_is_in_the_bucket_once_the_server_is_back() {
+    const PAGE: &str = "<html><body>Please sign in</body></html>";
+    let Some(backend) = in_process() else { return };
+    let server = backend.server().unwrap();
+    let pages = [
+        ("200", Effect::Page(200, PAGE), libc::EIO),
+        ("200-empty", Effect::Page(200, ""), libc::EIO),
+        ("403", Effect::Page(403, PAGE), libc::EACCES),
+        ("404", Effect::Page(404, PAGE), libc::EIO),
+        ("404-s3", Effect::Refuse(Refusal::Other(404, "NoSuchKey")), libc::EIO),
+        ("412-s3", Effect::Refuse(Refusal::Other(412, "PreconditionFailed")), libc::EIO),
+    ];
+    for (name, ..) in &pages {
+        backend.put(&format!("old-{name}"), "old");
+    }
+    let mount = mount_free(&backend);
+    assert_eq!(names_in(mount.path()).len(), pages.len());
+    for (name, effect, expected) in &pages {
+        // Of what was there, only a HEAD can say that it is still the same.
+        let on_put = server.fault(Fault::new(effect.clone()).on(Op::Put));
+        for path in [format!("new-{name}"), format!("old-{name}")] {
+            let mut file = File::create(mount.path().join(&path)).unwrap();
+            file.write_all(b"precious").unwrap();
+            assert_eq!(errno(file.sync_all()), *expected, "{path}");
+            assert_eq!(errno(close(file)), *expected, "{path}");
+            assert!(!backend.has(&path, b"precious"));
+        }
+        let folder = fs::create_dir(mount.path().join(format!("dir-{name}")));
+        assert_eq!(errno(folder), *expected);
+        server.clear_fault(on_put);
+        if !effect_is_of_s3(effect) {
+            let on_all = server.fault(Fault::new(effect.clone()));
+            let path = mount.path().join(format!("all-{name}"));
+            assert_eq!(errno(save(&path, b"precious")), *expected, "{name}");
+            server.clear_fault(on_all);
+        }
+    }
+    for (name, effect, _) in &pages {
+        let mut paths = vec![format!("new-{name}"), format!("old-{name}")];
+        if !effect_is_of_s3(effect) {
+            paths.push(format!("all-{name}"));
+        }
+        for path in paths {
+            until("it is sent again by itself", || backend.has(&path, b"precious"));
+        }
+        assert!(backend.get(&format!("dir-{name}/")).is_none());
+    }
+    mount.end();
+}
+
+fn effect_is_of_s3(effect: &Effect) -> bool {
+    matches!(effect, Effect::Refuse(_))
+}
+
+#[test]
+fn nothing_is_deleted_or_renamed_by_a_page() {
+    let Some(backend) = in_process() else { return };
+    let server = backend.server().unwrap();
+    backend.put("a", "precious");
+    let mount = mount_free(&backend);
+    let path = mount.path().join("a");
+    let page = Effect::Page(200, "<html><body>Please sign in</body></html>");
+    server.fault(Fault::new(page.clone()).on(Op::Put));
+    server.fault(Fault::new(page.clone()).on(Op::Delete));
+    server.fault(Fault::new(page).on(Op::Head));
+    assert_eq!(errno(fs::remove_file(&path)), libc::EIO);
+    assert_eq!(errno(fs::rename(&path, mount.path().join("b"))), libc::EIO);
+    let told = rustix::fs::getxattr(&path, "user.s3.content-type", &mut [0; 64]);
+    assert_eq!(told.unwrap_err().raw_os_error(), libc::EIO);
+    server.clear_faults();
+    assert!(backend.has("a", b"precious") && backend.get("b").is_none());
+    fs::rename(&path, mount.path().join("b")).unwrap();
+    fs::remove_file(mount.path().join("b")).unwrap();
+    mount.end();
+}
+
 #[test]
 fn a_failed_file_can_be_written_again_and_is_sent_as_it_is_then() {
     let Some(backend) = in_process() else { return };
