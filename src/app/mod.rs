@@ -15,6 +15,7 @@ mod mount;
 mod mount_point;
 mod mount_table;
 mod prerequisites;
+mod runtime_folder;
 mod signals;
 mod status_report;
 mod text;
@@ -60,7 +61,7 @@ fn do_it(command: Command, environment: &Environment) -> Result<ExitCode, AppErr
     match command {
         Command::Mount(args) => mount::run(&args, environment)?,
         Command::Umount(args) => umount::run(&args, environment)?,
-        Command::Status(args) => return Ok(ask_status::run(&args)?),
+        Command::Status(args) => return Ok(ask_status::run(&args, environment)?),
     }
     Ok(ExitCode::SUCCESS)
 }

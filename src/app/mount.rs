@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::assemble::{Assembled, assemble};
-use super::control::{Answers, Control};
+use super::control::{Answers, Control, Listening};
 use super::daemonize::{self, DaemonError};
 use super::detach::{How, UnmountError, unmount};
 use super::explain::{Asked, explain};
@@ -19,6 +19,7 @@ use super::log::{self, LogError};
 use super::mount_point::{self, MountPointError};
 use super::mount_table::MountTable;
 use super::prerequisites::{self, Missing};
+use super::runtime_folder;
 use super::signals::EndSignals;
 use super::status_report::Report;
 use super::text::tell;
@@ -170,16 +171,12 @@ fn serve_mounted(
     let mounted =
         fuse::mount(fs, path, &settings.mount).map_err(|error| mount_error(path, &error))?;
     let device = device_on(path);
-    let serve = |device: &str| Control::announce(device)?.serve(runtime.handle(), served.clone());
-    let listening = device.as_deref().map(serve).transpose().unwrap_or_else(|error| {
-        tracing::warn!("'s3mem umount' and 's3mem status' can't ask this process: {error}");
-        None
-    });
+    let listening = listen(device.as_deref(), environment, runtime, served.clone());
     let (tell_end, mut end) = oneshot::channel();
     // The session blocks a thread of its own: the runtime's threads serve requests.
     thread::Builder::new().name("session".into()).spawn(move || {
         let ended = mounted.wait();
-        if let Some(listening) = listening {
+        if let Some(listening) = &listening {
             listening.stop();
         }
         // Nobody listens any more when the process is about to exit.
@@ -232,6 +229,24 @@ fn serve_mounted(
     });
     unsent.log_lost();
     outcome
+}
+
+/// Lets `s3mem status` and `s3mem umount` ask this process from now on.
+fn listen(
+    device: Option<&str>,
+    environment: &Environment,
+    runtime: &Runtime,
+    served: Arc<Served>,
+) -> Option<Listening> {
+    let begin = || {
+        let device = device.ok_or_else(|| io::Error::other("the table of mounts lacks it"))?;
+        let folder = runtime_folder::prepare(environment)?;
+        Control::announce(&folder, device)?.serve(runtime.handle(), served)
+    };
+    let listening = begin().map_err(|error| {
+        tracing::warn!("'s3mem umount' and 's3mem status' can't ask this process: {error}");
+    });
+    listening.ok()
 }
 
 fn session_end(

@@ -85,8 +85,8 @@ pub(super) fn resolve(typed: &Path) -> Result<PathBuf, MountPointError> {
 
 /// Whether the daemon behind a mount is gone. One that shows a sign of life is not
 /// asked, because it may be too busy to answer.
-pub(super) fn is_dead(path: &Path, mounted: &Mounted) -> bool {
-    Daemon::of(&mounted.device).is_none()
+pub(super) fn is_dead(path: &Path, mounted: &Mounted, environment: &Environment) -> bool {
+    Daemon::of(mounted, environment).is_none()
         && fs::metadata(path).is_err_and(|error| error.raw_os_error() == Some(libc::ENOTCONN))
 }
 
@@ -97,7 +97,7 @@ fn replace(
     environment: &Environment,
 ) -> Result<(), MountPointError> {
     let (path_buf, what) = (path.to_path_buf(), mounted.source.clone());
-    match (is_dead(path, mounted), mounted.is_s3mem()) {
+    match (is_dead(path, mounted, environment), mounted.is_s3mem()) {
         (true, true) => unmount(path, How::Lazily, environment).map_err(|error| {
             let reason = match error {
                 UnmountError::Busy => "it is in use".to_owned(),

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::machine;
+use crate::sys;
 
 /// The parts of the environment that settings depend on.
 #[derive(Debug, Clone, Default)]
@@ -35,6 +36,22 @@ impl Environment {
             memory_limit_bytes: machine::memory_limit(Path::new("/")),
             runtime_folder: env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from),
         }
+    }
+
+    /// Where daemons of a user keep sockets and locks, the best folder first. Somebody else
+    /// does not know a user's `XDG_RUNTIME_DIR`, but where it usually is.
+    pub fn runtime_folders(&self, user: u32) -> Vec<PathBuf> {
+        let mut folders = Vec::new();
+        if user == 0 {
+            folders.push(PathBuf::from("/run/s3mem"));
+        } else {
+            let own = self.runtime_folder.iter().filter(|_| user == sys::effective_uid());
+            folders.extend(own.filter(|folder| folder.is_absolute()).map(|f| f.join("s3mem")));
+            folders.push(PathBuf::from(format!("/run/user/{user}/s3mem")));
+        }
+        folders.push(PathBuf::from(format!("/tmp/s3mem-{user}")));
+        folders.dedup();
+        folders
     }
 
     /// The program that mounts and unmounts for ordinary users, if it is installed.

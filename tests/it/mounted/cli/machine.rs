@@ -79,6 +79,35 @@ fn a_mount_of_another_user_is_left_alone() {
 }
 
 #[test]
+fn nobody_else_can_answer_for_a_daemon_or_keep_its_dead_mount() {
+    if !has_root() {
+        return;
+    }
+    let Some(server) = server() else { return };
+    let shell = Shell::on(&server);
+    // The socket of nobody's daemon lies where that of root's is looked for.
+    let ran = as_user(
+        &shell,
+        r#"sockets() { ls /run/s3mem /tmp/s3mem-0 2>/dev/null | grep -F "$1.sock"; }
+           device() { awk -v at="$1" '$5 == at { print $3 }' /proc/self/mountinfo; }
+           $S3MEM mount tiles "$MNT"; dead=$(device "$MNT"); sockets "$dead" > /dev/null
+           folder=/run/s3mem; [ -S $folder/$dead.sock ] || folder=/tmp/s3mem-0
+           kill -9 $($S3MEM status "$MNT" --json | sed 's/.*"pid": \([0-9]*\).*/\1/'); until ! stat "$MNT" 2>/dev/null >&2; do sleep 0.05; done
+           mkdir /mnt/other; chown nobody /mnt/other; $AS $S3MEM mount tiles /mnt/other
+           stat -c %a $folder /tmp/s3mem-65534
+           mv /tmp/s3mem-65534/$(device /mnt/other).sock $folder/$dead.sock
+           $S3MEM status "$MNT" 2>&1 | sed "s|$MNT|MNT|" || true
+           $S3MEM mount tiles "$MNT"; $S3MEM status "$MNT" | head -n 1 | sed "s|$MNT|MNT|"
+           $S3MEM umount "$MNT"; $AS $S3MEM umount /mnt/other 2> /dev/null"#,
+    );
+    let [modes, forged, real] =
+        ["700\n700\n", "s3mem: the daemon of MNT does not answer", "s3://tiles on MNT\n"];
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran:?}");
+    assert!(ran.stdout.starts_with(&format!("{modes}{forged}")), "{ran:?}");
+    assert!(ran.stdout.ends_with(real), "{ran:?}");
+}
+
+#[test]
 fn allow_other_needs_the_line_in_fuse_conf() {
     if !has_root() {
         return;
