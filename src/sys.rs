@@ -54,6 +54,20 @@ pub fn allow_many_open_files() -> io::Result<()> {
     check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) })
 }
 
+/// Keeps the memory of this process, and what it has open, from every other process but
+/// root's, and from core dumps. Its files in `/proc` then belong to root.
+pub fn hide_memory() -> io::Result<()> {
+    let off: libc::c_ulong = 0;
+    // SAFETY: only sets a flag of this process; no memory of ours is touched.
+    check(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, off, off, off, off) })
+}
+
+/// Has files and folders that this process makes be its user's alone.
+pub fn keep_new_files_private() {
+    // SAFETY: only sets a number of this process, and cannot fail.
+    unsafe { libc::umask(0o077) };
+}
+
 /// Has every descriptor but the standard streams closed in programs that this
 /// process starts. Kernels before 5.11 do not know how; then nothing changes.
 pub fn keep_descriptors_from_children() {

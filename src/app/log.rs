@@ -21,6 +21,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use super::text::{self, tell};
 use crate::cli::LogLevel;
 use crate::config::LogTarget;
+use crate::store::SAID_BY_US;
 use crate::sys::{self, Severity};
 
 /// The log file can't be opened.
@@ -40,9 +41,7 @@ pub(super) fn start(
     tell_warnings: bool,
 ) -> Result<(), LogError> {
     let sink = Sink::open(target)?;
-    let targets = Targets::new()
-        .with_target("s3mem", filter(level))
-        .with_default(filter(level).min(LevelFilter::WARN));
+    let targets = targets(level);
     let warnings = tell_warnings.then(|| {
         let to_user = fmt::layer().with_ansi(false).with_writer(|| ToUser);
         let plain = to_user.without_time().with_level(false).with_target(false);
@@ -54,6 +53,13 @@ pub(super) fn start(
     let _ = subscriber.try_init();
     panic::set_hook(Box::new(|panic| tracing::error!("internal error: {panic}")));
     Ok(())
+}
+
+fn targets(level: LogLevel) -> Targets {
+    Targets::new()
+        .with_target("s3mem", filter(level))
+        .with_default(filter(level).min(LevelFilter::WARN))
+        .with_targets(SAID_BY_US.map(|target| (target, LevelFilter::OFF)))
 }
 
 fn filter(level: LogLevel) -> LevelFilter {
@@ -166,9 +172,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         let sink = Sink::open(&LogTarget::File(path.clone())).unwrap();
-        let targets =
-            Targets::new().with_target("s3mem", filter(level)).with_default(LevelFilter::WARN);
-        let subscriber = tracing_subscriber::registry().with(layer(sink).with_filter(targets));
+        let layer = layer(sink).with_filter(targets(level));
+        let subscriber = tracing_subscriber::registry().with(layer);
         tracing::subscriber::with_default(subscriber, event);
         fs::read_to_string(path).unwrap()
     }
@@ -185,6 +190,7 @@ mod tests {
     fn other_crates_stay_silent_below_warnings_at_any_level() {
         let text = logged(LogLevel::Trace, || {
             tracing::trace!(target: "aws_sigv4::http_request", "authorization: secret");
+            tracing::warn!(target: SAID_BY_US[1], "Stderr: secret");
             tracing::trace!(target: "s3mem::fs", "ours");
         });
         assert!(text.contains("ours") && !text.contains("secret"), "{text}");

@@ -68,6 +68,10 @@ pub(super) enum StartError {
 
 /// Runs the command.
 pub(super) fn run(args: &MountArgs, environment: &Environment) -> Result<(), StartError> {
+    if !args.allow_core_dumps {
+        // Before the credentials are looked up. Those in the environment are in it already.
+        sys::hide_memory()?;
+    }
     let settings = MountSettings::new(args, environment)?;
     if settings.fake {
         return Ok(());
@@ -86,6 +90,8 @@ pub(super) fn run(args: &MountArgs, environment: &Environment) -> Result<(), Sta
 fn serve(settings: &MountSettings, environment: &Environment) -> Result<(), StartError> {
     let path = mount_point::claim(&settings.mount_point, environment)?;
     prerequisites::check(settings.mount.allow_other, environment)?;
+    // The log and the record of uploads name keys.
+    sys::keep_new_files_private();
     log::start(&settings.log_target, settings.log_level, settings.daemon)
         .map_err(StartError::Log)?;
     sys::keep_heap_small();

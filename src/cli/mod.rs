@@ -303,6 +303,15 @@ pub struct MountArgs {
     )]
     pub log_level: LogLevel,
 
+    /// Allow core dumps and debuggers, which see the credentials
+    #[arg(
+        long, help_heading = HEADING_RUNNING,
+        long_help = "Let the daemon leave a core dump when it crashes, and let debuggers of its user look \
+            into it, to find a fault in s3mem. Both show the secret access key and what programs \
+            read and wrote. Without this flag only root can look into the daemon."
+    )]
+    pub allow_core_dumps: bool,
+
     /// Options in the notation of mount(8) and /etc/fstab
     #[arg(
         short = 'o', value_name = "OPT[,OPT]", action = clap::ArgAction::Append, help_heading = HEADING_RUNNING,

@@ -4,6 +4,7 @@
 //! Finds out by itself in which region the bucket is.
 
 mod copy;
+mod credentials;
 mod endpoint;
 mod error;
 mod http;
@@ -25,8 +26,11 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{
     ProvideCredentials, RequestChecksumCalculation, ResponseChecksumValidation,
+    SharedCredentialsProvider,
 };
 
+use self::credentials::Discreet;
+pub use self::credentials::SAID_BY_US;
 use self::endpoint::{can_be_changed_on_the_way, needs_path_style};
 use self::error::credentials_error;
 use self::server::Listener;
@@ -171,7 +175,11 @@ impl S3 {
                 "given",
             ));
         }
-        let shared = loader.load().await;
+        let mut shared = loader.load().await;
+        if let Some(provider) = shared.credentials_provider() {
+            let discreet = SharedCredentialsProvider::new(Discreet(provider));
+            shared = shared.into_builder().credentials_provider(discreet).build();
+        }
         if let Some(provider) = shared.credentials_provider() {
             provider.provide_credentials().await.map_err(credentials_error)?;
         }

@@ -108,6 +108,29 @@ fn nobody_else_can_answer_for_a_daemon_or_keep_its_dead_mount() {
 }
 
 #[test]
+fn the_daemons_memory_is_closed_to_other_programs_of_its_user_unless_that_was_asked_for() {
+    if !has_root() {
+        return;
+    }
+    let Some(server) = server() else { return };
+    let shell = Shell::on(&server);
+    let ran = as_user(
+        &shell,
+        r#"for flag in --read-only --allow-core-dumps; do
+               $AS $S3MEM mount $flag tiles "$MNT"
+               daemon=$($AS $S3MEM status "$MNT" --json | sed 's/.*"pid": \([0-9]*\).*/\1/')
+               for file in environ mem fd root/etc/passwd; do
+                   if $AS test -r /proc/$daemon/$file; then echo "$file yes"; else echo "$file no"; fi
+               done
+               $AS $S3MEM umount "$MNT"
+           done"#,
+    );
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran:?}");
+    let open = "environ yes\nmem yes\nfd yes\nroot/etc/passwd yes\n";
+    assert_eq!(ran.stdout, open.replace("yes", "no") + open);
+}
+
+#[test]
 fn allow_other_needs_the_line_in_fuse_conf() {
     if !has_root() {
         return;

@@ -146,6 +146,29 @@ fn a_program_that_never_gives_its_credentials_is_not_waited_for() {
 }
 
 #[test]
+fn what_a_program_that_gives_no_credentials_writes_is_not_repeated() {
+    let Some(server) = server() else { return };
+    let shell = Shell::new();
+    let script = shell.path("give");
+    std::fs::write(
+        &script,
+        "echo hunter2 >&2; echo '{\"SecretAccessKey\": \"hunter2\"'; exit $1\n",
+    )
+    .unwrap();
+    let config = shell.path("config");
+    let shell = shell.set("AWS_CONFIG_FILE", &config).set("AWS_ENDPOINT_URL", &server.endpoint());
+    for (status, said) in [(7, "the program failed (exit status: 7)"), (0, "is not understood")] {
+        let text =
+            format!("[default]\nregion = eu-west-1\ncredential_process = sh {script} {status}\n");
+        std::fs::write(&config, text).unwrap();
+        let ran = shell.mount("tiles", &["--log-file", "log", "--log-level", "trace"]);
+        ran.fails_with(&["credential_process", said]);
+        let log = std::fs::read_to_string(shell.path("log")).unwrap();
+        assert!(!ran.stderr.contains("hunter2") && !log.contains("hunter2"), "{ran:?}\n{log}");
+    }
+}
+
+#[test]
 fn expired_credentials_are_told_from_wrong_ones() {
     if !can_mount() {
         return;
