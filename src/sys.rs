@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::Path;
 
 /// The user in whose name this process acts; 0 is root.
@@ -150,6 +150,20 @@ pub fn may_write(path: &Path) -> bool {
     let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return false };
     // SAFETY: `path` is a C string that lives until the call returns.
     unsafe { libc::access(path.as_ptr(), libc::W_OK) == 0 }
+}
+
+/// Ends the process now: nothing is flushed, dropped or waited for.
+pub fn exit_at_once(status: i32) -> ! {
+    // SAFETY: does not return, so no state that it leaves is seen by anybody.
+    unsafe { libc::_exit(status) }
+}
+
+/// Whether a log daemon listens.
+pub fn has_syslog() -> bool {
+    // Most take datagrams, some a stream; the C library speaks both.
+    let is_taken = |error: &io::Error| error.raw_os_error() == Some(libc::EPROTOTYPE);
+    let connected = UnixDatagram::unbound().and_then(|socket| socket.connect("/dev/log"));
+    connected.map_or_else(|error| is_taken(&error), |()| true)
 }
 
 /// How grave a line in the system's log is.

@@ -13,9 +13,10 @@ use tokio::time::timeout;
 use super::assemble::{Assembled, assemble};
 use super::control::{Answers, Control, Listening};
 use super::daemonize::{self, DaemonError};
+use super::deadline::{Deadline, LastActs};
 use super::detach::{How, UnmountError, unmount};
 use super::explain::{Asked, explain};
-use super::log::{self, LogError};
+use super::log::{self, Log, LogError};
 use super::mount_point::{self, MountPointError};
 use super::mount_table::MountTable;
 use super::prerequisites::{self, Missing};
@@ -92,8 +93,8 @@ fn serve(settings: &MountSettings, environment: &Environment) -> Result<(), Star
     prerequisites::check(settings.mount.allow_other, environment)?;
     // The log and the record of uploads name keys.
     sys::keep_new_files_private();
-    log::start(&settings.log_target, settings.log_level, settings.daemon)
-        .map_err(StartError::Log)?;
+    let (target, level) = (&settings.log_target, settings.log_level);
+    let log = log::start(target, level, settings.daemon, environment).map_err(StartError::Log)?;
     sys::keep_heap_small();
     // Each file that programs write is one.
     if let Err(error) = sys::allow_many_open_files() {
@@ -106,9 +107,10 @@ fn serve(settings: &MountSettings, environment: &Environment) -> Result<(), Star
     let (publisher, handle) = (parts.publisher.clone(), runtime.handle().clone());
     let served = Served {
         unsent: Unsent::new(publisher, handle, settings.on_unmount, &path),
-        report: Report::new(settings, path.clone(), &parts, stats),
+        report: Report::new(settings, path.clone(), &parts, stats, log.place()),
     };
-    let outcome = serve_mounted(settings, environment, &path, &runtime, parts.fs, Arc::new(served));
+    let start = Start { settings, environment, path: &path, runtime: &runtime, log };
+    let outcome = serve_mounted(start, parts.fs, Arc::new(served));
     // Requests still in the air have nobody left to answer.
     runtime.shutdown_background();
     outcome
@@ -164,24 +166,35 @@ impl Answers for Served {
     }
 }
 
+/// What a mount is made with.
+struct Start<'s> {
+    settings: &'s MountSettings,
+    environment: &'s Environment,
+    path: &'s Path,
+    runtime: &'s Runtime,
+    log: Log,
+}
+
 fn serve_mounted(
-    settings: &MountSettings,
-    environment: &Environment,
-    path: &Path,
-    runtime: &Runtime,
+    start: Start<'_>,
     fs: Arc<FileSystem>,
     served: Arc<Served>,
 ) -> Result<(), StartError> {
+    let Start { settings, environment, path, runtime, log } = start;
     // Before there is a mount: a signal must find somebody who unmounts.
-    let mut signals = runtime.block_on(async { EndSignals::catch() })?;
+    let deadline = Deadline::default();
+    let mut signals = EndSignals::catch(deadline.clone(), move || log.reopen())?;
     let mounted =
         fuse::mount(fs, path, &settings.mount).map_err(|error| mount_error(path, &error))?;
     let device = device_on(path);
+    let acts = last_acts(path, device.as_deref(), environment, &served.unsent);
+    deadline.watch(move || acts)?;
     let listening = listen(device.as_deref(), environment, runtime, served.clone());
     let (tell_end, mut end) = oneshot::channel();
     // The session blocks a thread of its own: the runtime's threads serve requests.
     thread::Builder::new().name("session".into()).spawn(move || {
         let ended = mounted.wait();
+        deadline.set();
         if let Some(listening) = &listening {
             listening.stop();
         }
@@ -235,6 +248,29 @@ fn serve_mounted(
     });
     unsent.log_lost();
     outcome
+}
+
+/// What is tried when the process has not ended in time: to say what is lost, and to leave
+/// no mount behind.
+fn last_acts(
+    path: &Path,
+    device: Option<&str>,
+    environment: &Environment,
+    unsent: &Unsent,
+) -> LastActs {
+    let (path, device) = (path.to_path_buf(), device.map(str::to_owned));
+    let (environment, unsent) = (environment.clone(), unsent.clone());
+    let say = move || {
+        tracing::error!("a part of s3mem hangs, so it ends without waiting any longer");
+        unsent.log_lost();
+    };
+    // Without a word: the log may be what hangs.
+    let leave = move || {
+        if device_on(&path) == device {
+            let _ = unmount(&path, How::Lazily, &environment);
+        }
+    };
+    vec![Box::new(say), Box::new(leave)]
 }
 
 /// Lets `s3mem status` and `s3mem umount` ask this process from now on.

@@ -22,6 +22,8 @@ pub(super) struct Report {
     drafts: Option<Arc<Drafts>>,
     publisher: Option<Arc<Publisher>>,
     stats: Arc<Stats>,
+    /// Where the log goes.
+    log: String,
 }
 
 impl Report {
@@ -30,6 +32,7 @@ impl Report {
         mount_point: PathBuf,
         parts: &Assembled,
         stats: Arc<Stats>,
+        log: String,
     ) -> Self {
         let (writes, on_unmount) = match settings.fs.writes {
             Writes::Deny => ("deny", None),
@@ -38,7 +41,7 @@ impl Report {
         };
         let (drafts, publisher) = (parts.drafts.clone(), parts.publisher.clone());
         let source = settings.source.to_string();
-        Report { source, mount_point, writes, on_unmount, drafts, publisher, stats }
+        Report { source, mount_point, writes, on_unmount, drafts, publisher, stats, log }
     }
 
     fn pending(&self) -> Vec<Pending> {
@@ -68,6 +71,7 @@ impl Report {
             lines.push(format!("  written files  {used} of {limit} of memory"));
         }
         lines.push(format!("  requests       {}", requests(&self.stats.snapshot())));
+        lines.push(format!("  log            {}", printable(&self.log)));
         if self.on_unmount.is_some() {
             lines.push(match pending.len() {
                 0 => "  pending        nothing: everything is in the bucket".to_owned(),
@@ -105,6 +109,7 @@ impl Report {
             ("source", string(&self.source)),
             ("mount_point", string(&self.mount_point.to_string_lossy())),
             ("pid", std::process::id().to_string()),
+            ("log", string(&self.log)),
             ("writes", string(self.writes)),
             ("on_unmount", on_unmount),
             ("write_memory", memory),

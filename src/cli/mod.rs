@@ -60,7 +60,7 @@ struct Cli {
 const MOUNT_ABOUT: &str = "Mounts a bucket, or a folder of it, so that its objects can be opened by file name.\n\n\
     The command returns with exit status 0 when the mount is usable. If it fails, it says what is \
     wrong and returns 1. The daemon that serves the files keeps running in the background until \
-    's3mem umount', SIGTERM or SIGINT.\n\n\
+    's3mem umount', SIGTERM or SIGINT. SIGHUP has it open its log anew.\n\n\
     s3mem finds credentials, region and endpoint as the AWS tools do: in environment variables \
     (AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL, ...), ~/.aws/config and \
     ~/.aws/credentials, single sign-on, assumed roles, and the role of an EC2 instance or a container. \
@@ -290,9 +290,10 @@ pub struct MountArgs {
     /// Append the log to this file [default: the system's log]
     #[arg(
         long, value_name = "PATH", help_heading = HEADING_RUNNING,
-        long_help = "Append the log to this file. The default is the terminal with --foreground, and \
-            otherwise the system's log: 'journalctl -t s3mem' (or 'grep s3mem /var/log/syslog') \
-            shows it."
+        long_help = "Append the log to this file, which only you can read if it is made; after SIGHUP it is \
+            opened anew. The default is the terminal with --foreground, and otherwise the system's \
+            log: 'journalctl -t s3mem' (or 'grep s3mem /var/log/syslog') shows it. Where the system \
+            has no log it is a file, which 's3mem status' names."
     )]
     pub log_file: Option<PathBuf>,
 

@@ -2,8 +2,9 @@
 //! that leaves nothing behind, however it comes.
 
 use std::fs::{self, File};
-use std::io::Read;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -137,12 +138,63 @@ fn a_dead_mount_is_taken_away_by_umount() {
 fn signals_that_end_the_daemon_unmount_first() {
     let Some(server) = server() else { return };
     let shell = Shell::on(&server);
-    for name in ["TERM", "INT", "HUP"] {
+    for name in ["TERM", "INT"] {
         shell.mount("tiles", &[]).succeeds();
         signal(name, shell.daemon().unwrap());
         wait_until("the daemon has ended", || shell.daemon().is_none());
         assert!(!shell.is_mounted(), "SIG{name}");
         assert_lists(&shell.mount_point, &[]);
+    }
+}
+
+#[test]
+fn signals_that_end_other_programs_leave_the_mount_alone() {
+    let Some(server) = server() else { return };
+    let shell = Shell::on(&server);
+    shell.mount("tiles", &["--log-file", "log"]).succeeds();
+    let (daemon, log) = (shell.daemon().unwrap(), shell.path("log"));
+    let was_renamed = || fs::read_to_string(&log).is_ok_and(|text| text.contains("opened anew"));
+    for name in ["USR1", "USR2", "HUP"] {
+        signal(name, daemon);
+    }
+    wait_until("the signal is in the log", was_renamed);
+    // As logrotate does it.
+    fs::rename(&log, shell.path("log.1")).unwrap();
+    signal("HUP", daemon);
+    wait_until("the log is opened anew", was_renamed);
+    assert_eq!(fs::read_to_string(shell.mount_point.join("readme")).unwrap(), "hello");
+    shell.umount().succeeds();
+    assert!(fs::read_to_string(&log).unwrap().contains("is unmounted"));
+    let renamed = fs::read_to_string(shell.path("log.1")).unwrap();
+    assert!(renamed.contains("has mounted") && !renamed.contains("is unmounted"), "{renamed}");
+}
+
+#[test]
+fn a_daemon_whose_log_nobody_reads_ends_after_a_signal() {
+    let Some(server) = server() else { return };
+    // After the first signal it has more time than after the second.
+    for signals in [1, 2] {
+        let shell = Shell::on(&server);
+        let path = shell.path("log");
+        assert!(shell.command("mkfifo").arg(&path).status().unwrap().success());
+        let log = File::options().read(true).write(true).open(&path).unwrap();
+        shell.mount("tiles", &["--log-file", "log"]).succeeds();
+        let daemon = shell.daemon().unwrap();
+        fill(&log);
+        let start = Instant::now();
+        (0..signals).for_each(|_| signal("TERM", daemon));
+        wait_until("the daemon has ended", || shell.daemon().is_none());
+        assert!(start.elapsed() < Duration::from_secs(40), "{:?}", start.elapsed());
+        assert!(!shell.is_mounted());
+    }
+}
+
+/// Writes into a pipe until there is room for no byte more.
+fn fill(pipe: &File) {
+    let path = format!("/proc/self/fd/{}", pipe.as_raw_fd());
+    let mut pipe = File::options().write(true).custom_flags(libc::O_NONBLOCK).open(path).unwrap();
+    for bytes in [&[b'x'; 4096][..], b"x"] {
+        while pipe.write(bytes).is_ok() {}
     }
 }
 
@@ -240,6 +292,9 @@ fn a_mount_in_the_foreground_stays_until_it_is_interrupted() {
     let child = child.unwrap();
     wait_until("it is mounted", || shell.is_mounted());
     assert_eq!(shell.daemon(), Some(child.id()));
+    // The terminal was closed.
+    signal("HUP", child.id());
+    assert_lists(&shell.mount_point, &["10", "readme"]);
     signal("INT", child.id());
     let ran = Ran::finish(child);
     assert_eq!(ran.code, Some(0), "{ran:?}");

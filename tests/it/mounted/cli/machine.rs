@@ -131,6 +131,25 @@ fn the_daemons_memory_is_closed_to_other_programs_of_its_user_unless_that_was_as
 }
 
 #[test]
+fn where_the_system_has_no_log_there_is_one_that_status_names() {
+    if !has_root() {
+        return;
+    }
+    let Some(server) = server() else { return };
+    let shell = Shell::on(&server);
+    let ran = as_user(
+        &shell,
+        r#"rm -f /tmp/s3mem-65534/s3mem.log
+           mount -t tmpfs none /dev; mknod /dev/null c 1 3; mknod /dev/fuse c 10 229; chmod 666 /dev/*
+           $AS $S3MEM mount tiles "$MNT"; $AS $S3MEM status "$MNT" | grep ' log '
+           $AS $S3MEM umount "$MNT"
+           log=/tmp/s3mem-65534/s3mem.log; stat -c %a $log; grep -c "has mounted s3://tiles on $MNT" $log"#,
+    );
+    let expected = "  log            /tmp/s3mem-65534/s3mem.log\n600\n1\n";
+    assert_eq!((ran.code, ran.stderr.as_str(), ran.stdout.as_str()), (Some(0), "", expected));
+}
+
+#[test]
 fn allow_other_needs_the_line_in_fuse_conf() {
     if !has_root() {
         return;
