@@ -19,6 +19,7 @@ mod mount_table;
 mod prerequisites;
 mod runtime_folder;
 mod signals;
+mod start_lock;
 mod status_report;
 mod text;
 mod umount;

@@ -22,6 +22,7 @@ use super::mount_table::MountTable;
 use super::prerequisites::{self, Missing};
 use super::runtime_folder;
 use super::signals::EndSignals;
+use super::start_lock::StartLock;
 use super::status_report::Report;
 use super::text::tell;
 use super::unsent::Unsent;
@@ -35,6 +36,8 @@ use crate::sys;
 
 /// How long programs may go on reading from the mount after a signal.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long a start may take beside its requests.
+const START: Duration = Duration::from_secs(10);
 /// A first request that takes longer than this is reported to the user.
 const PATIENCE: Duration = Duration::from_secs(4);
 
@@ -89,6 +92,7 @@ pub(super) fn run(args: &MountArgs, environment: &Environment) -> Result<(), Sta
 
 /// Mounts, and serves until the mount ends.
 fn serve(settings: &MountSettings, environment: &Environment) -> Result<(), StartError> {
+    let start_lock = wait_for_others(settings, environment)?;
     let path = mount_point::claim(&settings.mount_point, environment)?;
     prerequisites::check(settings.mount.allow_other, environment)?;
     // The log and the record of uploads name keys.
@@ -109,11 +113,26 @@ fn serve(settings: &MountSettings, environment: &Environment) -> Result<(), Star
         unsent: Unsent::new(publisher, handle, settings.on_unmount, &path),
         report: Report::new(settings, path.clone(), &parts, stats, log.place()),
     };
-    let start = Start { settings, environment, path: &path, runtime: &runtime, log };
+    let start = Start { settings, environment, path: &path, runtime: &runtime, log, start_lock };
     let outcome = serve_mounted(start, parts.fs, Arc::new(served));
     // Requests still in the air have nobody left to answer.
     runtime.shutdown_background();
     outcome
+}
+
+/// Waits until no other s3mem of this user is starting on the mount point.
+fn wait_for_others(
+    settings: &MountSettings,
+    environment: &Environment,
+) -> Result<Option<StartLock>, StartError> {
+    let path = mount_point::resolve(&settings.mount_point)?;
+    // Nobody else finds one either where there is no such folder.
+    let Ok(folder) = runtime_folder::prepare(environment) else { return Ok(None) };
+    let limit = settings.retry.request_timeout.saturating_add(START);
+    match StartLock::take(&folder, &path, limit) {
+        Ok(None) => Err(MountPointError::Starting(path).into()),
+        lock => Ok(lock?),
+    }
 }
 
 /// Opens the file system, and says so when that takes long.
@@ -173,6 +192,7 @@ struct Start<'s> {
     path: &'s Path,
     runtime: &'s Runtime,
     log: Log,
+    start_lock: Option<StartLock>,
 }
 
 fn serve_mounted(
@@ -180,13 +200,14 @@ fn serve_mounted(
     fs: Arc<FileSystem>,
     served: Arc<Served>,
 ) -> Result<(), StartError> {
-    let Start { settings, environment, path, runtime, log } = start;
+    let Start { settings, environment, path, runtime, log, start_lock } = start;
     // Before there is a mount: a signal must find somebody who unmounts.
     let deadline = Deadline::default();
     let mut signals = EndSignals::catch(deadline.clone(), move || log.reopen())?;
     let mounted =
         fuse::mount(fs, path, &settings.mount).map_err(|error| mount_error(path, &error))?;
     let device = device_on(path);
+    drop(start_lock);
     let acts = last_acts(path, device.as_deref(), environment, &served.unsent);
     deadline.watch(move || acts)?;
     let listening = listen(device.as_deref(), environment, runtime, served.clone());

@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::Path;
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use s3mem::sys::allow_many_open_files;
@@ -106,6 +107,34 @@ fn a_second_mount_is_refused_and_says_what_is_there() {
     shell
         .s3mem(&["umount", inside.to_str().unwrap()])
         .fails_with(&["inside a mount", shell.mount_point()]);
+    shell.umount().succeeds();
+}
+
+#[test]
+fn of_mounts_that_are_started_at_once_on_one_folder_exactly_one_succeeds() {
+    let Some(server) = server() else { return };
+    let shell = Shell::on(&server);
+    let start =
+        |_| shell.command(S3MEM).args(["mount", "tiles", shell.mount_point()]).spawn().unwrap();
+    let started: Vec<Child> = (0..4).map(start).collect();
+    let (good, bad): (Vec<Ran>, Vec<Ran>) =
+        started.into_iter().map(Ran::finish).partition(|ran| ran.code == Some(0));
+    assert_eq!((good.len(), bad.len()), (1, 3), "{good:?} {bad:?}");
+    bad.iter().for_each(|ran| ran.fails_with(&["s3://tiles is already mounted on"]));
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert_eq!(table.matches(shell.mount_point()).count(), 1, "{table}");
+    shell.umount().succeeds();
+}
+
+#[test]
+fn a_start_that_fails_lets_the_next_one_have_the_folder() {
+    let Some(server) = server() else { return };
+    let shell = Shell::on(&server);
+    let start =
+        |bucket| shell.command(S3MEM).args(["mount", bucket, shell.mount_point()]).spawn().unwrap();
+    let started = [start("none"), start("tiles"), start("none")];
+    let codes = started.map(|child| Ran::finish(child).code);
+    assert_eq!(codes, [Some(1), Some(0), Some(1)]);
     shell.umount().succeeds();
 }
 
