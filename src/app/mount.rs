@@ -36,6 +36,8 @@ use crate::sys;
 
 /// How long programs may go on reading from the mount after a signal.
 const GRACE: Duration = Duration::from_secs(5);
+/// Whoever looks up credentials for longer than this says so.
+const MOMENT: Duration = Duration::from_secs(1);
 /// How long a start may take beside its requests.
 const START: Duration = Duration::from_secs(10);
 /// A first request that takes longer than this is reported to the user.
@@ -159,13 +161,35 @@ async fn open(settings: &MountSettings, stats: Arc<Stats>) -> Result<Assembled, 
         tracing::debug!("the mount failed: {error}");
         StartError::Store(explain(error, &Asked::by(settings)))
     };
-    let s3 = timeout(settings.retry.request_timeout, S3::connect(settings.s3.clone()))
-        .await
-        .map_err(|_| StartError::Credentials(settings.retry.request_timeout.as_secs_f64()))?
-        .map_err(|error| told(&error))?;
+    let s3 = connect_with_notice(settings).await?.map_err(|error| told(&error))?;
     let stack = StackConfig::new(settings.retry.clone(), settings.fs.memory_bytes);
     let store = production_stack(Arc::new(s3), stack, stats);
     assemble(store, settings.fs.clone()).await.map_err(|error| told(&error))
+}
+
+/// Looks up the credentials, and says so when that takes longer than a moment.
+async fn connect_with_notice(
+    settings: &MountSettings,
+) -> Result<Result<S3, StoreError>, StartError> {
+    let limit = settings.retry.request_timeout;
+    let connecting = timeout(limit, S3::connect(settings.s3.clone()));
+    tokio::pin!(connecting);
+    let in_time = match limit > MOMENT {
+        true => timeout(MOMENT, &mut connecting).await.ok(),
+        false => None,
+    };
+    let outcome = match in_time {
+        Some(outcome) => outcome,
+        None if limit > MOMENT => {
+            tell(
+                "still looking for AWS credentials and the region (a profile's program, single \
+                 sign-on, or this machine's metadata service)",
+            );
+            connecting.await
+        }
+        None => connecting.await,
+    };
+    outcome.map_err(|_| StartError::Credentials(limit.as_secs_f64()))
 }
 
 /// What the daemon is asked about.

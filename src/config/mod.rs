@@ -117,6 +117,7 @@ impl MountSettings {
         };
         let s3 = S3Config {
             endpoint_url: args.endpoint_url.clone(),
+            is_own_server: endpoint_url.is_some(),
             path_style: args.path_style,
             region: region(args)?,
             profile: profile(args)?,

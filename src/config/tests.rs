@@ -154,3 +154,13 @@ fn what_mount_shows_is_one_option_word() {
     assert_eq!(settings.mount.source, "maps");
     assert!(!settings.mount.allow_exec);
 }
+
+#[test]
+fn an_own_server_is_known_as_such_wherever_it_is_written() {
+    let in_variable = Environment {
+        endpoint_url: Some("http://localhost:9000".into()),
+        ..Environment::default()
+    };
+    assert!(settings_in(&in_variable, &[]).unwrap().s3.is_own_server);
+    assert!(!settings_in(&Environment::default(), &[]).unwrap().s3.is_own_server);
+}
