@@ -98,6 +98,34 @@ pub fn unmount(mount_point: &Path, lazily: bool) -> io::Result<()> {
     check(unsafe { libc::umount2(path.as_ptr(), flags) })
 }
 
+/// Has the kernel follow no symbolic link in the mount on `path`. Needs to be root, and
+/// Linux 5.12.
+pub fn forbid_symlinks(path: &Path) -> io::Result<()> {
+    const NO_SYMLINKS: u64 = 0x0020_0000;
+    #[repr(C)]
+    struct Attributes {
+        set: u64,
+        clear: u64,
+        propagation: u64,
+        user_namespace: u64,
+    }
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let attributes = Attributes { set: NO_SYMLINKS, clear: 0, propagation: 0, user_namespace: 0 };
+    // SAFETY: the kernel reads the path, a C string, and as many bytes of `attributes` as
+    // are given; both live until the call returns.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            libc::AT_SYMLINK_NOFOLLOW,
+            &raw const attributes,
+            size_of::<Attributes>(),
+        )
+    };
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Connects to the socket at `path` without waiting: one whose queue of connections is full
 /// is [`io::ErrorKind::WouldBlock`]. The connection then waits as any other.
 pub fn connect_at_once(path: &Path) -> io::Result<UnixStream> {

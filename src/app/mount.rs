@@ -230,6 +230,11 @@ fn serve_mounted(
     let mut signals = EndSignals::catch(deadline.clone(), move || log.reopen())?;
     let mounted =
         fuse::mount(fs, path, &settings.mount).map_err(|error| mount_error(path, &error))?;
+    if !settings.follow_symlinks
+        && let Err(error) = sys::forbid_symlinks(path)
+    {
+        tracing::warn!("the mount option \"nosymfollow\" is ignored: {error}");
+    }
     let device = device_on(path);
     drop(start_lock);
     let acts = last_acts(path, device.as_deref(), environment, &served.unsent);
@@ -263,6 +268,10 @@ fn serve_mounted(
         tokio::select! {
             ended = &mut end => {
                 let outcome = session_end(path, ended);
+                if outcome.is_err() {
+                    // Whoever looks into it would wait for an answer.
+                    leave(path, device.as_deref(), environment);
+                }
                 unsent.send_after_end(&mut signals).await;
                 return outcome;
             }

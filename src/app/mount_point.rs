@@ -62,6 +62,8 @@ pub(super) fn claim(typed: &Path, environment: &Environment) -> Result<PathBuf, 
     for _ in 0..MAX_DEAD_MOUNTS {
         let table = MountTable::read().map_err(|cause| unreadable(&path, cause))?;
         match table.on(&path) {
+            // Whoever looks into it has it mounted, by us. What it covers is hidden already.
+            Some(mounted) if mounted.is_automount() => return Ok(path),
             Some(mounted) => replace(&path, mounted, environment)?,
             None => return check_folder(&path).map(|()| path),
         }

@@ -319,7 +319,8 @@ pub struct MountArgs {
         long_help = "Options in the notation of mount(8) and /etc/fstab, separated by commas. You can \
             give each long option of this page like this, with '_' or '-' inside the name: \
             -o allow_other,memory=4G. Write a comma inside a value as '\\,'. The general words of \
-            mount(8) (ro, noexec, _netdev, nofail, user, x-systemd...) are understood. rw is \
+            mount(8) (ro, noexec, nosymfollow, _netdev, nofail, user, context=..., x-systemd...) are \
+            understood. rw is \
             accepted, because mount(8) adds it to every call, but makes nothing writable."
     )]
     pub options: Vec<String>,
@@ -331,6 +332,14 @@ pub struct MountArgs {
     /// Run no programs from the mount: `-o noexec`.
     #[arg(long, hide = true)]
     pub noexec: bool,
+
+    /// Follow no symbolic link in the mount: `-o nosymfollow`.
+    #[arg(long, hide = true)]
+    pub nosymfollow: bool,
+
+    /// Words of SELinux for the kernel: `-o context=...` and its kin.
+    #[arg(long, hide = true, action = clap::ArgAction::Append)]
+    pub security_context: Vec<String>,
 
     /// Check everything that can be checked without mounting, and mount nothing: `mount --fake`.
     #[arg(long, hide = true)]

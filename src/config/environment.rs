@@ -20,6 +20,8 @@ pub struct Environment {
     pub endpoint_url: Option<String>,
     /// The bytes of memory that the machine or the control group allows.
     pub memory_limit_bytes: Option<u64>,
+    /// Whether the kernel has SELinux, and so takes the labels of a mount.
+    pub has_selinux: bool,
     /// `XDG_RUNTIME_DIR`, an ordinary user's folder that lasts as long as the session.
     pub runtime_folder: Option<PathBuf>,
 }
@@ -34,6 +36,7 @@ impl Environment {
             profile: text("AWS_PROFILE"),
             endpoint_url: text("AWS_ENDPOINT_URL_S3").or_else(|| text("AWS_ENDPOINT_URL")),
             memory_limit_bytes: machine::memory_limit(Path::new("/")),
+            has_selinux: Path::new("/sys/fs/selinux/enforce").exists(),
             runtime_folder: env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from),
         }
     }

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use super::{Ran, Shell, can_mount, has_file, has_root};
+use super::{Ran, Shell, can_mount, has_file, has_root, not_run};
 use crate::support::server::TestServer;
 
 /// Makes `$AS` a command that runs another as an ordinary user, who can reach the
@@ -239,4 +239,44 @@ fn mount_finds_the_program_by_its_type() {
            stat -c %a "$MNT/readme"; umount "$MNT""#,
     );
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "400\n"), "{ran:?}");
+}
+
+#[test]
+fn an_automount_is_mounted_over_and_stays() {
+    let has_autofs = fs::read_to_string("/proc/filesystems").unwrap().contains("\tautofs\n");
+    if !has_root() || !has_autofs {
+        if !has_autofs {
+            not_run("because the kernel has no autofs");
+        }
+        return;
+    }
+    let Some(server) = server() else { return };
+    let shell = Shell::on(&server);
+    // As systemd does it; whoever is of the same process group is not made to wait.
+    let ran = shell.script_as_root(
+        r#"mkfifo "$HOME/pipe"; exec 9<>"$HOME/pipe"
+           mount -i -t autofs -o fd=9,minproto=5,maxproto=5,direct systemd-1 "$MNT"
+           $S3MEM mount tiles "$MNT" -o x-systemd.automount,nofail
+           cat "$MNT/readme"; echo; awk -v at="$MNT" '$5 == at { print $(NF - 2) }' /proc/self/mountinfo
+           $S3MEM umount "$MNT"; awk -v at="$MNT" '$5 == at { print $(NF - 2) }' /proc/self/mountinfo
+           umount "$MNT""#,
+    );
+    let table = "hello\nautofs\nfuse.s3mem\nautofs\n";
+    assert_eq!((ran.code, ran.stderr.as_str(), ran.stdout.as_str()), (Some(0), "", table));
+}
+
+#[test]
+fn symbolic_links_are_not_followed_if_that_was_asked_for() {
+    if !has_root() {
+        return;
+    }
+    let Some(server) = server() else { return };
+    let shell = Shell::on(&server);
+    let ran = shell.script_as_root(
+        r#"$S3MEM mount tiles "$MNT" --writes memory -o rw,nosymfollow
+           ln -s readme "$MNT/link"; readlink "$MNT/link"; cat "$MNT/link" 2>&1 | grep -o 'Too many.*'
+           $S3MEM umount "$MNT""#,
+    );
+    let said = "readme\nToo many levels of symbolic links\n";
+    assert_eq!((ran.code, ran.stderr.as_str(), ran.stdout.as_str()), (Some(0), "", said));
 }
