@@ -9,6 +9,7 @@ use super::text::printable;
 use super::unsent::why;
 use crate::config::{self, MountSettings, OnUnmount, Writes};
 use crate::drafts::Drafts;
+use crate::fs::FileSystem;
 use crate::publish::{Pending, Publisher};
 use crate::stats::{Snapshot, Stats};
 
@@ -22,6 +23,7 @@ pub(super) struct Report {
     drafts: Option<Arc<Drafts>>,
     publisher: Option<Arc<Publisher>>,
     stats: Arc<Stats>,
+    fs: Arc<FileSystem>,
     /// Where the log goes.
     log: String,
 }
@@ -41,7 +43,17 @@ impl Report {
         };
         let (drafts, publisher) = (parts.drafts.clone(), parts.publisher.clone());
         let source = settings.source.to_string();
-        Report { source, mount_point, writes, on_unmount, drafts, publisher, stats, log }
+        Report {
+            source,
+            mount_point,
+            writes,
+            on_unmount,
+            drafts,
+            publisher,
+            stats,
+            fs: parts.fs.clone(),
+            log,
+        }
     }
 
     fn pending(&self) -> Vec<Pending> {
@@ -71,6 +83,15 @@ impl Report {
             lines.push(format!("  written files  {used} of {limit} of memory"));
         }
         lines.push(format!("  requests       {}", requests(&self.stats.snapshot())));
+        lines.extend(match self.fs.refused_count() {
+            0 => None,
+            1 => {
+                Some("  refused        1 change that a flag would allow; the log says which".into())
+            }
+            count => Some(format!(
+                "  refused        {count} changes that flags would allow; the log says which"
+            )),
+        });
         lines.push(format!("  log            {}", printable(&self.log)));
         if self.on_unmount.is_some() {
             lines.push(match pending.len() {
@@ -110,6 +131,7 @@ impl Report {
             ("mount_point", string(&self.mount_point.to_string_lossy())),
             ("pid", std::process::id().to_string()),
             ("log", string(&self.log)),
+            ("refused", self.fs.refused_count().to_string()),
             ("writes", string(self.writes)),
             ("on_unmount", on_unmount),
             ("write_memory", memory),
