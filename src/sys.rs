@@ -10,9 +10,9 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::Path;
 
 /// The user in whose name this process acts; 0 is root.
@@ -55,6 +55,20 @@ pub fn allow_many_open_files() -> io::Result<()> {
     check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) })
 }
 
+/// Keeps the memory of this process, and what it has open, from every other process but
+/// root's, and from core dumps. Its files in `/proc` then belong to root.
+pub fn hide_memory() -> io::Result<()> {
+    let off: libc::c_ulong = 0;
+    // SAFETY: only sets a flag of this process; no memory of ours is touched.
+    check(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, off, off, off, off) })
+}
+
+/// Has files and folders that this process makes be its user's alone.
+pub fn keep_new_files_private() {
+    // SAFETY: only sets a number of this process, and cannot fail.
+    unsafe { libc::umask(0o077) };
+}
+
 /// Has every descriptor but the standard streams closed in programs that this
 /// process starts. Kernels before 5.11 do not know how; then nothing changes.
 pub fn keep_descriptors_from_children() {
@@ -70,12 +84,6 @@ pub fn close_all_but_streams() {
     // SAFETY: touches no memory. Whoever owns a descriptor above 2 gets an error from it;
     // only a process that has just begun, and owns none, calls this.
     let _ = unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, 0) };
-}
-
-/// Keeps the memory of this process from other processes of its user, and from core dumps.
-pub fn hide_memory_from_others() {
-    // SAFETY: takes plain numbers and touches no memory of ours.
-    let _ = unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
 }
 
 /// How long this process has used the processor, in whole seconds, rounded up.
@@ -113,7 +121,64 @@ pub fn unmount(mount_point: &Path, lazily: bool) -> io::Result<()> {
     check(unsafe { libc::umount2(path.as_ptr(), flags) })
 }
 
-/// In whose name the process at the other end of a socket acted when it connected.
+/// Has the kernel follow no symbolic link in the mount on `path`. Needs to be root, and
+/// Linux 5.12.
+pub fn forbid_symlinks(path: &Path) -> io::Result<()> {
+    const NO_SYMLINKS: u64 = 0x0020_0000;
+    #[repr(C)]
+    struct Attributes {
+        set: u64,
+        clear: u64,
+        propagation: u64,
+        user_namespace: u64,
+    }
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let attributes = Attributes { set: NO_SYMLINKS, clear: 0, propagation: 0, user_namespace: 0 };
+    // SAFETY: the kernel reads the path, a C string, and as many bytes of `attributes` as
+    // are given; both live until the call returns.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            libc::AT_SYMLINK_NOFOLLOW,
+            &raw const attributes,
+            size_of::<Attributes>(),
+        )
+    };
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Connects to the socket at `path` without waiting: one whose queue of connections is full
+/// is [`io::ErrorKind::WouldBlock`]. The connection then waits as any other.
+pub fn connect_at_once(path: &Path) -> io::Result<UnixStream> {
+    let bytes = path.as_os_str().as_bytes();
+    // SAFETY: a plain structure of numbers, for which zeros are a value.
+    let mut address: libc::sockaddr_un = unsafe { std::mem::zeroed() };
+    // A zero has to end the path.
+    if bytes.len() >= address.sun_path.len() || bytes.contains(&0) {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    }
+    address.sun_family = libc::AF_UNIX as libc::sa_family_t;
+    for (to, from) in address.sun_path.iter_mut().zip(bytes) {
+        *to = *from as libc::c_char;
+    }
+    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    // SAFETY: takes numbers only.
+    let socket = unsafe { libc::socket(libc::AF_UNIX, kind, 0) };
+    check(socket)?;
+    // SAFETY: the kernel has just given us this descriptor, and nobody else has it.
+    let stream = UnixStream::from(unsafe { OwnedFd::from_raw_fd(socket) });
+    let length = size_of::<libc::sockaddr_un>() as libc::socklen_t;
+    // SAFETY: the kernel reads `length` bytes of `address`, which lives until the call
+    // returns, as `stream` does, which keeps the descriptor open.
+    check(unsafe { libc::connect(stream.as_raw_fd(), (&raw const address).cast(), length) })?;
+    stream.set_nonblocking(false)?;
+    Ok(stream)
+}
+
+/// In whose name the process at the other end of a socket acted when it connected, or
+/// began to listen.
 pub fn peer_uid(stream: &UnixStream) -> io::Result<u32> {
     let mut peer = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
     let mut length = size_of::<libc::ucred>() as libc::socklen_t;
@@ -136,6 +201,20 @@ pub fn may_write(path: &Path) -> bool {
     let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return false };
     // SAFETY: `path` is a C string that lives until the call returns.
     unsafe { libc::access(path.as_ptr(), libc::W_OK) == 0 }
+}
+
+/// Ends the process now: nothing is flushed, dropped or waited for.
+pub fn exit_at_once(status: i32) -> ! {
+    // SAFETY: does not return, so no state that it leaves is seen by anybody.
+    unsafe { libc::_exit(status) }
+}
+
+/// Whether a log daemon listens.
+pub fn has_syslog() -> bool {
+    // Most take datagrams, some a stream; the C library speaks both.
+    let is_taken = |error: &io::Error| error.raw_os_error() == Some(libc::EPROTOTYPE);
+    let connected = UnixDatagram::unbound().and_then(|socket| socket.connect("/dev/log"));
+    connected.map_or_else(|error| is_taken(&error), |()| true)
 }
 
 /// How grave a line in the system's log is.

@@ -155,8 +155,12 @@ pub(crate) fn mount_it(server: &TestServer, mount_point: &Path) -> Result<DemoMo
         let parts = assemble(store, config, stats).await.map_err(|error| refused(&error))?;
         Ok::<_, String>(parts.fs)
     })?;
-    let config =
-        MountConfig { source: format!("s3://{BUCKET}"), allow_other: false, allow_exec: false };
+    let config = MountConfig {
+        source: format!("s3://{BUCKET}"),
+        allow_other: false,
+        allow_exec: false,
+        security_context: Vec::new(),
+    };
     let mounted = mount(fs, mount_point, &config).map_err(|error| {
         format!(
             "{} can't be mounted on: {error}. In a container, start it with --device /dev/fuse \

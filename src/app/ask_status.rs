@@ -3,17 +3,20 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
-use super::control::{Daemon, STRANGER};
+use super::control::Daemon;
 use super::mount_point::{self, MountPointError};
 use super::mount_table::{MountTable, Mounted};
 use super::text::{printable, tell};
 use crate::cli::StatusArgs;
-use crate::config::{self, ConfigError};
+use crate::config::{self, ConfigError, Environment};
 use crate::sys;
 
 /// The exit status when files are not in the bucket yet; 2 is for misuse.
 const PENDING: u8 = 3;
+/// No daemon takes this long to say how it is.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Why there is no status. Each is a sentence for the user.
 #[derive(Debug, thiserror::Error)]
@@ -26,16 +29,19 @@ pub(super) enum StatusError {
     Path(MountPointError),
     #[error("{0} is not in a mount of s3mem; 'findmnt -t fuse.s3mem' lists the mounts of s3mem")]
     NotMounted(PathBuf),
-    #[error("the daemon of {0} does not answer: it has ended, hangs, or runs in another container")]
+    #[error(
+        "the daemon of {0} does not answer: it has ended, hangs, runs in another container, or was \
+         started with another XDG_RUNTIME_DIR"
+    )]
     Silent(PathBuf),
-    #[error("{path}: {sentence}")]
-    Refused { path: PathBuf, sentence: String },
+    #[error("{path}: the mount belongs to the user with the ID {user}; only they and root may ask")]
+    OfSomebodyElse { path: PathBuf, user: u32 },
     #[error("the table of mounts can't be read: {0}")]
     Table(io::Error),
 }
 
 /// Runs the command.
-pub(super) fn run(args: &StatusArgs) -> Result<ExitCode, StatusError> {
+pub(super) fn run(args: &StatusArgs, environment: &Environment) -> Result<ExitCode, StatusError> {
     let table = MountTable::read().map_err(StatusError::Table)?;
     let mounts = match &args.mount_point {
         Some(typed) => vec![find(&table, typed)?],
@@ -43,7 +49,7 @@ pub(super) fn run(args: &StatusArgs) -> Result<ExitCode, StatusError> {
     };
     let (mut pending, mut failed) = (0, false);
     for mounted in &mounts {
-        match ask(mounted, args.json) {
+        match ask(mounted, args.json, environment) {
             Ok((count, text)) => {
                 pending += count;
                 // A reader that stops reading does not want the rest.
@@ -79,16 +85,20 @@ fn find(table: &MountTable, typed: &Path) -> Result<Mounted, StatusError> {
 }
 
 /// How many files a mount has that are not in the bucket, and what its daemon says.
-fn ask(mounted: &Mounted, json: bool) -> Result<(u64, String), StatusError> {
+fn ask(
+    mounted: &Mounted,
+    json: bool,
+    environment: &Environment,
+) -> Result<(u64, String), StatusError> {
     let silent = || StatusError::Silent(mounted.mount_point.clone());
-    let daemon = Daemon::of(&mounted.device).ok_or_else(silent)?;
-    let question = if json { "status json" } else { "status" };
-    let mut lines = daemon.ask(question).map_err(|_| silent())?;
-    let first = lines.next().and_then(Result::ok).ok_or_else(silent)?;
-    if let Some(sentence) = first.strip_prefix(STRANGER) {
-        let (path, sentence) = (mounted.mount_point.clone(), sentence.to_owned());
-        return Err(StatusError::Refused { path, sentence });
+    let me = sys::effective_uid();
+    if let Some(user) = mounted.user.filter(|user| me != 0 && *user != me) {
+        return Err(StatusError::OfSomebodyElse { path: mounted.mount_point.clone(), user });
     }
+    let daemon = Daemon::of(mounted, environment).ok_or_else(silent)?;
+    let question = if json { "status json" } else { "status" };
+    let mut lines = daemon.ask(question, LIMIT).map_err(|_| silent())?;
+    let first = lines.next().and_then(Result::ok).ok_or_else(silent)?;
     let count = first.parse().map_err(|_| silent())?;
     let mut text = String::new();
     for line in lines {

@@ -8,14 +8,18 @@ mod ask_status;
 mod assemble;
 mod control;
 mod daemonize;
+mod deadline;
 mod detach;
 mod explain;
 mod log;
+mod log_file;
 mod mount;
 mod mount_point;
 mod mount_table;
 mod prerequisites;
+mod runtime_folder;
 mod signals;
+mod start_lock;
 mod status_report;
 mod text;
 mod umount;
@@ -60,7 +64,7 @@ fn do_it(command: Command, environment: &Environment) -> Result<ExitCode, AppErr
     match command {
         Command::Mount(args) => mount::run(&args, environment)?,
         Command::Umount(args) => umount::run(&args, environment)?,
-        Command::Status(args) => return Ok(ask_status::run(&args)?),
+        Command::Status(args) => return Ok(ask_status::run(&args, environment)?),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -11,15 +11,18 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::assemble::{Assembled, assemble};
-use super::control::{Answers, Control};
+use super::control::{Answers, Control, Listening};
 use super::daemonize::{self, DaemonError};
+use super::deadline::{Deadline, LastActs};
 use super::detach::{How, UnmountError, unmount};
 use super::explain::{Asked, explain};
-use super::log::{self, LogError};
+use super::log::{self, Log, LogError};
 use super::mount_point::{self, MountPointError};
 use super::mount_table::MountTable;
 use super::prerequisites::{self, Missing};
+use super::runtime_folder;
 use super::signals::EndSignals;
+use super::start_lock::StartLock;
 use super::status_report::Report;
 use super::text::tell;
 use super::unsent::Unsent;
@@ -33,6 +36,10 @@ use crate::sys;
 
 /// How long programs may go on reading from the mount after a signal.
 const GRACE: Duration = Duration::from_secs(5);
+/// Whoever looks up credentials for longer than this says so.
+const MOMENT: Duration = Duration::from_secs(1);
+/// How long a start may take beside its requests.
+const START: Duration = Duration::from_secs(10);
 /// A first request that takes longer than this is reported to the user.
 const PATIENCE: Duration = Duration::from_secs(4);
 
@@ -67,6 +74,10 @@ pub(super) enum StartError {
 
 /// Runs the command.
 pub(super) fn run(args: &MountArgs, environment: &Environment) -> Result<(), StartError> {
+    if !args.allow_core_dumps {
+        // Before the credentials are looked up. Those in the environment are in it already.
+        sys::hide_memory()?;
+    }
     let settings = MountSettings::new(args, environment)?;
     if settings.fake {
         return Ok(());
@@ -83,10 +94,13 @@ pub(super) fn run(args: &MountArgs, environment: &Environment) -> Result<(), Sta
 
 /// Mounts, and serves until the mount ends.
 fn serve(settings: &MountSettings, environment: &Environment) -> Result<(), StartError> {
+    let start_lock = wait_for_others(settings, environment)?;
     let path = mount_point::claim(&settings.mount_point, environment)?;
     prerequisites::check(settings.mount.allow_other, environment)?;
-    log::start(&settings.log_target, settings.log_level, settings.daemon)
-        .map_err(StartError::Log)?;
+    // The log and the record of uploads name keys.
+    sys::keep_new_files_private();
+    let (target, level) = (&settings.log_target, settings.log_level);
+    let log = log::start(target, level, settings.daemon, environment).map_err(StartError::Log)?;
     sys::keep_heap_small();
     // Each file that programs write is one.
     if let Err(error) = sys::allow_many_open_files() {
@@ -99,12 +113,28 @@ fn serve(settings: &MountSettings, environment: &Environment) -> Result<(), Star
     let (publisher, handle) = (parts.publisher.clone(), runtime.handle().clone());
     let served = Served {
         unsent: Unsent::new(publisher, handle, settings.on_unmount, &path),
-        report: Report::new(settings, path.clone(), &parts, stats),
+        report: Report::new(settings, path.clone(), &parts, stats, log.place()),
     };
-    let outcome = serve_mounted(settings, environment, &path, &runtime, parts.fs, Arc::new(served));
+    let start = Start { settings, environment, path: &path, runtime: &runtime, log, start_lock };
+    let outcome = serve_mounted(start, parts.fs, Arc::new(served));
     // Requests still in the air have nobody left to answer.
     runtime.shutdown_background();
     outcome
+}
+
+/// Waits until no other s3mem of this user is starting on the mount point.
+fn wait_for_others(
+    settings: &MountSettings,
+    environment: &Environment,
+) -> Result<Option<StartLock>, StartError> {
+    let path = mount_point::resolve(&settings.mount_point)?;
+    // Nobody else finds one either where there is no such folder.
+    let Ok(folder) = runtime_folder::prepare(environment) else { return Ok(None) };
+    let limit = settings.retry.request_timeout.saturating_add(START);
+    match StartLock::take(&folder, &path, limit) {
+        Ok(None) => Err(MountPointError::Starting(path).into()),
+        lock => Ok(lock?),
+    }
 }
 
 /// Opens the file system, and says so when that takes long.
@@ -131,13 +161,35 @@ async fn open(settings: &MountSettings, stats: Arc<Stats>) -> Result<Assembled, 
         tracing::debug!("the mount failed: {error}");
         StartError::Store(explain(error, &Asked::by(settings)))
     };
-    let s3 = timeout(settings.retry.request_timeout, S3::connect(settings.s3.clone()))
-        .await
-        .map_err(|_| StartError::Credentials(settings.retry.request_timeout.as_secs_f64()))?
-        .map_err(|error| told(&error))?;
+    let s3 = connect_with_notice(settings).await?.map_err(|error| told(&error))?;
     let stack = StackConfig::new(settings.retry.clone(), settings.fs.memory_bytes);
     let store = production_stack(Arc::new(s3), stack, stats.clone());
     assemble(store, settings.fs.clone(), stats).await.map_err(|error| told(&error))
+}
+
+/// Looks up the credentials, and says so when that takes longer than a moment.
+async fn connect_with_notice(
+    settings: &MountSettings,
+) -> Result<Result<S3, StoreError>, StartError> {
+    let limit = settings.retry.request_timeout;
+    let connecting = timeout(limit, S3::connect(settings.s3.clone()));
+    tokio::pin!(connecting);
+    let in_time = match limit > MOMENT {
+        true => timeout(MOMENT, &mut connecting).await.ok(),
+        false => None,
+    };
+    let outcome = match in_time {
+        Some(outcome) => outcome,
+        None if limit > MOMENT => {
+            tell(
+                "still looking for AWS credentials and the region (a profile's program, single \
+                 sign-on, or this machine's metadata service)",
+            );
+            connecting.await
+        }
+        None => connecting.await,
+    };
+    outcome.map_err(|_| StartError::Credentials(limit.as_secs_f64()))
 }
 
 /// What the daemon is asked about.
@@ -157,29 +209,43 @@ impl Answers for Served {
     }
 }
 
+/// What a mount is made with.
+struct Start<'s> {
+    settings: &'s MountSettings,
+    environment: &'s Environment,
+    path: &'s Path,
+    runtime: &'s Runtime,
+    log: Log,
+    start_lock: Option<StartLock>,
+}
+
 fn serve_mounted(
-    settings: &MountSettings,
-    environment: &Environment,
-    path: &Path,
-    runtime: &Runtime,
+    start: Start<'_>,
     fs: Arc<FileSystem>,
     served: Arc<Served>,
 ) -> Result<(), StartError> {
+    let Start { settings, environment, path, runtime, log, start_lock } = start;
     // Before there is a mount: a signal must find somebody who unmounts.
-    let mut signals = runtime.block_on(async { EndSignals::catch() })?;
+    let deadline = Deadline::default();
+    let mut signals = EndSignals::catch(deadline.clone(), move || log.reopen())?;
     let mounted =
         fuse::mount(fs, path, &settings.mount).map_err(|error| mount_error(path, &error))?;
+    if !settings.follow_symlinks
+        && let Err(error) = sys::forbid_symlinks(path)
+    {
+        tracing::warn!("the mount option \"nosymfollow\" is ignored: {error}");
+    }
     let device = device_on(path);
-    let serve = |device: &str| Control::announce(device)?.serve(runtime.handle(), served.clone());
-    let listening = device.as_deref().map(serve).transpose().unwrap_or_else(|error| {
-        tracing::warn!("'s3mem umount' and 's3mem status' can't ask this process: {error}");
-        None
-    });
+    drop(start_lock);
+    let acts = last_acts(path, device.as_deref(), environment, &served.unsent);
+    deadline.watch(move || acts)?;
+    let listening = listen(device.as_deref(), environment, runtime, served.clone());
     let (tell_end, mut end) = oneshot::channel();
     // The session blocks a thread of its own: the runtime's threads serve requests.
     thread::Builder::new().name("session".into()).spawn(move || {
         let ended = mounted.wait();
-        if let Some(listening) = listening {
+        deadline.set();
+        if let Some(listening) = &listening {
             listening.stop();
         }
         // Nobody listens any more when the process is about to exit.
@@ -202,6 +268,10 @@ fn serve_mounted(
         tokio::select! {
             ended = &mut end => {
                 let outcome = session_end(path, ended);
+                if outcome.is_err() {
+                    // Whoever looks into it would wait for an answer.
+                    leave(path, device.as_deref(), environment);
+                }
                 unsent.send_after_end(&mut signals).await;
                 return outcome;
             }
@@ -232,6 +302,47 @@ fn serve_mounted(
     });
     unsent.log_lost();
     outcome
+}
+
+/// What is tried when the process has not ended in time: to say what is lost, and to leave
+/// no mount behind.
+fn last_acts(
+    path: &Path,
+    device: Option<&str>,
+    environment: &Environment,
+    unsent: &Unsent,
+) -> LastActs {
+    let (path, device) = (path.to_path_buf(), device.map(str::to_owned));
+    let (environment, unsent) = (environment.clone(), unsent.clone());
+    let say = move || {
+        tracing::error!("a part of s3mem hangs, so it ends without waiting any longer");
+        unsent.log_lost();
+    };
+    // Without a word: the log may be what hangs.
+    let leave = move || {
+        if device_on(&path) == device {
+            let _ = unmount(&path, How::Lazily, &environment);
+        }
+    };
+    vec![Box::new(say), Box::new(leave)]
+}
+
+/// Lets `s3mem status` and `s3mem umount` ask this process from now on.
+fn listen(
+    device: Option<&str>,
+    environment: &Environment,
+    runtime: &Runtime,
+    served: Arc<Served>,
+) -> Option<Listening> {
+    let begin = || {
+        let device = device.ok_or_else(|| io::Error::other("the table of mounts lacks it"))?;
+        let folder = runtime_folder::prepare(environment)?;
+        Control::announce(&folder, device)?.serve(runtime.handle(), served)
+    };
+    let listening = begin().map_err(|error| {
+        tracing::warn!("'s3mem umount' and 's3mem status' can't ask this process: {error}");
+    });
+    listening.ok()
 }
 
 fn session_end(

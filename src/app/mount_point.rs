@@ -45,6 +45,8 @@ pub(super) enum MountPointError {
         "the mount point {0} lies in a folder shared by all and belongs to somebody else; create a folder of your own with: mkdir ~/s3"
     )]
     NotOwned(PathBuf),
+    #[error("another s3mem is starting on {0}, and does not get on; try again when it has ended")]
+    Starting(PathBuf),
     #[error("the mount point {path} can't be looked at: {cause}")]
     Unreadable { path: PathBuf, cause: io::Error },
 }
@@ -60,6 +62,8 @@ pub(super) fn claim(typed: &Path, environment: &Environment) -> Result<PathBuf, 
     for _ in 0..MAX_DEAD_MOUNTS {
         let table = MountTable::read().map_err(|cause| unreadable(&path, cause))?;
         match table.on(&path) {
+            // Whoever looks into it has it mounted, by us. What it covers is hidden already.
+            Some(mounted) if mounted.is_automount() => return Ok(path),
             Some(mounted) => replace(&path, mounted, environment)?,
             None => return check_folder(&path).map(|()| path),
         }
@@ -85,8 +89,8 @@ pub(super) fn resolve(typed: &Path) -> Result<PathBuf, MountPointError> {
 
 /// Whether the daemon behind a mount is gone. One that shows a sign of life is not
 /// asked, because it may be too busy to answer.
-pub(super) fn is_dead(path: &Path, mounted: &Mounted) -> bool {
-    Daemon::of(&mounted.device).is_none()
+pub(super) fn is_dead(path: &Path, mounted: &Mounted, environment: &Environment) -> bool {
+    Daemon::of(mounted, environment).is_none()
         && fs::metadata(path).is_err_and(|error| error.raw_os_error() == Some(libc::ENOTCONN))
 }
 
@@ -97,7 +101,7 @@ fn replace(
     environment: &Environment,
 ) -> Result<(), MountPointError> {
     let (path_buf, what) = (path.to_path_buf(), mounted.source.clone());
-    match (is_dead(path, mounted), mounted.is_s3mem()) {
+    match (is_dead(path, mounted, environment), mounted.is_s3mem()) {
         (true, true) => unmount(path, How::Lazily, environment).map_err(|error| {
             let reason = match error {
                 UnmountError::Busy => "it is in use".to_owned(),

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 /// The file-system type of our mounts.
 const S3MEM: &str = "fuse.s3mem";
+/// The type of what mounts something when it is looked into.
+const AUTOFS: &str = "autofs";
 
 /// One mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +33,12 @@ impl Mounted {
     /// Whether s3mem mounted it.
     pub(super) fn is_s3mem(&self) -> bool {
         self.fs_type == S3MEM
+    }
+
+    /// Whether it only waits to be mounted over, when somebody looks: systemd's
+    /// `x-systemd.automount`, and autofs.
+    pub(super) fn is_automount(&self) -> bool {
+        self.fs_type == AUTOFS
     }
 }
 

@@ -10,6 +10,7 @@ use super::unsent::why;
 use crate::config::{self, MountSettings, OnUnmount, Writes};
 use crate::decoders::Workers;
 use crate::drafts::Drafts;
+use crate::fs::FileSystem;
 use crate::publish::{Pending, Publisher};
 use crate::stats::{Snapshot, Stats};
 
@@ -24,6 +25,9 @@ pub(super) struct Report {
     publisher: Option<Arc<Publisher>>,
     workers: Option<Arc<Workers>>,
     stats: Arc<Stats>,
+    fs: Arc<FileSystem>,
+    /// Where the log goes.
+    log: String,
 }
 
 impl Report {
@@ -32,6 +36,7 @@ impl Report {
         mount_point: PathBuf,
         parts: &Assembled,
         stats: Arc<Stats>,
+        log: String,
     ) -> Self {
         let (writes, on_unmount) = match settings.fs.writes {
             Writes::Deny => ("deny", None),
@@ -40,7 +45,18 @@ impl Report {
         };
         let (drafts, publisher) = (parts.drafts.clone(), parts.publisher.clone());
         let (source, workers) = (settings.source.to_string(), parts.workers.clone());
-        Report { source, mount_point, writes, on_unmount, drafts, publisher, workers, stats }
+        Report {
+            source,
+            mount_point,
+            writes,
+            on_unmount,
+            drafts,
+            publisher,
+            workers,
+            stats,
+            fs: parts.fs.clone(),
+            log,
+        }
     }
 
     fn pending(&self) -> Vec<Pending> {
@@ -72,6 +88,16 @@ impl Report {
         let counts = self.stats.snapshot();
         lines.push(format!("  requests       {}", requests(&counts)));
         lines.push(format!("  decoders       {}", self.decoders(&counts)));
+        lines.extend(match self.fs.refused_count() {
+            0 => None,
+            1 => {
+                Some("  refused        1 change that a flag would allow; the log says which".into())
+            }
+            count => Some(format!(
+                "  refused        {count} changes that flags would allow; the log says which"
+            )),
+        });
+        lines.push(format!("  log            {}", printable(&self.log)));
         if self.on_unmount.is_some() {
             lines.push(match pending.len() {
                 0 => "  pending        nothing: everything is in the bucket".to_owned(),
@@ -135,6 +161,8 @@ impl Report {
             ("source", string(&self.source)),
             ("mount_point", string(&self.mount_point.to_string_lossy())),
             ("pid", std::process::id().to_string()),
+            ("log", string(&self.log)),
+            ("refused", self.fs.refused_count().to_string()),
             ("writes", string(self.writes)),
             ("on_unmount", on_unmount),
             ("write_memory", memory),

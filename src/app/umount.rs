@@ -77,11 +77,12 @@ pub(super) fn run(args: &UmountArgs, environment: &Environment) -> Result<(), Um
         other => UmountError::Path(other),
     })?;
     let mounted = find(&path)?;
-    let daemon = Daemon::of(&mounted.device);
+    let daemon = Daemon::of(&mounted, environment).and_then(|daemon| daemon.watch().ok());
     // A mount without its daemon has nobody who could be disturbed.
-    let how = if mount_point::is_dead(&path, &mounted) { How::Lazily } else { How::IfUnused };
+    let is_dead = mount_point::is_dead(&path, &mounted, environment);
+    let how = if is_dead { How::Lazily } else { How::IfUnused };
     if how == How::IfUnused {
-        may_unmount(&path, &mounted)?;
+        may_unmount(&path, &mounted, environment)?;
     }
     unmount_unless_busy(&path, how, environment).map_err(|error| match error {
         UnmountError::Busy => UmountError::Busy { users: users_of(&path), path },
@@ -94,10 +95,18 @@ pub(super) fn run(args: &UmountArgs, environment: &Environment) -> Result<(), Um
 }
 
 /// Asks the daemon, which waits until what programs wrote is in the bucket.
-fn may_unmount(path: &Path, mounted: &Mounted) -> Result<(), UmountError> {
-    let Some(daemon) = Daemon::of(&mounted.device) else { return Ok(()) };
+fn may_unmount(
+    path: &Path,
+    mounted: &Mounted,
+    environment: &Environment,
+) -> Result<(), UmountError> {
+    let Some(daemon) = Daemon::of(mounted, environment) else {
+        tell("its daemon can't be asked whether everything is in the bucket; it sends what is not");
+        return Ok(());
+    };
     let silent = |_| UmountError::Silent(path.to_path_buf());
-    for line in daemon.ask("unmount").map_err(silent)? {
+    // However long it takes: the user can end the waiting.
+    for line in daemon.ask("unmount", Duration::MAX).map_err(silent)? {
         let line = line.map_err(silent)?;
         if let Some(sentence) = line.strip_prefix(NO) {
             return Err(UmountError::Refused(sentence.to_owned()));

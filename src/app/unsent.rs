@@ -139,6 +139,10 @@ impl Unsent {
         if self.how == OnUnmount::Discard {
             return true;
         }
+        if self.pending().is_empty() {
+            return true;
+        }
+        let _untimed = signals.untimed();
         let mut told = 0;
         while !self.pending().is_empty() {
             let files = self.sendable();

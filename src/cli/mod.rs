@@ -60,7 +60,7 @@ struct Cli {
 const MOUNT_ABOUT: &str = "Mounts a bucket, or a folder of it, so that its objects can be opened by file name.\n\n\
     The command returns with exit status 0 when the mount is usable. If it fails, it says what is \
     wrong and returns 1. The daemon that serves the files keeps running in the background until \
-    's3mem umount', SIGTERM or SIGINT.\n\n\
+    's3mem umount', SIGTERM or SIGINT. SIGHUP has it open its log anew.\n\n\
     s3mem finds credentials, region and endpoint as the AWS tools do: in environment variables \
     (AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL, ...), ~/.aws/config and \
     ~/.aws/credentials, single sign-on, assumed roles, and the role of an EC2 instance or a container. \
@@ -290,9 +290,10 @@ pub struct MountArgs {
     /// Append the log to this file [default: the system's log]
     #[arg(
         long, value_name = "PATH", help_heading = HEADING_RUNNING,
-        long_help = "Append the log to this file. The default is the terminal with --foreground, and \
-            otherwise the system's log: 'journalctl -t s3mem' (or 'grep s3mem /var/log/syslog') \
-            shows it."
+        long_help = "Append the log to this file, which only you can read if it is made; after SIGHUP it is \
+            opened anew. The default is the terminal with --foreground, and otherwise the system's \
+            log: 'journalctl -t s3mem' (or 'grep s3mem /var/log/syslog') shows it. Where the system \
+            has no log it is a file, which 's3mem status' names."
     )]
     pub log_file: Option<PathBuf>,
 
@@ -303,13 +304,23 @@ pub struct MountArgs {
     )]
     pub log_level: LogLevel,
 
+    /// Allow core dumps and debuggers, which see the credentials
+    #[arg(
+        long, help_heading = HEADING_RUNNING,
+        long_help = "Let the daemon leave a core dump when it crashes, and let debuggers of its user look \
+            into it, to find a fault in s3mem. Both show the secret access key and what programs \
+            read and wrote. Without this flag only root can look into the daemon."
+    )]
+    pub allow_core_dumps: bool,
+
     /// Options in the notation of mount(8) and /etc/fstab
     #[arg(
         short = 'o', value_name = "OPT[,OPT]", action = clap::ArgAction::Append, help_heading = HEADING_RUNNING,
         long_help = "Options in the notation of mount(8) and /etc/fstab, separated by commas. You can \
             give each long option of this page like this, with '_' or '-' inside the name: \
             -o allow_other,memory=4G. Write a comma inside a value as '\\,'. The general words of \
-            mount(8) (ro, noexec, _netdev, nofail, user, x-systemd...) are understood. rw is \
+            mount(8) (ro, noexec, nosymfollow, _netdev, nofail, user, context=..., x-systemd...) are \
+            understood. rw is \
             accepted, because mount(8) adds it to every call, but makes nothing writable."
     )]
     pub options: Vec<String>,
@@ -321,6 +332,14 @@ pub struct MountArgs {
     /// Run no programs from the mount: `-o noexec`.
     #[arg(long, hide = true)]
     pub noexec: bool,
+
+    /// Follow no symbolic link in the mount: `-o nosymfollow`.
+    #[arg(long, hide = true)]
+    pub nosymfollow: bool,
+
+    /// Words of SELinux for the kernel: `-o context=...` and its kin.
+    #[arg(long, hide = true, action = clap::ArgAction::Append)]
+    pub security_context: Vec<String>,
 
     /// Check everything that can be checked without mounting, and mount nothing: `mount --fake`.
     #[arg(long, hide = true)]

@@ -24,6 +24,7 @@ const WITHOUT_EFFECT: &[&str] = &[
     "dirsync",
     "exec",
     "group",
+    "iversion",
     "lazytime",
     "loud",
     "mand",
@@ -33,6 +34,7 @@ const WITHOUT_EFFECT: &[&str] = &[
     "nodiratime",
     "nofail",
     "nogroup",
+    "noiversion",
     "nolazytime",
     "nomand",
     "noowner",
@@ -47,6 +49,7 @@ const WITHOUT_EFFECT: &[&str] = &[
     "silent",
     "strictatime",
     "suid",
+    "symfollow",
     "sync",
     "user",
     "users",
@@ -90,6 +93,10 @@ fn flag_of(word: &str, known: &[String]) -> Result<Option<String>, String> {
     match name {
         "ro" if value.is_none() => return Ok(Some("--read-only".into())),
         "noexec" if value.is_none() => return Ok(Some("--noexec".into())),
+        "nosymfollow" if value.is_none() => return Ok(Some("--nosymfollow".into())),
+        "context" | "fscontext" | "defcontext" | "rootcontext" if value.is_some() => {
+            return Ok(Some(format!("--security-context={word}")));
+        }
         "fsname" => return Ok(Some(format!("--fsname={}", value.unwrap_or_default()))),
         "remount" => {
             return Err("a mount of s3mem can't be changed while it is mounted; \
@@ -111,14 +118,17 @@ fn flag_of(word: &str, known: &[String]) -> Result<Option<String>, String> {
     }))
 }
 
-/// Splits at commas. `\,` is a comma that belongs to a value, `\\` a backslash.
+/// Splits at commas. `\,` is a comma that belongs to a value, and so is one between quotes,
+/// which stay; `\\` is a backslash.
 fn split(argument: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut characters = argument.chars();
+    let mut is_quoted = false;
     while let Some(character) = characters.next() {
         let last = words.len() - 1;
+        is_quoted ^= character == '"';
         match character {
-            ',' => words.push(String::new()),
+            ',' if !is_quoted => words.push(String::new()),
             '\\' => words[last].extend(characters.next()),
             other => words[last].push(other),
         }
@@ -170,6 +180,22 @@ mod tests {
     fn an_escaped_comma_belongs_to_the_value() {
         assert_eq!(split(r"fsname=a\,b,ro"), ["fsname=a,b", "ro"]);
         assert_eq!(split(r"fsname=a\\,ro"), [r"fsname=a\", "ro"]);
+    }
+
+    #[test]
+    fn words_for_the_kernel_are_passed_on() {
+        assert_eq!(
+            flags(r#"nosymfollow,context="system_u:object_r:nfs_t:s0:c1,c2",ro"#).unwrap(),
+            [
+                "--nosymfollow",
+                r#"--security-context=context="system_u:object_r:nfs_t:s0:c1,c2""#,
+                "--read-only"
+            ]
+        );
+        for word in ["fscontext=a", "defcontext=a", "rootcontext=a"] {
+            assert_eq!(flags(word).unwrap(), [format!("--security-context={word}")]);
+        }
+        assert!(flags("context").is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::machine;
+use crate::sys;
 
 /// The parts of the environment that settings depend on.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +20,8 @@ pub struct Environment {
     pub endpoint_url: Option<String>,
     /// The bytes of memory that the machine or the control group allows.
     pub memory_limit_bytes: Option<u64>,
+    /// Whether the kernel has SELinux, and so takes the labels of a mount.
+    pub has_selinux: bool,
     /// `XDG_RUNTIME_DIR`, an ordinary user's folder that lasts as long as the session.
     pub runtime_folder: Option<PathBuf>,
 }
@@ -33,8 +36,25 @@ impl Environment {
             profile: text("AWS_PROFILE"),
             endpoint_url: text("AWS_ENDPOINT_URL_S3").or_else(|| text("AWS_ENDPOINT_URL")),
             memory_limit_bytes: machine::memory_limit(Path::new("/")),
+            has_selinux: Path::new("/sys/fs/selinux/enforce").exists(),
             runtime_folder: env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from),
         }
+    }
+
+    /// Where daemons of a user keep sockets and locks, the best folder first. Somebody else
+    /// does not know a user's `XDG_RUNTIME_DIR`, but where it usually is.
+    pub fn runtime_folders(&self, user: u32) -> Vec<PathBuf> {
+        let mut folders = Vec::new();
+        if user == 0 {
+            folders.push(PathBuf::from("/run/s3mem"));
+        } else {
+            let own = self.runtime_folder.iter().filter(|_| user == sys::effective_uid());
+            folders.extend(own.filter(|folder| folder.is_absolute()).map(|f| f.join("s3mem")));
+            folders.push(PathBuf::from(format!("/run/user/{user}/s3mem")));
+        }
+        folders.push(PathBuf::from(format!("/tmp/s3mem-{user}")));
+        folders.dedup();
+        folders
     }
 
     /// The program that mounts and unmounts for ordinary users, if it is installed.

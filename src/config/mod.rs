@@ -69,6 +69,8 @@ pub struct MountSettings {
     pub on_unmount: OnUnmount,
     /// Mount options for the kernel.
     pub mount: MountConfig,
+    /// Whether symbolic links in the mount may be followed.
+    pub follow_symlinks: bool,
     /// Where log lines go.
     pub log_target: LogTarget,
     /// The least important level that is logged.
@@ -118,6 +120,7 @@ impl MountSettings {
         };
         let s3 = S3Config {
             endpoint_url: args.endpoint_url.clone(),
+            is_own_server: endpoint_url.is_some(),
             path_style: args.path_style,
             region: region(args)?,
             profile: profile(args)?,
@@ -132,6 +135,7 @@ impl MountSettings {
             source: one_option_word(&shown),
             allow_other: args.allow_other,
             allow_exec: !args.noexec,
+            security_context: security_context(args, environment, &mut notes),
         };
         Ok(MountSettings {
             source,
@@ -141,6 +145,7 @@ impl MountSettings {
             fs,
             on_unmount: writes::on_unmount(&args.writes)?,
             mount,
+            follow_symlinks: !args.nosymfollow,
             log_target,
             log_level: args.log_level,
             foreground: args.foreground && !args.daemon,
@@ -235,6 +240,21 @@ fn memory_bytes(
         ));
     }
     Ok(bytes)
+}
+
+/// The words of SELinux, which a kernel without it refuses. mount(8) drops them there, too.
+fn security_context(
+    args: &MountArgs,
+    environment: &Environment,
+    notes: &mut Vec<String>,
+) -> Vec<String> {
+    if environment.has_selinux {
+        return args.security_context.clone();
+    }
+    notes.extend(args.security_context.iter().map(|word| {
+        format!("the mount option \"{word}\" is ignored: this system runs without SELinux")
+    }));
+    Vec::new()
 }
 
 fn metadata_ttl(args: &MountArgs) -> Result<Duration, ConfigError> {

@@ -154,3 +154,26 @@ fn what_mount_shows_is_one_option_word() {
     assert_eq!(settings.mount.source, "maps");
     assert!(!settings.mount.allow_exec);
 }
+
+#[test]
+fn labels_are_for_kernels_that_have_them_and_others_are_told() {
+    let with = |has_selinux| {
+        let environment = Environment { has_selinux, ..Environment::default() };
+        settings_in(&environment, &["-o", "context=system_u:object_r:nfs_t:s0"]).unwrap()
+    };
+    assert_eq!(with(true).mount.security_context, ["context=system_u:object_r:nfs_t:s0"]);
+    assert_eq!(with(true).notes, [""; 0]);
+    let without = with(false);
+    assert!(without.mount.security_context.is_empty());
+    assert!(without.notes[0].contains("is ignored: this system runs without SELinux"));
+}
+
+#[test]
+fn an_own_server_is_known_as_such_wherever_it_is_written() {
+    let in_variable = Environment {
+        endpoint_url: Some("http://localhost:9000".into()),
+        ..Environment::default()
+    };
+    assert!(settings_in(&in_variable, &[]).unwrap().s3.is_own_server);
+    assert!(!settings_in(&Environment::default(), &[]).unwrap().s3.is_own_server);
+}

@@ -57,7 +57,7 @@ pub(super) fn confine(memory_bytes: u64) -> Confinement {
     for (resource, most) in limits {
         let _ = setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) });
     }
-    sys::hide_memory_from_others();
+    let _ = sys::hide_memory();
     let has_landlock = forbid_paths().unwrap_or(false);
     let _ = forbid_calls();
     Confinement {

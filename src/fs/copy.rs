@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::sync::Arc;
 
+use super::refusals::Change;
 use super::{FileSystem, FsError, Ino};
 use crate::drafts::{Body, Draft, DraftFile, Progress};
 use crate::names::{Place, Thing};
@@ -89,7 +90,10 @@ impl Copy<'_> {
         let Some(publisher) = self.fs.publishing.get() else { return Ok(None) };
         let Some(key) = publisher.key_for(&place.folder, &place.name)? else { return Ok(None) };
         match self.thing {
-            Thing::Object(_) if !publisher.config().allow_overwrite => Err(FsError::NotPermitted),
+            Thing::Object(object) if !publisher.config().allow_overwrite => {
+                let (key, publishing) = (&object.version.key, &self.fs.publishing);
+                Err(publishing.refused(key, Change::Overwrite, FsError::NotPermitted))
+            }
             Thing::Object(object) => {
                 let version = object.version.clone();
                 let is_copy = keep >= version.size;

@@ -30,6 +30,7 @@ mod open;
 mod open_dir;
 mod open_file;
 mod publishing;
+mod refusals;
 mod remove;
 mod rename;
 mod write;
@@ -102,7 +103,7 @@ impl FileSystem {
             files: OpenFiles::new(drafts.clone()),
             names,
             drafts,
-            publishing: Publishing(publisher),
+            publishing: Publishing::new(publisher),
             readers: Readers { views, cache, store, runtime },
             dirs: Handles::default(),
             copying: Copying::default(),
@@ -123,6 +124,11 @@ impl FileSystem {
     /// How many inodes the kernel remembers, the root among them.
     pub fn inode_count(&self) -> usize {
         self.names.inodes().count()
+    }
+
+    /// How many changes were refused that a flag of the mount would have allowed.
+    pub fn refused_count(&self) -> u64 {
+        self.publishing.refused_count()
     }
 
     /// Whether programs may write at all.

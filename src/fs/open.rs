@@ -74,7 +74,7 @@ impl FileSystem {
         let file = draft.file().ok_or(FsError::NotPermitted)?;
         let writes = how.writes || how.truncates;
         if writes && !self.publishing.may_change(&draft) {
-            return Err(FsError::NotPermitted);
+            return Err(self.publishing.may_not_change(&draft));
         }
         if how.truncates {
             file.resize(0)?;

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::error::FsError;
+use super::refusals::{Change, Refusals};
 use crate::drafts::Draft;
 use crate::key::ObjectKey;
 use crate::names::{Place, Thing};
@@ -11,12 +12,59 @@ use crate::publish::Publisher;
 
 /// The publisher, where there is one. Without one, what is written stays in memory.
 #[derive(Debug)]
-pub(super) struct Publishing(pub(super) Option<Arc<Publisher>>);
+pub(super) struct Publishing(Option<Arc<Publisher>>, Refusals);
 
 impl Publishing {
+    pub(super) fn new(publisher: Option<Arc<Publisher>>) -> Self {
+        Publishing(publisher, Refusals::default())
+    }
+
     /// The publisher.
     pub(super) fn get(&self) -> Option<&Arc<Publisher>> {
         self.0.as_ref()
+    }
+
+    /// How many changes were refused that a flag would have allowed.
+    pub(super) fn refused_count(&self) -> u64 {
+        self.1.count()
+    }
+
+    /// The error of a change of `key`, noted if a flag would have allowed the change.
+    pub(super) fn refused(
+        &self,
+        key: &ObjectKey,
+        change: Change,
+        error: impl Into<FsError>,
+    ) -> FsError {
+        let error = error.into();
+        if let Some(publisher) = &self.0 {
+            self.1.note(key, change, &error, publisher.config());
+        }
+        error
+    }
+
+    /// As [`Publishing::refused`], of what a name stands for.
+    pub(super) fn refused_at(
+        &self,
+        place: &Place,
+        change: Change,
+        error: impl Into<FsError>,
+    ) -> FsError {
+        match self.key_for(place) {
+            Ok(Some(key)) => self.refused(&key, change, error),
+            // Not in the bucket, so no flag is in the way.
+            Ok(None) | Err(_) => error.into(),
+        }
+    }
+
+    /// Why a draft that is opened to be written to may not change.
+    pub(super) fn may_not_change(&self, draft: &Draft) -> FsError {
+        match draft.progress() {
+            Some(progress) => {
+                self.refused(&progress.key(), Change::Overwrite, FsError::NotPermitted)
+            }
+            None => FsError::NotPermitted,
+        }
     }
 
     /// The object that a name stands for; `None` if what is made there stays in memory.

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 
+use super::refusals::Change;
 use super::{FileSystem, FsError, Ino};
 use crate::names::{Place, Thing};
 
@@ -17,7 +18,8 @@ impl FileSystem {
         }
         match self.publishing.of(&place, &thing)? {
             Some(publisher) => {
-                publisher.delete(&place, &thing).await?;
+                let refused = |error| self.publishing.refused_at(&place, Change::Delete, error);
+                publisher.delete(&place, &thing).await.map_err(refused)?;
                 self.names.forget_siblings(place.parent, &place.name);
             }
             None => self.names.remove(&place, thing),
@@ -38,7 +40,8 @@ impl FileSystem {
         }
         match (self.publishing.of(&place, &thing)?, &thing) {
             (Some(publisher), Thing::Dir(dir)) => {
-                publisher.delete_dir(&place, dir).await?;
+                let refused = |error| self.publishing.refused_at(&place, Change::Delete, error);
+                publisher.delete_dir(&place, dir).await.map_err(refused)?;
                 self.names.unname(&thing);
             }
             (Some(_) | None, _) => self.names.remove(&place, thing),

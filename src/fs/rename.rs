@@ -8,6 +8,7 @@
 
 use std::ffi::OsStr;
 
+use super::refusals::Change;
 use super::{FileSystem, FsError, Ino};
 use crate::names::{Folder, RenameHow, Thing};
 
@@ -51,12 +52,17 @@ impl FileSystem {
             return Ok(self.names.rename((&from, source), (&to, target), how)?);
         };
         let ino = self.names.inodes().number_of(&source);
-        match &source {
-            Thing::Dir(dir) => publisher.rename_dir(&from, dir, &to).await?,
+        let change = match &source {
+            Thing::Dir(_) => Change::RenameFolder,
+            _ => Change::Rename { replaces: target.is_some() },
+        };
+        let renamed = match &source {
+            Thing::Dir(dir) => publisher.rename_dir(&from, dir, &to).await,
             Thing::Object(_) | Thing::Draft(_) | Thing::Sibling(_) => {
-                publisher.rename((&from, &source), (&to, target.as_ref())).await?;
+                publisher.rename((&from, &source), (&to, target.as_ref())).await
             }
-        }
+        };
+        renamed.map_err(|error| self.publishing.refused_at(&from, change, error))?;
         self.names.renamed(ino, &source, &from, &to);
         Ok(())
     }

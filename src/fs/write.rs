@@ -153,7 +153,7 @@ impl FileSystem {
         let file = draft.file().ok_or(FsError::Invalid)?;
         let Some(publisher) = self.publishing.get() else { return Ok(file.resize(size)?) };
         if !publisher.may_change(&draft) {
-            return Err(FsError::NotPermitted);
+            return Err(self.publishing.may_not_change(&draft));
         }
         file.resize(size)?;
         self.publishing.note_dirty(&draft);

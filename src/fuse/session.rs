@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::mem;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -21,6 +22,8 @@ pub struct MountConfig {
     pub allow_other: bool,
     /// Whether programs in the mount may be executed.
     pub allow_exec: bool,
+    /// Options of SELinux, such as `context=...`, as the kernel takes them.
+    pub security_context: Vec<String>,
 }
 
 /// A mount that is being served, until it is unmounted from outside (umount(2),
@@ -50,6 +53,8 @@ pub fn mount(fs: Arc<FileSystem>, mount_point: &Path, config: &MountConfig) -> i
     if !config.allow_exec {
         options.mount_options.push(MountOption::NoExec);
     }
+    let labels = config.security_context.iter().cloned();
+    options.mount_options.extend(labels.map(MountOption::CUSTOM));
     options.acl = if config.allow_other { SessionACL::All } else { SessionACL::Owner };
     // One thread is best on two cores: it answers from memory while a worker
     // fetches. More of them reorder a sequential reader's requests.
@@ -65,8 +70,7 @@ pub fn mount(fs: Arc<FileSystem>, mount_point: &Path, config: &MountConfig) -> i
             .name("s3mem-forget".to_owned())
             .spawn(move || tell_outdated(&notifier, &outdated))?;
     }
-    let thread = thread::Builder::new().name("s3mem-fuse".to_owned()).spawn(|| session.run())?;
-    Ok(Mounted { thread })
+    Ok(Mounted { thread: run(session)? })
 }
 
 impl Mounted {
@@ -88,6 +92,17 @@ impl Mounted {
             ended => ended,
         }
     }
+}
+
+/// Runs a session on threads of its own. At its end fuser unmounts whatever is at the path
+/// by then, which may be what ours covered, or the next mount; so that part of it is never
+/// dropped.
+fn run(session: Session<Adapter>) -> io::Result<JoinHandle<io::Result<()>>> {
+    let nothing = thread::Builder::new().spawn(|| Ok(()))?;
+    let mut running = session.spawn()?;
+    let thread = mem::replace(&mut running.guard, nothing);
+    mem::forget(running);
+    Ok(thread)
 }
 
 /// Makes the kernel forget names that were found outdated, from a thread that

@@ -38,7 +38,7 @@ pub use large_copy::LargeCopies;
 pub use limit::{Limit, writes_at_once};
 pub use meter::Meter;
 pub use retry::{Retry, RetryConfig};
-pub use s3::{BodySignatures, Credentials, S3, S3Config};
+pub use s3::{BodySignatures, Credentials, S3, S3Config, SAID_BY_US};
 pub use stack::{StackConfig, production_stack};
 pub use trail::Trail;
 pub use write::{

@@ -5,11 +5,13 @@
 
 mod copy;
 mod count;
+mod credentials;
 mod endpoint;
 mod error;
 mod http;
 mod payer_owner_encryption;
 mod read;
+mod region;
 mod server;
 mod whole_document;
 mod write;
@@ -26,9 +28,12 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{
     ProvideCredentials, RequestChecksumCalculation, ResponseChecksumValidation,
+    SharedCredentialsProvider,
 };
 
 use self::count::Count;
+use self::credentials::Discreet;
+pub use self::credentials::SAID_BY_US;
 use self::endpoint::{can_be_changed_on_the_way, needs_path_style};
 use self::error::credentials_error;
 use self::server::Listener;
@@ -51,6 +56,9 @@ pub struct S3Config {
     pub bucket: Bucket,
     /// Another server than AWS; what the AWS configuration says if `None`.
     pub endpoint_url: Option<String>,
+    /// Whether the server is not AWS's, wherever that is written: then nobody is asked for
+    /// a region.
+    pub is_own_server: bool,
     /// Whether the bucket's name goes into the path. Always so for an endpoint
     /// that is an IP address or `localhost`, where nothing else can work.
     pub path_style: bool,
@@ -79,6 +87,7 @@ impl S3Config {
         S3Config {
             bucket,
             endpoint_url: None,
+            is_own_server: false,
             path_style: false,
             region: None,
             profile: None,
@@ -161,9 +170,14 @@ impl S3 {
         if let Some(url) = &config.endpoint_url {
             loader = loader.endpoint_url(url);
         }
-        if let Some(region) = config.region.as_deref().or(config.bucket.arn_region()) {
-            loader = loader.region(Region::new(region.to_owned()));
-        }
+        let known = config.region.as_deref().or(config.bucket.arn_region());
+        let known = match known.map(|region| Region::new(region.to_owned())) {
+            None => region::configured(config.profile.as_deref()).await,
+            known => known,
+        };
+        // Given, so that the loader asks nobody.
+        let is_known = known.is_some();
+        loader = loader.region(known.unwrap_or(Region::from_static(FIRST_REGION)));
         if config.no_sign_request {
             loader = loader.no_credentials();
         } else if let Some(Credentials { access_key_id, secret_access_key }) = &config.credentials {
@@ -175,9 +189,22 @@ impl S3 {
                 "given",
             ));
         }
-        let shared = loader.load().await;
+        let mut shared = loader.load().await;
+        if let Some(provider) = shared.credentials_provider() {
+            let discreet = SharedCredentialsProvider::new(Discreet(provider));
+            shared = shared.into_builder().credentials_provider(discreet).build();
+        }
         if let Some(provider) = shared.credentials_provider() {
             provider.provide_credentials().await.map_err(credentials_error)?;
+        }
+        let is_aws = !config.is_own_server && shared.endpoint_url().is_none();
+        // Keys of one part of AWS (China, say) are unknown to the first region of another.
+        if !is_known
+            && is_aws
+            && !config.no_sign_request
+            && let Some(region) = region::of_this_machine().await
+        {
+            shared = shared.into_builder().region(region).build();
         }
         let listener = Listener::default();
         let client = build_client(&config, &shared, None, listener.clone());

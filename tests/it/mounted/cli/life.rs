@@ -2,9 +2,11 @@
 //! that leaves nothing behind, however it comes.
 
 use std::fs::{self, File};
-use std::io::Read;
-use std::os::unix::fs::symlink;
+use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::Path;
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use s3mem::sys::allow_many_open_files;
@@ -109,6 +111,34 @@ fn a_second_mount_is_refused_and_says_what_is_there() {
 }
 
 #[test]
+fn of_mounts_that_are_started_at_once_on_one_folder_exactly_one_succeeds() {
+    let Some(server) = server() else { return };
+    let shell = Shell::on(&server);
+    let start =
+        |_| shell.command(S3MEM).args(["mount", "tiles", shell.mount_point()]).spawn().unwrap();
+    let started: Vec<Child> = (0..4).map(start).collect();
+    let (good, bad): (Vec<Ran>, Vec<Ran>) =
+        started.into_iter().map(Ran::finish).partition(|ran| ran.code == Some(0));
+    assert_eq!((good.len(), bad.len()), (1, 3), "{good:?} {bad:?}");
+    bad.iter().for_each(|ran| ran.fails_with(&["s3://tiles is already mounted on"]));
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert_eq!(table.matches(shell.mount_point()).count(), 1, "{table}");
+    shell.umount().succeeds();
+}
+
+#[test]
+fn a_start_that_fails_lets_the_next_one_have_the_folder() {
+    let Some(server) = server() else { return };
+    let shell = Shell::on(&server);
+    let start =
+        |bucket| shell.command(S3MEM).args(["mount", bucket, shell.mount_point()]).spawn().unwrap();
+    let started = [start("none"), start("tiles"), start("none")];
+    let codes = started.map(|child| Ran::finish(child).code);
+    assert_eq!(codes, [Some(1), Some(0), Some(1)]);
+    shell.umount().succeeds();
+}
+
+#[test]
 fn a_dead_mount_is_replaced_by_a_new_one() {
     let Some(server) = server() else { return };
     let shell = Shell::on(&server);
@@ -137,12 +167,63 @@ fn a_dead_mount_is_taken_away_by_umount() {
 fn signals_that_end_the_daemon_unmount_first() {
     let Some(server) = server() else { return };
     let shell = Shell::on(&server);
-    for name in ["TERM", "INT", "HUP"] {
+    for name in ["TERM", "INT"] {
         shell.mount("tiles", &[]).succeeds();
         signal(name, shell.daemon().unwrap());
         wait_until("the daemon has ended", || shell.daemon().is_none());
         assert!(!shell.is_mounted(), "SIG{name}");
         assert_lists(&shell.mount_point, &[]);
+    }
+}
+
+#[test]
+fn signals_that_end_other_programs_leave_the_mount_alone() {
+    let Some(server) = server() else { return };
+    let shell = Shell::on(&server);
+    shell.mount("tiles", &["--log-file", "log"]).succeeds();
+    let (daemon, log) = (shell.daemon().unwrap(), shell.path("log"));
+    let was_renamed = || fs::read_to_string(&log).is_ok_and(|text| text.contains("opened anew"));
+    for name in ["USR1", "USR2", "HUP"] {
+        signal(name, daemon);
+    }
+    wait_until("the signal is in the log", was_renamed);
+    // As logrotate does it.
+    fs::rename(&log, shell.path("log.1")).unwrap();
+    signal("HUP", daemon);
+    wait_until("the log is opened anew", was_renamed);
+    assert_eq!(fs::read_to_string(shell.mount_point.join("readme")).unwrap(), "hello");
+    shell.umount().succeeds();
+    assert!(fs::read_to_string(&log).unwrap().contains("is unmounted"));
+    let renamed = fs::read_to_string(shell.path("log.1")).unwrap();
+    assert!(renamed.contains("has mounted") && !renamed.contains("is unmounted"), "{renamed}");
+}
+
+#[test]
+fn a_daemon_whose_log_nobody_reads_ends_after_a_signal() {
+    let Some(server) = server() else { return };
+    // After the first signal it has more time than after the second.
+    for signals in [1, 2] {
+        let shell = Shell::on(&server);
+        let path = shell.path("log");
+        assert!(shell.command("mkfifo").arg(&path).status().unwrap().success());
+        let log = File::options().read(true).write(true).open(&path).unwrap();
+        shell.mount("tiles", &["--log-file", "log"]).succeeds();
+        let daemon = shell.daemon().unwrap();
+        fill(&log);
+        let start = Instant::now();
+        (0..signals).for_each(|_| signal("TERM", daemon));
+        wait_until("the daemon has ended", || shell.daemon().is_none());
+        assert!(start.elapsed() < Duration::from_secs(40), "{:?}", start.elapsed());
+        assert!(!shell.is_mounted());
+    }
+}
+
+/// Writes into a pipe until there is room for no byte more.
+fn fill(pipe: &File) {
+    let path = format!("/proc/self/fd/{}", pipe.as_raw_fd());
+    let mut pipe = File::options().write(true).custom_flags(libc::O_NONBLOCK).open(path).unwrap();
+    for bytes in [&[b'x'; 4096][..], b"x"] {
+        while pipe.write(bytes).is_ok() {}
     }
 }
 
@@ -240,6 +321,9 @@ fn a_mount_in_the_foreground_stays_until_it_is_interrupted() {
     let child = child.unwrap();
     wait_until("it is mounted", || shell.is_mounted());
     assert_eq!(shell.daemon(), Some(child.id()));
+    // The terminal was closed.
+    signal("HUP", child.id());
+    assert_lists(&shell.mount_point, &["10", "readme"]);
     signal("INT", child.id());
     let ran = Ran::finish(child);
     assert_eq!(ran.code, Some(0), "{ran:?}");
@@ -254,7 +338,8 @@ fn the_daemon_keeps_nothing_of_the_terminal() {
     let Some(server) = server() else { return };
     let shell = Shell::on(&server);
     // `succeeds` has read its output to the end: the daemon does not hold it open.
-    shell.mount("tiles", &[]).succeeds();
+    // Others may look at what it has open, the tests too.
+    shell.mount("tiles", &["--allow-core-dumps"]).succeeds();
     let process = format!("/proc/{}", shell.daemon().unwrap());
     for stream in ["0", "1", "2"] {
         let target = fs::read_link(format!("{process}/fd/{stream}")).unwrap();
@@ -302,6 +387,7 @@ fn a_log_tells_the_life_of_a_mount_and_no_secret_at_any_level() {
         }
     }
     shell.umount().succeeds();
+    assert_eq!(fs::metadata(&log).unwrap().permissions().mode() & 0o777, 0o600);
     let text = fs::read_to_string(log).unwrap();
     assert!(text.contains("has mounted s3://tiles on"), "{text}");
     assert!(text.contains("is unmounted"), "{text}");

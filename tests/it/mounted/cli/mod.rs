@@ -6,5 +6,5 @@ mod machine;
 mod pending;
 mod server_errors;
 
-use crate::harness::missing::{can_mount, has_file, has_root};
+use crate::harness::missing::{can_mount, has_file, has_root, not_run};
 use crate::harness::shell::{Ran, S3MEM, Shell, assert_lists, signal, wait_until};

@@ -359,3 +359,44 @@ fn other_users_are_not_told() {
     ran.fails_with(&["belongs to the user with the ID 0", "only they and root may ask"]);
     shell.umount().succeeds();
 }
+
+#[test]
+fn a_refusal_says_once_which_flag_would_allow_it_and_status_counts() {
+    if !can_mount() {
+        return;
+    }
+    let server = TestServer::start();
+    server.put("tiles", "10/a", "hello");
+    server.put("tiles", "10/b", "hello");
+    let shell = Shell::on(&server);
+    shell.mount("tiles", UPLOAD).succeeds();
+    let path = |name: &str| shell.mount_point.join(name);
+    let refused = |outcome: io::Result<()>| outcome.unwrap_err().raw_os_error().unwrap();
+    for _ in 0..2 {
+        assert_eq!(refused(fs::write(path("10/a"), "x")), libc::EPERM);
+        assert_eq!(refused(fs::remove_file(path("10/a"))), libc::EPERM);
+        assert_eq!(refused(fs::rename(path("10/b"), path("10/c"))), libc::EPERM);
+        assert_eq!(refused(fs::rename(path("10/a"), path("10/b"))), libc::EPERM);
+        assert_eq!(refused(fs::rename(path("10"), path("11"))), libc::EXDEV);
+    }
+    // What no flag would allow is none.
+    assert_eq!(refused(std::os::unix::fs::symlink("a", path("10/link"))), libc::EPERM);
+    let log = fs::read_to_string(shell.path("log")).unwrap();
+    let said: Vec<&str> = log.lines().filter(|line| line.contains(" was not ")).collect();
+    let expected = [
+        r#""10/a" was not overwritten: this takes --allow-overwrite"#,
+        r#""10/a" was not deleted: this takes --allow-delete"#,
+        r#""10/b" was not renamed: this takes --allow-delete"#,
+        r#""10/a" was not renamed: this takes --allow-overwrite and --allow-delete"#,
+        r#""10" was not renamed as a folder: this takes --rename-directories and --allow-delete"#,
+    ];
+    assert_eq!(said.len(), expected.len(), "{log}");
+    for (line, part) in said.iter().zip(expected) {
+        assert!(line.contains("INFO") && line.contains(part), "{part} is not in {line}");
+    }
+    let status = shell.s3mem(&["status", shell.mount_point()]).stdout;
+    assert!(status.contains("refused        10 changes that flags would allow"), "{status}");
+    let json = shell.s3mem(&["status", "--json", shell.mount_point()]).stdout;
+    assert!(json.contains(r#""refused": 10"#), "{json}");
+    shell.umount().succeeds();
+}

@@ -145,6 +145,76 @@ fn a_program_that_never_gives_its_credentials_is_not_waited_for() {
     assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
 }
 
+/// Where a machine on AWS has its metadata service: one that takes connections and is silent.
+fn silent_service() -> (String, TcpListener) {
+    let service = TcpListener::bind("127.0.0.1:0").unwrap();
+    service.set_nonblocking(true).unwrap();
+    (format!("http://{}", service.local_addr().unwrap()), service)
+}
+
+#[test]
+fn a_metadata_service_that_hangs_is_not_asked_without_need() {
+    let Some(server) = server() else { return };
+    let (url, service) = silent_service();
+    let shell = || {
+        let shell = Shell::new().set("AWS_EC2_METADATA_DISABLED", "false");
+        shell.set("AWS_EC2_METADATA_SERVICE_ENDPOINT", &url)
+    };
+    let keys = |shell: Shell| {
+        shell.set("AWS_ACCESS_KEY_ID", ACCESS_KEY).set("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    };
+    let endpoint = server.endpoint();
+    let with_keys = keys(shell()).set("AWS_ENDPOINT_URL_S3", &endpoint);
+    with_keys.mount("tiles", &["--path-style"]).succeeds();
+    with_keys.umount().succeeds();
+    let asked = service.accept();
+    assert!(asked.is_err(), "with keys and an endpoint: {asked:?}");
+    server.set_policy("tiles", Policy { anonymous: true, ..Policy::default() });
+    let anonymous = shell();
+    anonymous.mount("tiles", &["--no-sign-request", "--endpoint-url", &endpoint]).succeeds();
+    anonymous.umount().succeeds();
+    let asked = service.accept();
+    assert!(asked.is_err(), "without credentials: {asked:?}");
+}
+
+#[test]
+fn a_metadata_service_that_hangs_is_mentioned_after_a_second() {
+    if !can_mount() {
+        return;
+    }
+    let (url, _service) = silent_service();
+    let shell = Shell::new().set("AWS_EC2_METADATA_DISABLED", "false");
+    let shell = shell.set("AWS_EC2_METADATA_SERVICE_ENDPOINT", &url);
+    let ran = mount(&shell, &["--request-timeout", "3"]);
+    let lines: Vec<&str> = ran.stderr.lines().collect();
+    assert_eq!(lines.len(), 2, "{ran:?}");
+    assert!(lines[0].contains("still looking for AWS credentials"), "{ran:?}");
+    assert!(lines.iter().all(|line| line.len() < 400), "{ran:?}");
+}
+
+#[test]
+fn what_a_program_that_gives_no_credentials_writes_is_not_repeated() {
+    let Some(server) = server() else { return };
+    let shell = Shell::new();
+    let script = shell.path("give");
+    std::fs::write(
+        &script,
+        "echo hunter2 >&2; echo '{\"SecretAccessKey\": \"hunter2\"'; exit $1\n",
+    )
+    .unwrap();
+    let config = shell.path("config");
+    let shell = shell.set("AWS_CONFIG_FILE", &config).set("AWS_ENDPOINT_URL", &server.endpoint());
+    for (status, said) in [(7, "the program failed (exit status: 7)"), (0, "is not understood")] {
+        let text =
+            format!("[default]\nregion = eu-west-1\ncredential_process = sh {script} {status}\n");
+        std::fs::write(&config, text).unwrap();
+        let ran = shell.mount("tiles", &["--log-file", "log", "--log-level", "trace"]);
+        ran.fails_with(&["credential_process", said]);
+        let log = std::fs::read_to_string(shell.path("log")).unwrap();
+        assert!(!ran.stderr.contains("hunter2") && !log.contains("hunter2"), "{ran:?}\n{log}");
+    }
+}
+
 #[test]
 fn expired_credentials_are_told_from_wrong_ones() {
     if !can_mount() {

@@ -25,7 +25,9 @@ print(io['write_bytes'])
 fn bytes_in_memory_get_a_file_name_and_touch_no_disk() {
     for flags in [&["--writes", "memory"][..], &["--writes", "upload"]] {
         let Some(server) = server() else { return };
-        let mounting = Mounting::of(&server, BUCKET).with(["--memory", "256M"]).with(flags);
+        let mounting = Mounting::of(&server, BUCKET)
+            .with(["--memory", "256M", "--allow-core-dumps"])
+            .with(flags);
         let mount = mounting.in_foreground();
         let before = mount.disk_bytes();
         let size = 40 * MIB;

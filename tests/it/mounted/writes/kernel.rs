@@ -22,7 +22,7 @@ fn the_daemon_does_not_see_the_bytes_of_large_writes_and_reads() {
     }
     let Some(server) = server() else { return };
     server.put(BUCKET, "object", "content");
-    let mount = Way::Own.mount(&server, &[]);
+    let mount = Way::Own.mount(&server, &["--allow-core-dumps"]);
     let piece = vec![7; MIB as usize];
     for name in ["made", "object"] {
         let path = mount.join(name);
@@ -46,7 +46,7 @@ fn a_file_goes_through_the_daemon_only_while_somebody_reads_the_object_that_it_w
     }
     let Some(server) = server() else { return };
     server.put(BUCKET, "object", pattern_bytes(1, 0..MIB));
-    let mount = Way::Own.mount(&server, &[]);
+    let mount = Way::Own.mount(&server, &["--allow-core-dumps"]);
     let path = mount.join("object");
     let seen_while_writing = || {
         let before = mount.read_bytes();
