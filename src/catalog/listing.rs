@@ -5,22 +5,27 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use futures_util::future::{BoxFuture, FutureExt, Shared};
 use lru::LruCache;
 use tokio::runtime::Handle as Runtime;
 
 use super::page::{Known, Page, PageEntry, PageRequest};
-use crate::key::Prefix;
+use crate::key::{ObjectKey, ObjectVersion, Prefix};
 use crate::mem::{Budget, Reservation};
-use crate::store::{ListRequest, ObjectStore, StoreError};
+use crate::store::{
+    KeyOrder, ListPage, ListRequest, ListedObject, ObjectStore, StoreError, StoreErrorKind, Trail,
+};
 
 /// The most that S3 gives.
 const PAGE_KEYS: u16 = 1000;
 /// Listings may take this part of the budget.
 const BUDGET_SHARE: u64 = 8;
+/// About what an entry takes while all of a directory is listed.
+const ENTRY_BYTES: u64 = 250;
 
 /// Listings of directories, a page at a time.
 #[derive(Debug)]
@@ -28,7 +33,10 @@ pub(super) struct Listings {
     store: Arc<dyn ObjectStore>,
     runtime: Runtime,
     born: Instant,
+    budget: Arc<Budget>,
     inner: Arc<Mutex<Inner>>,
+    /// Whether the server was seen to list in another order than that of keys.
+    is_unordered: Arc<AtomicBool>,
 }
 
 type PageResult = Result<Arc<Page>, Arc<StoreError>>;
@@ -62,7 +70,16 @@ impl Listings {
             counted: budget.charge(0),
             in_flight: HashMap::new(),
         };
-        Listings { store, runtime, born: Instant::now(), inner: Arc::new(Mutex::new(inner)) }
+        let (born, inner) = (Instant::now(), Arc::new(Mutex::new(inner)));
+        Listings { store, runtime, born, budget, inner, is_unordered: Arc::default() }
+    }
+
+    /// In which order the server lists, as far as that is known.
+    pub(super) fn order(&self) -> KeyOrder {
+        match self.is_unordered.load(Ordering::Relaxed) {
+            true => KeyOrder::Any,
+            false => self.store.key_order(),
+        }
     }
 
     /// Before anything was listed.
@@ -76,8 +93,7 @@ impl Listings {
 
     /// The first page of a directory, listed now.
     pub(super) async fn first_page(&self, dir: &Prefix) -> PageResult {
-        self.list(PageRequest { dir: dir.clone(), start: String::new(), token: None, after: None })
-            .await
+        self.list(PageRequest::first(dir)).await
     }
 
     /// A page of the names that start with `start`, listed now.
@@ -92,12 +108,50 @@ impl Listings {
             start: start.to_owned(),
             token: behind.and_then(|page| page.next.clone()),
             after: behind.and_then(Page::last).map(str::to_owned),
+            whole: false,
         })
         .await
     }
 
-    /// A page of a walk: the one in memory, if it arrived at `oldest` or later.
+    /// The object with exactly this key, asked for by a HEAD.
+    pub(super) async fn object(
+        &self,
+        key: ObjectKey,
+    ) -> Result<Option<PageEntry>, Arc<StoreError>> {
+        let head = match self.store.head(&key).await {
+            Ok(head) => head,
+            Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Arc::new(error)),
+        };
+        let last_modified = head.last_modified.unwrap_or(SystemTime::UNIX_EPOCH);
+        let version = ObjectVersion { key, size: head.size, etag: head.etag, last_modified };
+        let storage_class = head.storage_class.map(Into::into);
+        Ok(Some(PageEntry::Object(ListedObject { version, storage_class })))
+    }
+
+    /// A page of a walk: the one in memory, if it arrived at `oldest` or later. Where the
+    /// server lists in any order, the first page is all of the directory.
+    ///
+    /// # Errors
+    /// What the listing failed with, or that the order was not what it seemed when the walk
+    /// began: then it has to begin again.
     pub(super) async fn page(&self, request: PageRequest, oldest: Instant) -> PageResult {
+        let is_first = request.token.is_none();
+        let whole = PageRequest { whole: true, ..PageRequest::first(&request.dir) };
+        if self.order() != KeyOrder::Any {
+            let page = self.page_in_order(request, oldest).await?;
+            if self.order() != KeyOrder::Any || (is_first && page.next.is_none()) {
+                return Ok(page);
+            }
+        }
+        if !is_first {
+            let detail = "the server does not list in key order, which showed only now: list again";
+            return Err(Arc::new(StoreError::given_up(format!("LIST {}", whole.dir), detail)));
+        }
+        self.page_in_order(whole, oldest).await
+    }
+
+    async fn page_in_order(&self, request: PageRequest, oldest: Instant) -> PageResult {
         if let Some(page) = self.cached(&request, oldest) {
             return Ok(page);
         }
@@ -129,7 +183,9 @@ impl Listings {
             Known::Missing => Some((None, page.fetched)),
             Known::Unknown => None,
         });
-        known.max_by_key(|(_, fetched)| *fetched)
+        known
+            .max_by_key(|(_, fetched)| *fetched)
+            .or_else(|| inner.dirs.get(dir)?.find_in_all(base, name, oldest))
     }
 
     /// Whether any entry whose name starts with `start` is `wanted`, if pages
@@ -192,12 +248,31 @@ impl Listings {
     /// Sets a LIST going in a task of its own, so that it ends well whoever gives up.
     fn start(&self, request: PageRequest) -> Shared<BoxFuture<'static, PageResult>> {
         let (store, inner) = (self.store.clone(), self.inner.clone());
+        let (budget, is_unordered) = (self.budget.clone(), self.is_unordered.clone());
         let name = format!("LIST {}{}", request.dir, request.start);
         let task = self.runtime.spawn(async move {
-            let listed = store.list_page(request.to_store()).await;
+            let listed = match request.whole {
+                true => list_all(&*store, &budget, &request).await,
+                false => store.list_page(request.to_store()).await,
+            };
             let mut inner = lock(&inner);
             inner.in_flight.remove(&request);
-            let page = Arc::new(Page::new(request.clone(), listed.map_err(Arc::new)?));
+            let listed = listed.map_err(Arc::new)?;
+            let mut is_in_order =
+                !is_unordered.load(Ordering::Relaxed) && store.key_order() == KeyOrder::OfBytes;
+            if store.key_order() != KeyOrder::Any
+                && is_out_of_order(&request, &listed)
+                && !is_unordered.swap(true, Ordering::Relaxed)
+            {
+                tracing::info!(
+                    "the server does not list in key order: large folders are listed whole, and \
+                     names in them are looked up one by one"
+                );
+                // What was concluded from an order that there is not.
+                inner.forget_all();
+                is_in_order = false;
+            }
+            let page = Arc::new(Page::new(request.clone(), listed, is_in_order));
             inner.insert(request, page.clone());
             Ok(page)
         });
@@ -212,6 +287,45 @@ impl Listings {
     }
 }
 
+/// All pages of a directory, one after the other, counted in `budget` as they come.
+async fn list_all(
+    store: &dyn ObjectStore,
+    budget: &Arc<Budget>,
+    request: &PageRequest,
+) -> Result<ListPage, StoreError> {
+    let (mut all, mut trail) = (ListPage::default(), Trail::default());
+    let mut counted = budget.charge(0);
+    let mut asked = request.to_store();
+    loop {
+        let page = store.list_page(asked.clone()).await?;
+        let entries = page.objects.len() + page.prefixes.len();
+        all.objects.extend(page.objects);
+        all.prefixes.extend(page.prefixes);
+        all.unreachable.extend(page.unreachable);
+        counted.resize(counted.bytes() + entries as u64 * ENTRY_BYTES);
+        let Some(token) = page.next else { return Ok(all) };
+        trail.follow(&request.dir, entries, &token)?;
+        asked.token = Some(token);
+    }
+}
+
+/// Whether a page shows that the server does not list in key order. A page of which all
+/// lies before the one that led to it shows that the listing has begun again, which is for
+/// its [`Trail`] to say; a prefix may come again on the page behind its first one.
+fn is_out_of_order(request: &PageRequest, listed: &ListPage) -> bool {
+    let base = request.dir.as_str().len();
+    let objects = listed.objects.iter().map(|object| object.version.key.as_str());
+    let prefixes = listed.prefixes.iter().map(Prefix::as_str);
+    let (mut before, mut behind) = (false, false);
+    if let Some(after) = &request.after {
+        for rest in objects.clone().chain(prefixes.clone()).filter_map(|key| key.get(base..)) {
+            before |= rest < after.as_str();
+            behind |= rest > after.as_str();
+        }
+    }
+    !objects.is_sorted() || !prefixes.is_sorted() || (before && behind)
+}
+
 impl PageRequest {
     fn to_store(&self) -> ListRequest {
         ListRequest {
@@ -224,6 +338,33 @@ impl PageRequest {
 }
 
 impl KnownDir {
+    /// The entry called `name`, if all pages of the directory are here, whatever their
+    /// order, and arrived at `oldest` or later; and when the first of them arrived.
+    fn find_in_all(
+        &self,
+        base: usize,
+        name: &str,
+        oldest: Instant,
+    ) -> Option<(Option<PageEntry>, Instant)> {
+        let mut token = None;
+        let mut found = None;
+        let mut fetched = None;
+        for page in self.pages.values() {
+            if page.request().token != token || page.fetched < oldest {
+                return None;
+            }
+            if let Known::Here(entry) = page.find(base, name) {
+                found = Some(entry.clone());
+            }
+            fetched = Some(fetched.map_or(page.fetched, |first: Instant| first.min(page.fetched)));
+            token = page.next.clone();
+            if token.is_none() {
+                break;
+            }
+        }
+        if token.is_some() { None } else { Some((found, fetched?)) }
+    }
+
     /// The pages that may say something about `name`.
     fn candidates<'k>(&'k self, name: &'k str) -> impl Iterator<Item = &'k Arc<Page>> {
         let wanted = Some(name.to_owned());
@@ -254,12 +395,18 @@ impl Inner {
         }
     }
 
+    fn forget_all(&mut self) {
+        self.dirs.clear();
+        self.used.clear();
+        self.recount();
+    }
+
     fn insert(&mut self, request: PageRequest, page: Arc<Page>) {
         let known = self.dirs.entry(request.dir.clone()).or_default();
         let mut replaced = Vec::new();
         if request.start.is_empty() {
             if request.token.is_none() {
-                known.is_large = page.next.is_some();
+                known.is_large = page.next.is_some() || page.entries.len() > PAGE_KEYS.into();
             }
             // Pages of an older walk that begin inside the new one are outdated.
             let inside: Vec<Option<String>> = known

@@ -22,10 +22,11 @@ pub use walk::{DirEntry, Listed, Walk};
 
 use dir::Wanted;
 use listing::Listings;
-use page::{Known, Page, PageEntry};
+use page::{Known, Page, PageEntry, PageRequest};
 
+use crate::key::ObjectKey;
 use crate::mem::Budget;
-use crate::store::{ListedObject, ObjectStore, StoreError, Trail};
+use crate::store::{KeyOrder, ListedObject, ObjectStore, StoreError, Trail};
 
 /// So many different keys are warned about; beyond that the log would be the harm.
 const MAX_WARNINGS: usize = 1000;
@@ -167,6 +168,9 @@ impl Catalog {
         dir: &Dir,
         rest: &str,
     ) -> Result<(bool, Option<PageEntry>), Arc<StoreError>> {
+        if self.listings.order() == KeyOrder::Any {
+            return self.exact_segment(dir, rest).await;
+        }
         let base = dir.prefix().as_str().len();
         let (mut behind, mut trail) = (None, Trail::default());
         loop {
@@ -176,6 +180,10 @@ impl Catalog {
                 Known::Missing => None,
                 Known::Unknown => match &page.next {
                     None => None,
+                    // What the page steps over may stand on any other one.
+                    Some(_) if self.listings.order() != KeyOrder::OfBytes => {
+                        return self.exact_segment(dir, rest).await;
+                    }
                     Some(token) => {
                         let followed = trail.follow(dir.prefix(), page.entries.len(), token);
                         followed.map_err(Arc::new)?;
@@ -189,18 +197,46 @@ impl Catalog {
                 Known::Missing => false,
                 // Too many names between the two (`a`, `a-1`, ... `a/`): the
                 // directory itself is asked instead.
-                Known::Unknown => {
-                    let page = self.listings.first_page(dir.child(rest).prefix()).await?;
-                    !page.is_empty()
-                }
+                Known::Unknown => self.is_there(&dir.child(rest)).await?,
             };
             return Ok((is_dir, object));
         }
     }
 
+    /// As [`Catalog::probe_segment`], by asking for the directory and for the object alone:
+    /// two requests that no order of listings has a part in.
+    async fn exact_segment(
+        &self,
+        dir: &Dir,
+        rest: &str,
+    ) -> Result<(bool, Option<PageEntry>), Arc<StoreError>> {
+        let key = ObjectKey::new(format!("{}{rest}", dir.prefix()));
+        let object = match key.as_str() {
+            "" => None,
+            _ => self.listings.object(key).await?,
+        };
+        Ok((self.is_there(&dir.child(rest)).await?, object))
+    }
+
+    /// Whether there is anything in a directory.
+    async fn is_there(&self, dir: &Dir) -> Result<bool, Arc<StoreError>> {
+        let mut page = self.listings.first_page(dir.prefix()).await?;
+        let mut trail = Trail::default();
+        while page.entries.is_empty() && page.unreachable.is_empty() {
+            let Some(token) = &page.next else { return Ok(false) };
+            trail.follow(dir.prefix(), 0, token).map_err(Arc::new)?;
+            page = self.listings.probe(dir.prefix(), "", Some(&page)).await?;
+        }
+        Ok(true)
+    }
+
     /// Whether any segment that starts with `part` is too long for one name.
     async fn probe_long_part(&self, dir: &Dir, part: &str) -> Result<bool, Arc<StoreError>> {
         let base = dir.prefix().as_str().len();
+        if self.listings.order() == KeyOrder::Any {
+            let page = self.listings.page(PageRequest::first(dir.prefix()), Instant::now()).await?;
+            return Ok(page.starting_with(base, part).any(|entry| holds_long(dir, part, entry)));
+        }
         let (mut behind, mut trail) = (None, Trail::default());
         loop {
             let page = self.probe_page(dir, part, behind.as_deref()).await?;

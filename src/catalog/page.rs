@@ -1,7 +1,8 @@
 //! One page of a directory's listing, and which names it knows about.
 //!
-//! A page covers an interval of the directory's names in key order: what lies in
-//! the interval and is not on the page does not exist. Pure.
+//! From a server that lists in key order, a page covers an interval of the directory's
+//! names: what lies in the interval and is not on the page does not exist. Of other
+//! servers only a listing that is all of it says so. Pure.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,6 +19,21 @@ pub(super) struct PageRequest {
     pub(super) start: String,
     pub(super) token: Option<String>,
     pub(super) after: Option<String>,
+    /// All pages in one, for servers that list in any order.
+    pub(super) whole: bool,
+}
+
+impl PageRequest {
+    /// The first page of a directory.
+    pub(super) fn first(dir: &Prefix) -> Self {
+        PageRequest {
+            dir: dir.clone(),
+            start: String::new(),
+            token: None,
+            after: None,
+            whole: false,
+        }
+    }
 }
 
 /// A page of the keys under one directory.
@@ -31,6 +47,8 @@ pub(super) struct Page {
     /// The last name that it covers (relative to the directory, directories with
     /// their `/`); `None` where nothing follows.
     last: Option<String>,
+    /// Whether the server is known to list in key order.
+    is_in_order: bool,
     /// What there is, sorted by name.
     pub(super) entries: Vec<PageEntry>,
     /// Keys that can't be asked for, as the listing wrote them.
@@ -68,8 +86,9 @@ pub(super) enum Known<T> {
 }
 
 impl Page {
-    /// The answer to `request`, as it came from the store.
-    pub(super) fn new(request: PageRequest, listed: ListPage) -> Self {
+    /// The answer to `request`, as it came from the store; `is_in_order` says whether that
+    /// is known to list in key order.
+    pub(super) fn new(request: PageRequest, listed: ListPage, is_in_order: bool) -> Self {
         let base = request.dir.as_str().len();
         let under_dir = |text: &str| text.starts_with(request.dir.as_str());
         let objects = listed.objects.into_iter().map(PageEntry::Object);
@@ -80,19 +99,18 @@ impl Page {
                 PageEntry::Object(object) => under_dir(object.version.key.as_str()),
                 PageEntry::Prefix(prefix) => under_dir(prefix.as_str()),
             })
+            // Some servers give a prefix again on the page behind it.
+            .filter(|entry| request.after.as_deref() != Some(entry.rest(base)))
             .collect();
         entries.sort_by(|a, b| a.rest(base).cmp(b.rest(base)));
+        entries.dedup_by(|a, b| a.rest(base) == b.rest(base));
         let last = listed.next.is_some().then(|| {
             let last = entries.last().map(|entry| entry.rest(base).to_owned());
             last.or_else(|| request.after.clone()).unwrap_or_default()
         });
         let (next, unreachable) = (listed.next, listed.unreachable);
-        Page { request, next, fetched: Instant::now(), last, entries, unreachable }
-    }
-
-    /// Whether nothing at all was listed, on this page or behind it.
-    pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.unreachable.is_empty() && self.next.is_none()
+        let fetched = Instant::now();
+        Page { request, next, fetched, last, is_in_order, entries, unreachable }
     }
 
     /// What it was asked for with.
@@ -105,8 +123,14 @@ impl Page {
         self.last.as_deref()
     }
 
-    /// Whether the page would show `name` if it existed.
+    /// Whether the page would show `name` if it existed, as far as that is known.
     pub(super) fn covers(&self, name: &str) -> bool {
+        let is_all = self.request.token.is_none() && self.next.is_none();
+        (self.is_in_order || is_all) && self.reaches(name)
+    }
+
+    /// Whether the page would show `name` if it existed and the server lists in key order.
+    fn reaches(&self, name: &str) -> bool {
         let PageRequest { start, after, .. } = &self.request;
         let begins_before = after.as_deref().is_none_or(|after| name > after);
         // A prefix stands for all names below it.
@@ -123,6 +147,14 @@ impl Page {
             Ok(at) => Known::Here(&self.entries[at]),
             Err(_) if self.covers(name) => Known::Missing,
             Err(_) => Known::Unknown,
+        }
+    }
+
+    /// As [`Page::find`], if the server lists in key order.
+    pub(super) fn find_in_order(&self, base: usize, name: &str) -> Known<&PageEntry> {
+        match self.find(base, name) {
+            Known::Unknown if self.reaches(name) => Known::Missing,
+            known => known,
         }
     }
 
@@ -177,8 +209,9 @@ mod tests {
             start: String::new(),
             token: None,
             after: after.map(str::to_owned),
+            whole: false,
         };
-        Page::new(request, listed)
+        Page::new(request, listed, true)
     }
 
     #[test]
@@ -188,6 +221,24 @@ mod tests {
         assert!(matches!(page.find(2, "a/"), Known::Here(PageEntry::Prefix(_))));
         assert_eq!(page.find(2, "a"), Known::Missing);
         assert_eq!(page.find(2, "zzz"), Known::Missing);
+    }
+
+    #[test]
+    fn a_cut_page_of_a_server_in_no_known_order_knows_only_what_is_on_it() {
+        let page = Page { is_in_order: false, ..page(&["d/b", "d/d"], &[], true, None) };
+        assert!(matches!(page.find(2, "b"), Known::Here(_)));
+        assert_eq!(page.find(2, "c"), Known::Unknown);
+        assert_eq!(page.find_in_order(2, "c"), Known::Missing);
+        let all = Page { next: None, last: None, ..page };
+        assert_eq!(all.find(2, "c"), Known::Missing);
+        assert_eq!(all.find(2, "e"), Known::Missing);
+    }
+
+    #[test]
+    fn what_a_page_repeats_of_the_one_before_is_not_on_it() {
+        let page = page(&["d/b/c", "d/d"], &["d/b/"], false, Some("b/"));
+        let names: Vec<&str> = page.entries.iter().map(|entry| entry.rest(2)).collect();
+        assert_eq!(names, ["b/c", "d"]);
     }
 
     #[test]

@@ -139,6 +139,7 @@ impl Catalog {
             start: String::new(),
             token: start.token.clone(),
             after: start.after.clone(),
+            whole: false,
         };
         let oldest = walk.oldest.unwrap_or_else(Instant::now);
         let page = self.listings.page(request, oldest).await?;
@@ -191,7 +192,7 @@ impl Naming<'_> {
         if let PageEntry::Object(object) = entry {
             let base = self.dir.prefix().as_str().len();
             let as_dir = format!("{}/", entry.rest(base));
-            match self.page.find(base, &as_dir) {
+            match self.page.find_in_order(base, &as_dir) {
                 Known::Here(_) => is_shadowed = true,
                 Known::Missing => {}
                 Known::Unknown => return self.held_back.push(object.clone()),

@@ -12,8 +12,8 @@ use async_trait::async_trait;
 
 use super::{
     BeginRequest, CompleteRequest, Condition, CopyPartRequest, CopyRequest, GetBody, GetRequest,
-    KeptConditions, ListPage, ListRequest, ObjectHead, ObjectStore, Part, PartRequest, PutRequest,
-    StoreError, StoreErrorKind, Upload, Written,
+    KeptConditions, KeyOrder, ListPage, ListRequest, ObjectHead, ObjectStore, Part, PartRequest,
+    PutRequest, StoreError, StoreErrorKind, Upload, Written,
 };
 use crate::key::{ETag, ObjectKey};
 
@@ -112,5 +112,9 @@ impl ObjectStore for CheckConditions {
 
     fn kept_conditions(&self) -> KeptConditions {
         self.inner.kept_conditions()
+    }
+
+    fn key_order(&self) -> KeyOrder {
+        self.inner.key_order()
     }
 }

@@ -15,8 +15,8 @@ use tokio::runtime::Handle;
 
 use super::{
     BeginRequest, CompleteRequest, CopyPartRequest, CopyRequest, GetBody, GetRequest,
-    KeptConditions, ListPage, ListRequest, ObjectHead, ObjectStore, Part, PartRequest, PutRequest,
-    StoreError, StoreErrorKind, Upload, Written,
+    KeptConditions, KeyOrder, ListPage, ListRequest, ObjectHead, ObjectStore, Part, PartRequest,
+    PutRequest, StoreError, StoreErrorKind, Upload, Written,
 };
 use crate::key::{ETag, ObjectKey};
 
@@ -164,6 +164,10 @@ impl ObjectStore for LargeCopies {
 
     fn kept_conditions(&self) -> KeptConditions {
         self.inner.kept_conditions()
+    }
+
+    fn key_order(&self) -> KeyOrder {
+        self.inner.key_order()
     }
 }
 

@@ -20,8 +20,8 @@ use tokio::time::timeout;
 
 use super::{
     BeginRequest, CompleteRequest, CopyPartRequest, CopyRequest, GetBody, GetRequest,
-    KeptConditions, ListPage, ListRequest, ObjectHead, ObjectStore, Part, PartRequest, PutRequest,
-    StoreError, StoreErrorKind, Upload, Written,
+    KeptConditions, KeyOrder, ListPage, ListRequest, ObjectHead, ObjectStore, Part, PartRequest,
+    PutRequest, StoreError, StoreErrorKind, Upload, Written,
 };
 use crate::key::{ETag, ObjectKey};
 
@@ -154,5 +154,9 @@ impl ObjectStore for Limit {
 
     fn kept_conditions(&self) -> KeptConditions {
         self.inner.kept_conditions()
+    }
+
+    fn key_order(&self) -> KeyOrder {
+        self.inner.key_order()
     }
 }

@@ -7,8 +7,8 @@ use futures_util::StreamExt;
 
 use super::{
     BeginRequest, CompleteRequest, CopyPartRequest, CopyRequest, GetBody, GetRequest,
-    KeptConditions, ListPage, ListRequest, ObjectHead, ObjectStore, Part, PartRequest, PutRequest,
-    StoreError, StoreErrorKind, Upload, Written,
+    KeptConditions, KeyOrder, ListPage, ListRequest, ObjectHead, ObjectStore, Part, PartRequest,
+    PutRequest, StoreError, StoreErrorKind, Upload, Written,
 };
 use crate::key::{ETag, ObjectKey};
 use crate::stats::Stats;
@@ -133,5 +133,9 @@ impl ObjectStore for Meter {
 
     fn kept_conditions(&self) -> KeptConditions {
         self.inner.kept_conditions()
+    }
+
+    fn key_order(&self) -> KeyOrder {
+        self.inner.key_order()
     }
 }

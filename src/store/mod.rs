@@ -93,6 +93,22 @@ pub trait ObjectStore: Send + Sync + Debug {
     /// On which writes the server keeps conditions, as far as its answers have told. A
     /// decorator says what the store below it says.
     fn kept_conditions(&self) -> KeptConditions;
+
+    /// In which order the server lists, as far as its answers have told. A decorator says
+    /// what the store below it says.
+    fn key_order(&self) -> KeyOrder;
+}
+
+/// In which order a server lists keys and prefixes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyOrder {
+    /// In that of their bytes, as Amazon S3 does in general purpose buckets: a name that a
+    /// page steps over does not exist.
+    OfBytes,
+    /// Nobody knows: most servers do as Amazon S3.
+    Unknown,
+    /// In any order, and only below prefixes that end in `/`, as in directory buckets.
+    Any,
 }
 
 /// Which page of which listing is asked for.

@@ -35,8 +35,8 @@ use super::conditional::{MIN_COPY_BYTES_PER_SECOND, MIN_UPLOAD_BYTES_PER_SECOND,
 use super::in_doubt::InDoubt;
 use super::{
     BeginRequest, CompleteRequest, CopyPartRequest, CopyRequest, GetBody, GetRequest,
-    KeptConditions, ListPage, ListRequest, ObjectHead, ObjectStore, Part, PartRequest, PutRequest,
-    StoreError, StoreErrorKind, Upload, Written,
+    KeptConditions, KeyOrder, ListPage, ListRequest, ObjectHead, ObjectStore, Part, PartRequest,
+    PutRequest, StoreError, StoreErrorKind, Upload, Written,
 };
 use crate::key::{ETag, ObjectKey};
 use crate::stats::Stats;
@@ -237,6 +237,10 @@ impl ObjectStore for Retry {
 
     fn kept_conditions(&self) -> KeptConditions {
         self.inner.kept_conditions()
+    }
+
+    fn key_order(&self) -> KeyOrder {
+        self.inner.key_order()
     }
 }
 

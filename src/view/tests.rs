@@ -14,8 +14,8 @@ use crate::raster::InProcess;
 use crate::reader::CacheConfig;
 use crate::store::{
     BeginRequest, CompleteRequest, CopyPartRequest, CopyRequest, GetBody, GetRequest,
-    KeptConditions, ListPage, ListRequest, ObjectHead, Part, PartRequest, PutRequest, StoreError,
-    StoreErrorKind, Upload, Written,
+    KeptConditions, KeyOrder, ListPage, ListRequest, ObjectHead, Part, PartRequest, PutRequest,
+    StoreError, StoreErrorKind, Upload, Written,
 };
 
 /// A store that must not be asked: what files are made of is in memory.
@@ -70,6 +70,10 @@ impl ObjectStore for NoStore {
 
     async fn delete(&self, _: &ObjectKey, _: Option<&ETag>) -> Result<(), StoreError> {
         Err(refused())
+    }
+
+    fn key_order(&self) -> KeyOrder {
+        KeyOrder::OfBytes
     }
 
     fn kept_conditions(&self) -> KeptConditions {

@@ -230,6 +230,35 @@ impl Bucket {
         }
         page
     }
+
+    /// As [`Bucket::list`], from the last name to the first.
+    pub fn list_backwards(&self, listing: &Listing<'_>) -> Page {
+        let all = Listing { after: After::Start, max_keys: usize::MAX, ..listing.clone() };
+        let all = self.list(&all);
+        let objects = all.objects.into_iter().map(|(key, object)| (key, Some(object)));
+        let prefixes = all.prefixes.into_iter().map(|prefix| (prefix, None));
+        let mut entries: Vec<_> = objects.chain(prefixes).collect();
+        entries.sort_by(|a, b| b.0.cmp(&a.0));
+        let passed = |name: &str| match &listing.after {
+            After::Start => false,
+            After::Key(last) | After::Prefix(last) => name >= last.as_str(),
+        };
+        entries.retain(|(name, _)| !passed(name));
+        let mut page = Page::default();
+        for (name, object) in entries {
+            if page.objects.len() + page.prefixes.len() == listing.max_keys {
+                let last = page.objects.last().map(|(key, _)| key).into_iter();
+                let last = last.chain(page.prefixes.last()).min();
+                page.next = last.cloned().map(After::Key);
+                break;
+            }
+            match object {
+                Some(object) => page.objects.push((name, object)),
+                None => page.prefixes.push(name),
+            }
+        }
+        page
+    }
 }
 
 /// The length of the common prefix that `rest` is rolled up into.

@@ -19,7 +19,7 @@ use futures_util::stream::{self, StreamExt};
 use s3mem::key::{ETag, ObjectKey, ObjectVersion, Prefix};
 use s3mem::store::{
     BeginRequest, CompleteRequest, CopyPartRequest, CopyRequest, GetBody, GetRequest,
-    KeptConditions, ListPage, ListRequest, ListedObject, ObjectHead, ObjectStore, Part,
+    KeptConditions, KeyOrder, ListPage, ListRequest, ListedObject, ObjectHead, ObjectStore, Part,
     PartRequest, PutRequest, StoreError, StoreErrorKind, Upload, Written,
 };
 use tokio::sync::watch;
@@ -70,6 +70,8 @@ pub struct StoreStyle {
     pub min_part_bytes: u64,
     /// Whether the last page of a listing leads to the first one again.
     pub endless: bool,
+    /// In which order it lists: backwards, unless in that of bytes.
+    pub order: Order,
     /// Whether each version has an ETag that no other has, as with keys of a key service.
     pub opaque_etags: bool,
 }
@@ -83,8 +85,22 @@ impl Default for StoreStyle {
             min_part_bytes: 5 << 20,
             endless: false,
             opaque_etags: false,
+            order: Order::OfBytes,
         }
     }
+}
+
+/// In which order a store lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// In that of bytes, as it says.
+    OfBytes,
+    /// In that of bytes, which nobody knows.
+    OfBytesUnsaid,
+    /// Backwards, which nobody knows.
+    Backwards,
+    /// Backwards and below prefixes that end in `/`, as a directory bucket says of itself.
+    OfADirectoryBucket,
 }
 
 /// What becomes of the next calls that match.
@@ -405,12 +421,21 @@ impl ObjectStore for MemoryStore {
             None => After::Start,
         };
         let state = self.lock();
-        let page = state.bucket.list(&Listing {
+        let listing = Listing {
             prefix: request.prefix.as_str(),
             delimiter: if request.delimited { "/" } else { "" },
             after,
             max_keys: state.style.page_entries.min(request.max_keys.into()),
-        });
+        };
+        let page = match state.style.order {
+            Order::OfBytes | Order::OfBytesUnsaid => state.bucket.list(&listing),
+            Order::OfADirectoryBucket
+                if !listing.prefix.is_empty() && !listing.prefix.ends_with('/') =>
+            {
+                return Err(error(StoreErrorKind::Other, &call, "the prefix must end in /"));
+            }
+            Order::Backwards | Order::OfADirectoryBucket => state.bucket.list_backwards(&listing),
+        };
         let objects = page.objects.iter().map(|(key, object)| ListedObject {
             version: ObjectVersion {
                 key: ObjectKey::new(key.as_str()),
@@ -503,6 +528,14 @@ impl ObjectStore for MemoryStore {
     async fn delete(&self, key: &ObjectKey, etag: Option<&ETag>) -> Result<(), StoreError> {
         let call = Call::Delete(key.clone());
         self.perform(call, |call| self.do_delete(key, etag, call)).await
+    }
+
+    fn key_order(&self) -> KeyOrder {
+        match self.lock().style.order {
+            Order::OfBytes => KeyOrder::OfBytes,
+            Order::OfBytesUnsaid | Order::Backwards => KeyOrder::Unknown,
+            Order::OfADirectoryBucket => KeyOrder::Any,
+        }
     }
 
     fn kept_conditions(&self) -> KeptConditions {

@@ -39,8 +39,8 @@ use self::error::credentials_error;
 use self::server::Listener;
 use super::{
     BeginRequest, CompleteRequest, CopyPartRequest, CopyRequest, GetBody, GetRequest,
-    KeptConditions, ListPage, ListRequest, ObjectHead, ObjectStore, Part, PartRequest, PutRequest,
-    StoreError, StoreErrorKind, Upload, WriteSettings, Written,
+    KeptConditions, KeyOrder, ListPage, ListRequest, ObjectHead, ObjectStore, Part, PartRequest,
+    PutRequest, StoreError, StoreErrorKind, Upload, WriteSettings, Written,
 };
 use crate::key::{Bucket, ETag, ObjectKey};
 
@@ -287,6 +287,13 @@ impl ObjectStore for S3 {
 
     fn kept_conditions(&self) -> KeptConditions {
         self.listener.kept_conditions()
+    }
+
+    fn key_order(&self) -> KeyOrder {
+        // Directory buckets, and access points of them.
+        let is_directory_bucket =
+            ["--x-s3", "--xa-s3"].iter().any(|end| self.config.bucket.as_str().ends_with(end));
+        if is_directory_bucket { KeyOrder::Any } else { self.listener.key_order() }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Which server answers, and on which requests it keeps conditions.
+//! Which server answers, on which requests it keeps conditions, and how it lists.
 //!
 //! Contract: Amazon S3, which says so in each answer, keeps them on all writes. Others may
 //! ignore them on copies and deletes without a word (MinIO does; it keeps those on PUTs).
@@ -10,7 +10,7 @@ use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 
-use crate::store::KeptConditions;
+use crate::store::{KeptConditions, KeyOrder};
 
 /// What Amazon S3 calls itself in the header `Server`.
 const AMAZON: &str = "AmazonS3";
@@ -28,6 +28,14 @@ impl Listener {
         match self.is_amazon.load(Ordering::Relaxed) {
             true => KeptConditions::OnAllWrites,
             false => KeptConditions::NotOnCopiesAndDeletes,
+        }
+    }
+
+    /// In which order the server lists, by its last answer.
+    pub(super) fn key_order(&self) -> KeyOrder {
+        match self.is_amazon.load(Ordering::Relaxed) {
+            true => KeyOrder::OfBytes,
+            false => KeyOrder::Unknown,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use s3mem::fs::FsError;
 
 use crate::harness::kernelless::{Sink, Tree, TreeConfig};
-use crate::support::memory_store::{CallKind, MemoryStore, StoreStyle};
+use crate::support::memory_store::{CallKind, MemoryStore, Order, StoreStyle};
 
 use s3mem::store::StoreErrorKind;
 
@@ -351,4 +351,60 @@ async fn a_walk_goes_back_to_any_cookie_after_its_pages_were_dropped() {
     let again = tree.list_by("d", 33, false).await;
     assert_eq!(all, again);
     assert!(tree.store.tally().list > 50, "pages were dropped: memory is small");
+}
+
+/// A folder of 14 pages.
+fn fourteen_pages(order: Order) -> Arc<MemoryStore> {
+    let style = StoreStyle { page_entries: 100, order, ..StoreStyle::default() };
+    let store = Arc::new(MemoryStore::with_style(style));
+    for n in 0..1400 {
+        store.put(&format!("d/{n:04}"), "x");
+    }
+    store.put("d/sub/inside", "y");
+    store
+}
+
+#[tokio::test]
+async fn every_name_of_a_large_folder_is_found_whatever_the_order_of_its_listing() {
+    for order in [Order::OfBytesUnsaid, Order::Backwards, Order::OfADirectoryBucket] {
+        let tree = Tree::over(fourteen_pages(order), TreeConfig::default()).await;
+        let names = tree.list("d").await;
+        assert_eq!(names.len(), 1401, "{order:?}");
+        tree.store.reset();
+        for n in 0..1400 {
+            assert_eq!(tree.find(&format!("d/{n:04}")).await.unwrap().size, 1, "{order:?} {n}");
+        }
+        assert!(tree.find("d/sub/inside").await.is_ok(), "{order:?}");
+        assert!(tree.find("d/0000.ovr").await.is_err(), "{order:?}");
+        let cost = tree.store.reset();
+        // The folder below is listed, and what was known before the order was disproved.
+        let again = u64::from(order == Order::Backwards);
+        assert_eq!((cost.list, cost.head), (1 + again, 0), "{order:?}");
+    }
+}
+
+#[tokio::test]
+async fn one_name_of_a_folder_in_no_order_costs_a_head_and_a_list() {
+    let tree = Tree::over(fourteen_pages(Order::OfADirectoryBucket), TreeConfig::default()).await;
+    tree.find("d").await.unwrap();
+    tree.find("d/0700").await.unwrap();
+    tree.store.reset();
+    for (name, is_there) in [("d/0003", true), ("d/1399", true), ("d/none", false), ("d/sub", true)]
+    {
+        assert_eq!(tree.find(name).await.is_ok(), is_there, "{name}");
+        let cost = tree.store.reset();
+        assert_eq!((cost.list, cost.head), (1, 1), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_page_steps_over_is_asked_for_unless_the_server_is_known_to_keep_the_order() {
+    for (order, lists) in [(Order::OfBytes, 0), (Order::OfBytesUnsaid, 1)] {
+        let tree = Tree::over(fourteen_pages(order), TreeConfig::default()).await;
+        // Fetches the first page alone.
+        assert!(tree.find("d/0000").await.is_ok());
+        tree.store.reset();
+        assert!(tree.find("d/0001.aux").await.is_err());
+        assert_eq!(tree.store.reset().list, lists, "{order:?}");
+    }
 }

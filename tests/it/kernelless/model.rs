@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use crate::harness::kernelless::{Tree, TreeConfig};
 use crate::harness::keys::{is_dir, key, model_path, name};
-use crate::support::memory_store::{MemoryStore, StoreStyle};
+use crate::support::memory_store::{MemoryStore, Order, StoreStyle};
 
 /// What the model says is in a directory: names with a `/` for directories.
 ///
@@ -54,12 +54,19 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-async fn run(steps: Vec<Step>, page_entries: usize) {
-    let style = StoreStyle { page_entries, ..StoreStyle::default() };
+async fn run(steps: Vec<Step>, page_entries: usize, order: Order) {
+    let style = StoreStyle { page_entries, order, ..StoreStyle::default() };
     let store = Arc::new(MemoryStore::with_style(style));
+    let mut objects = BTreeMap::new();
+    if order == Order::Backwards {
+        // Two names are enough to see it.
+        for key in ["~1", "~2"] {
+            store.put(key, "x".to_owned());
+            objects.insert(key.to_owned(), "x".to_owned());
+        }
+    }
     let config = TreeConfig { ttl: Duration::ZERO, ..TreeConfig::default() };
     let tree = Tree::over(store, config).await;
-    let mut objects = BTreeMap::new();
     for step in steps {
         let pick = |at: prop::sample::Index| {
             (!objects.is_empty())
@@ -124,6 +131,23 @@ proptest! {
             .enable_all()
             .build()
             .unwrap()
-            .block_on(run(steps, page_entries));
+            .block_on(run(steps, page_entries, Order::OfBytes));
+    }
+
+    #[test]
+    fn the_tree_is_the_model_on_servers_that_list_in_another_order(
+        steps in prop::collection::vec(step(), 1..40),
+        page_entries in prop_oneof![2usize..5, Just(1000)],
+        order in prop_oneof![
+            Just(Order::OfBytesUnsaid),
+            Just(Order::Backwards),
+            Just(Order::OfADirectoryBucket),
+        ],
+    ) {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+            .block_on(run(steps, page_entries, order));
     }
 }
