@@ -159,7 +159,7 @@ pub trait Raster: Send + Sync + Debug {
 
     /// What of one tile is held once it is decoded, and for images in one piece also
     /// while they are decoded, in bytes.
-    fn decode_bytes(&self) -> u64;
+    fn held_bytes(&self) -> u64;
 
     /// Decodes one tile at one level; the rectangle is that of
     /// [`TileGrid::tile`]. Work on the processor is done off the async threads;

@@ -60,7 +60,7 @@ impl Raster for Whole {
         &self.info
     }
 
-    fn decode_bytes(&self) -> u64 {
+    fn held_bytes(&self) -> u64 {
         self.header.decode_bytes(self.source.size())
     }
 

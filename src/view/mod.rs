@@ -256,7 +256,7 @@ impl Views {
         let opened = raster::open(self.source(original), &self.config.limits, &self.decoders).await;
         // What has pixels to give out must have room for them.
         let opened = opened.and_then(|raster| match raster.info().unsupported {
-            None => self.room.check(raster.decode_bytes()).map(|()| raster),
+            None => self.room.check(raster.held_bytes()).map(|()| raster),
             Some(_) => Ok(raster),
         });
         match opened {

@@ -145,7 +145,7 @@ impl Views {
         let key = PixelsKey::Tile { image: image.id, level, column, row };
         let (views, image) = (self.clone(), image.clone());
         self.pixels.get_or_make(key, move || async move {
-            let room = views.room.enter(image.raster.decode_bytes()).await;
+            let room = views.room.enter(image.raster.held_bytes()).await;
             let _room = room.map_err(|error| image.error(error))?;
             views.cache.make_room();
             let decoded = image.raster.decode_tile(level, column, row).await;

@@ -124,7 +124,7 @@ impl Raster for Jpeg2000 {
         &self.info
     }
 
-    fn decode_bytes(&self) -> u64 {
+    fn held_bytes(&self) -> u64 {
         self.tile_bytes
     }
 
