@@ -6,7 +6,7 @@
 
 #![expect(unsafe_code, reason = "libc calls; each block says why it is sound")]
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
@@ -84,6 +84,12 @@ pub fn close_all_but_streams() {
     // SAFETY: touches no memory. Whoever owns a descriptor above 2 gets an error from it;
     // only a process that has just begun, and owns none, calls this.
     let _ = unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, 0) };
+}
+
+/// Names this process, as `ps` and `top` show it; at most 15 bytes of the name are kept.
+pub fn name_process(name: &CStr) {
+    // SAFETY: the kernel reads a C string, which lives until the call returns.
+    let _ = unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
 }
 
 /// How long this process has used the processor, in whole seconds, rounded up.

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -130,6 +130,7 @@ impl Workers {
             let (ours, theirs) = StdUnixStream::pair()?;
             ours.set_nonblocking(true)?;
             let child = Command::new(program)
+                .arg0("s3mem")
                 .args([ARGUMENT, &bytes.to_string()])
                 .env_clear()
                 .current_dir("/")

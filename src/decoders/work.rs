@@ -40,6 +40,7 @@ pub fn work(decode_bytes: u64) -> ExitCode {
 fn serve(decode_bytes: u64) -> io::Result<()> {
     sys::close_all_but_streams();
     let mut link = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    sys::name_process(c"s3mem-decoder");
     let before = address_space()?;
     let most = decode_bytes.max(HEADER_BYTES).saturating_add(before).saturating_add(SLACK_BYTES);
     answer(&mut link, &Reply::Ready(confine(most)))?;

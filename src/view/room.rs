@@ -66,8 +66,8 @@ impl Room {
         if bytes <= share(&self.budget) {
             return Ok(());
         }
-        let what = format!("decoding the image takes {bytes} bytes, more than half of the memory");
-        Err(RasterError::Limit { what, option: "--memory", allowed: self.budget.limit_bytes() })
+        let what = format!("decoding the image takes {bytes} bytes");
+        Err(RasterError::Limit { what, option: "half of --memory", allowed: share(&self.budget) })
     }
 }
 
@@ -88,7 +88,7 @@ mod tests {
         let budget = Budget::new(1 << 20);
         let room = Room::new(budget.clone());
         let refused = room.enter((512 << 10) + 1).await.unwrap_err();
-        assert!(matches!(refused, RasterError::Limit { option: "--memory", .. }), "{refused}");
+        assert!(matches!(refused, RasterError::Limit { option: "half of --memory", .. }), "{refused}");
         let first = room.enter(512 << 10).await.unwrap();
         assert_eq!(budget.used_bytes(), 512 << 10);
         let second = timeout(Duration::from_millis(20), room.enter(64 << 10));
