@@ -131,6 +131,7 @@ fn no_such_bucket(asked: &Asked<'_>) -> String {
         None => "'aws s3 ls' lists yours, and a bucket that is not on AWS needs the address of \
                  its server, with --endpoint-url"
             .to_owned(),
+        StoreErrorKind::Settings => return unusable_settings(error, asked),
     };
     format!(
         "there is no bucket \"{}\" on {}. Check the spelling: {whose}",
@@ -239,6 +240,22 @@ fn wrong_region(region: Option<&str>, asked: &Asked<'_>) -> String {
             "the bucket \"{bucket}\" is in another region or behind another endpoint than {}. \
              'aws s3api get-bucket-location --bucket {bucket}' tells which; give it with --region",
             asked.server()
+/// Settings that the SDK refuses, in its own words.
+fn unusable_settings(error: &StoreError, asked: &Asked<'_>) -> String {
+    let detail = &error.detail;
+    let text = detail.to_lowercase();
+    let is_elsewhere = asked.endpoint_url.is_some();
+    if is_elsewhere && (text.contains("fips") || text.contains("dual")) {
+        return format!(
+            "FIPS and dual-stack endpoints are AWS's own and do not go together with another \
+             server. Leave out --endpoint-url (AWS_ENDPOINT_URL), or AWS_USE_FIPS_ENDPOINT and \
+             AWS_USE_DUALSTACK_ENDPOINT (in a profile use_fips_endpoint and \
+             use_dualstack_endpoint) ({detail})"
+        );
+    }
+    detail.clone()
+}
+
         ),
     }
 }
@@ -381,6 +398,7 @@ mod tests {
 
     #[test]
     fn a_denial_without_a_name_is_about_listing_and_thinks_of_paying() {
+        | StoreErrorKind::Settings
         let text = told(StoreErrorKind::AccessDenied, "AccessDenied: Access Denied", &asked());
         assert!(text.contains("s3:ListBucket on arn:aws:s3:::tiles"), "{text}");
         assert!(text.contains("--requester-pays"), "{text}");

@@ -208,7 +208,7 @@ impl Sender {
         // A server whose listings have no ETags: the HEAD has one.
         let head = self.store.head(key).await.map_err(|error| changed(key, error))?;
         match head.etag {
-            Some(etag) if head.size == version.size => Ok(Condition::Unchanged(etag)),
+            Some(etag) if head.size == Some(version.size) => Ok(Condition::Unchanged(etag)),
             Some(_) => Err(SendError::new(key, SendErrorKind::Conflict)),
             None => Err(SendError::new(key, SendErrorKind::NoETag)),
         }

@@ -77,7 +77,8 @@ impl Pin {
                     answered.duration_since(listed).or_else(|_| listed.duration_since(answered));
                 apart.is_ok_and(|apart| apart.as_secs() >= 1)
             });
-        if etag_differs || time_differs || head.size != place.size {
+        let size_differs = head.size.is_some_and(|size| size != place.size);
+        if etag_differs || time_differs || size_differs {
             return Err(StoreError::overwritten(&place.key));
         }
         Ok(())

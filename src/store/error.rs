@@ -19,6 +19,8 @@ pub enum StoreErrorKind {
     NoCredentials,
     /// The credentials were valid once.
     ExpiredCredentials,
+    /// What was set up can't be used; the detail says why.
+    Settings,
     /// The server does not know the access key, or the signature is wrong.
     BadCredentials,
     /// The bucket is in another region; which one, where the server says so.
@@ -56,6 +58,7 @@ impl StoreErrorKind {
             | Self::AccessDenied
             | Self::NoCredentials
             | Self::ExpiredCredentials
+            | Self::Settings
             | Self::BadCredentials
             | Self::WrongRegion(_)
             | Self::Archived
