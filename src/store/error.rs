@@ -87,6 +87,8 @@ pub struct StoreError {
     pub detail: String,
     /// The server's id of the request, to quote to its operators.
     pub request_id: Option<String>,
+    /// How many seconds the server asks to wait before the request is sent again.
+    pub retry_after_seconds: Option<u16>,
     /// The cause below, if there is one.
     pub source: Option<Box<dyn Error + Send + Sync>>,
     /// Whether somebody has logged it: all who waited for one request share its error.
@@ -105,6 +107,7 @@ impl StoreError {
             request: request.into(),
             detail: detail.into(),
             request_id: None,
+            retry_after_seconds: None,
             source: None,
             reported: AtomicBool::new(false),
         }

@@ -106,7 +106,10 @@ where
             (StoreErrorKind::Settings, why)
         }
     };
+    let retry_after = error.raw_response().and_then(|raw| raw.headers().get("retry-after"));
+    let retry_after = retry_after.and_then(|seconds| seconds.trim().parse().ok());
     let mut failed = StoreError::new(kind, request, detail).caused_by(error);
+    failed.retry_after_seconds = retry_after;
     failed.request_id = request_id;
     failed
 }
@@ -204,14 +207,14 @@ fn causes<'e>(
     std::iter::successors(Some(error), |error| error.source())
 }
 
-/// An answer that is no answer of S3: worth another try if the server was
-/// ailing, otherwise somebody else is listening there.
-fn response_kind(raw: &HttpResponse) -> (StoreErrorKind, String) {
 /// What an error says at its bottom.
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     causes(error).last().map(ToString::to_string).unwrap_or_default()
 }
 
+/// An answer that is no answer of S3: worth another try if the server was
+/// ailing, otherwise somebody else is listening there.
+fn response_kind(raw: &HttpResponse) -> (StoreErrorKind, String) {
     let status = raw.status().as_u16();
     let kind = match status {
         413 | 507 => StoreErrorKind::Full,
