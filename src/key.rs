@@ -6,6 +6,7 @@
 //! inodes or the network.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -40,6 +41,11 @@ impl Bucket {
         &self.0
     }
 
+    /// Whether the name is one that AWS allows; other servers allow more.
+    pub fn is_legal_on_aws(&self) -> bool {
+        self.0.starts_with("arn:") || (self.0.len() >= 3 && !self.0.contains(':'))
+    }
+
     /// The region that an access point's ARN names; `None` for a plain bucket.
     pub fn arn_region(&self) -> Option<&str> {
         let mut parts = self.0.strip_prefix("arn:")?.split(':');
@@ -54,12 +60,14 @@ impl FromStr for Bucket {
         if text.starts_with("arn:") {
             return parse_arn(text);
         }
-        // Underscores and capitals are legal in old us-east-1 buckets and on
-        // other servers, so only what can never be a bucket is refused.
+        // Underscores and capitals are legal in old us-east-1 buckets; short names and
+        // Ceph's TENANT:BUCKET on other servers. Only what can never be a bucket is refused.
+        let (tenant, name) = text.split_once(':').unwrap_or(("", text));
         let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-        if (3..=255).contains(&text.len())
-            && text.chars().all(legal)
-            && !text.starts_with(['.', '-'])
+        if (1..=255).contains(&name.len())
+            && [tenant, name].iter().all(|part| part.chars().all(legal))
+            && tenant.is_empty() != text.contains(':')
+            && ![text, name].iter().any(|part| part.starts_with(['.', '-']))
         {
             Ok(Bucket(text.into()))
         } else {
@@ -158,23 +166,76 @@ impl fmt::Display for ObjectKey {
     }
 }
 
-/// An entity tag, with its quotes, as the server sent it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ETag(Arc<str>);
+/// An entity tag, with its quotes. Two are equal if they stand for the same version, however
+/// a server or a proxy in front of it writes them: weak (`W/"..."`), without quotes, with
+/// the digits of a checksum in capitals, or with the name of a compression behind it.
+#[derive(Debug, Clone)]
+pub struct ETag {
+    /// The strong tag with its quotes, in the case in which it came.
+    text: Arc<str>,
+    /// Whether If-Match takes it without its quotes.
+    is_bare: bool,
+}
 
 impl ETag {
-    /// The tag as the server sent it; quotes are added where a server omits them.
+    /// The tag that a server sent.
     pub fn new(text: &str) -> Self {
-        if text.starts_with('"') || text.starts_with("W/") {
-            ETag(text.into())
-        } else {
-            ETag(format!("\"{text}\"").into())
-        }
+        let text = text.trim();
+        let text = ["W/", "w/"].iter().find_map(|weak| text.strip_prefix(weak)).unwrap_or(text);
+        let text = text.strip_prefix('"').unwrap_or(text);
+        let text = text.strip_suffix('"').unwrap_or(text);
+        const COMPRESSIONS: [&str; 6] = ["-gzip", "--gzip", ";gzip", "-br", "-zstd", "-deflate"];
+        let behind = COMPRESSIONS.iter().find_map(|name| text.strip_suffix(name));
+        let text = behind.filter(|text| !text.is_empty()).unwrap_or(text);
+        ETag { text: format!("\"{text}\"").into(), is_bare: false }
     }
 
-    /// The tag with its quotes, as If-Match takes it.
+    /// The tag that a server sent; `None` if it sent an empty one.
+    pub fn told(text: &str) -> Option<Self> {
+        let etag = ETag::new(text);
+        (etag.opaque() != "").then_some(etag)
+    }
+
+    /// The same tag for a server whose If-Match takes it without quotes.
+    pub fn bare(&self) -> Self {
+        ETag { is_bare: true, ..self.clone() }
+    }
+
+    /// The tag with its quotes.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// The tag as If-Match takes it.
+    pub fn condition(&self) -> &str {
+        if self.is_bare { self.opaque() } else { &self.text }
+    }
+
+    /// The tag without its quotes.
+    pub fn opaque(&self) -> &str {
+        self.text.trim_matches('"')
+    }
+
+    /// Whether it is a checksum in hexadecimal digits, perhaps with a number of parts
+    /// behind it: then the case means nothing.
+    fn is_checksum(&self) -> bool {
+        let digits = self.opaque().split('-').next().unwrap_or_default();
+        digits.len() >= 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+    }
+}
+
+impl PartialEq for ETag {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+            || (self.is_checksum() && self.text.eq_ignore_ascii_case(&other.text))
+    }
+}
+
+impl Eq for ETag {}
+
+impl Hash for ETag {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.to_ascii_lowercase().hash(state);
     }
 }
 
@@ -202,14 +263,19 @@ mod tests {
             "sentinel-s2-l1c",
             "abc",
             "My_Old.Bucket",
+            "a",
+            "tenant:bucket",
             "arn:aws:s3:eu-central-1:123456789012:accesspoint/tiles",
         ] {
             assert!(good.parse::<Bucket>().is_ok(), "{good}");
         }
         for bad in [
             "",
-            "ab",
             "a b c",
+            "tenant:",
+            ":bucket",
+            "a:b:c",
+            "tenant:.x",
             "a/b",
             ".abc",
             "arn:aws:s3",
@@ -226,6 +292,8 @@ mod tests {
         let arn: Bucket = "arn:aws:s3:eu-central-1:123456789012:accesspoint/tiles".parse().unwrap();
         assert_eq!(arn.arn_region(), Some("eu-central-1"));
         assert_eq!("plain".parse::<Bucket>().unwrap().arn_region(), None);
+        let is_legal = |name: &str| name.parse::<Bucket>().unwrap().is_legal_on_aws();
+        assert!(is_legal("plain") && !is_legal("ab") && !is_legal("tenant:bucket"));
     }
 
     #[test]
@@ -239,5 +307,29 @@ mod tests {
     fn etags_are_quoted_once() {
         assert_eq!(ETag::new("abc").as_str(), "\"abc\"");
         assert_eq!(ETag::new("\"abc\"").as_str(), "\"abc\"");
+    }
+
+    #[test]
+    fn a_tag_is_the_same_however_a_proxy_writes_it_and_no_two_are_confused() {
+        const MD5: &str = "d41d8cd98f00b204e9800998ecf8427e-3";
+        let etag = ETag::new(&format!("\"{MD5}\""));
+        for text in [
+            MD5.to_owned(),
+            format!("W/\"{MD5}\""),
+            format!("W/{MD5}"),
+            format!("\"{}\"", MD5.to_uppercase()),
+            format!(" \"{MD5}-gzip\""),
+            format!("\"{MD5};gzip\""),
+        ] {
+            assert_eq!(ETag::told(&text).as_ref(), Some(&etag), "{text}");
+        }
+        assert_ne!(etag, ETag::new(&MD5.replace("-3", "-4")));
+        // No checksum: its case may mean something.
+        assert_ne!(ETag::new("abc"), ETag::new("ABC"));
+        assert_ne!(ETag::new("abc"), ETag::new("abcd"));
+        for text in ["", "\"\"", "W/\"\"", "W/", " "] {
+            assert_eq!(ETag::told(text), None, "{text}");
+        }
+        assert_eq!(ETag::new("-gzip").as_str(), "\"-gzip\"");
     }
 }

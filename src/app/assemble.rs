@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use tokio::runtime::Handle as Runtime;
 
-use crate::catalog::{Catalog, CatalogConfig, Dir};
+use crate::catalog::{Catalog, CatalogConfig, Dir, is_object};
 use crate::config::{FsConfig, Writes};
 use crate::decoders::{Place, Workers, WorkersConfig};
 use crate::drafts::Drafts;
@@ -53,6 +53,11 @@ pub async fn assemble(
     if !catalog.list_root(&root).await? {
         match config.prefix.as_str() {
             "" => tracing::warn!("the bucket is empty"),
+            prefix if is_object(&*store, &config.prefix).await => tracing::warn!(
+                "\"{}\" is an object and no folder, so the mount is empty; mount the folder that it \
+                 is in",
+                prefix.trim_end_matches('/').escape_debug()
+            ),
             prefix => tracing::warn!("the bucket has nothing below \"{}\"", prefix.escape_debug()),
         }
     }

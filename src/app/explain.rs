@@ -25,6 +25,10 @@ pub(super) struct Asked<'a> {
     pub(super) region: Option<&'a str>,
     /// The profile that was chosen.
     pub(super) profile: Option<&'a str>,
+    /// Whether the bucket's name was asked for in the path, not in the host's name.
+    pub(super) path_style: bool,
+    /// The variable with the other half of the access key, where that alone is missing.
+    pub(super) missing_half: Option<&'static str>,
     /// Whether requests carried no credentials.
     pub(super) anonymous: bool,
     /// Whether requests agreed to pay.
@@ -43,6 +47,8 @@ impl<'a> Asked<'a> {
             endpoint_url: settings.endpoint_url.as_deref(),
             region: settings.s3.region.as_deref().or(settings.source.bucket.arn_region()),
             profile: settings.profile.as_deref(),
+            path_style: settings.s3.path_style,
+            missing_half: settings.missing_half,
             anonymous: settings.s3.no_sign_request,
             requester_pays: settings.s3.requester_pays,
             expected_owner: settings.s3.expected_bucket_owner.as_deref(),
@@ -68,6 +74,25 @@ impl<'a> Asked<'a> {
         }
     }
 
+    /// The host that was asked for, where it is the bucket's name before the server's.
+    fn virtual_host(&self) -> Option<String> {
+        let authority = self.endpoint_url?.split_once("://")?.1.split('/').next()?;
+        let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+        let has_name = host.contains(char::is_alphabetic) && !host.contains(['[', ':']);
+        (!self.path_style && has_name && host != "localhost")
+            .then(|| format!("{}.{authority}", self.bucket))
+    }
+
+    /// The server's address without the bucket, where it was given with it.
+    fn endpoint_without_bucket(&self) -> Option<String> {
+        let (scheme, rest) = self.endpoint_url?.trim_end_matches('/').split_once("://")?;
+        let rest = rest
+            .strip_suffix(self.bucket)
+            .and_then(|rest| rest.strip_suffix('/'))
+            .or_else(|| rest.strip_prefix(self.bucket)?.strip_prefix('.'))?;
+        Some(format!("{scheme}://{rest}"))
+    }
+
     fn login_command(&self) -> String {
         match self.profile {
             Some(profile) => format!("'aws sso login --profile {profile}'"),
@@ -79,6 +104,19 @@ impl<'a> Asked<'a> {
 /// What is wrong and what to do about it.
 pub(super) fn explain(error: &StoreError, asked: &Asked<'_>) -> String {
     let sentence = match &error.kind {
+        StoreErrorKind::NoSuchBucket
+        | StoreErrorKind::NotFound
+        | StoreErrorKind::Unreachable
+        | StoreErrorKind::NotS3
+        | StoreErrorKind::Other
+            if asked.endpoint_without_bucket().is_some() =>
+        {
+            format!(
+                "the address {} has the bucket in it, which s3mem adds itself. Give --endpoint-url {}",
+                asked.endpoint_url.unwrap_or_default(),
+                asked.endpoint_without_bucket().unwrap_or_default()
+            )
+        }
         StoreErrorKind::NoSuchBucket => no_such_bucket(asked),
         // Without the code that S3 servers give, it may be anybody's 404.
         StoreErrorKind::NotFound => {
@@ -93,9 +131,19 @@ pub(super) fn explain(error: &StoreError, asked: &Asked<'_>) -> String {
             "the AWS credentials have expired. Get new ones, for example with {}, and mount again",
             asked.login_command()
         ),
+        StoreErrorKind::Settings => return unusable_settings(error, asked),
         StoreErrorKind::BadCredentials => bad_credentials(error, asked),
         StoreErrorKind::WrongRegion(region) => wrong_region(region.as_deref(), asked),
         StoreErrorKind::Unreachable if speaks_of_tls(error) => tls_failure(error, asked),
+        StoreErrorKind::Unreachable if speaks_of_names(error) && asked.virtual_host().is_some() => {
+            format!(
+                "there is no server of the name {}. Most servers other than AWS want the bucket \
+                 in the path: add --path-style. Or check the address {} (--endpoint-url, \
+                 AWS_ENDPOINT_URL)",
+                asked.virtual_host().unwrap_or_default(),
+                asked.endpoint_url.unwrap_or_default()
+            )
+        }
         StoreErrorKind::Unreachable => unreachable_server(asked),
         StoreErrorKind::Timeout => format!(
             "{} did not answer within {} seconds. Check the address and the network; a slow server gets more time with --request-timeout",
@@ -118,8 +166,14 @@ pub(super) fn explain(error: &StoreError, asked: &Asked<'_>) -> String {
         | StoreErrorKind::NotS3
         | StoreErrorKind::Other => format!(
             "{} gave an answer that s3mem does not understand. Check that the address is that of an \
-             S3 server, and not of its web page",
-            asked.server()
+             S3 server, and not of its web page{}",
+            asked.server(),
+            match asked.virtual_host() {
+                Some(host) => format!(
+                    "; {host} was asked for, and most servers other than AWS need --path-style"
+                ),
+                None => String::new(),
+            }
         ),
     };
     format!("{sentence}{}", said(error))
@@ -186,7 +240,29 @@ fn missing_permission(error: &StoreError) -> Option<String> {
     name.contains(':').then_some(name)
 }
 
+/// Settings that the SDK refuses, in its own words.
+fn unusable_settings(error: &StoreError, asked: &Asked<'_>) -> String {
+    let detail = &error.detail;
+    let text = detail.to_lowercase();
+    let is_elsewhere = asked.endpoint_url.is_some();
+    if is_elsewhere && (text.contains("fips") || text.contains("dual")) {
+        return format!(
+            "FIPS and dual-stack endpoints are AWS's own and do not go together with another \
+             server. Leave out --endpoint-url (AWS_ENDPOINT_URL), or AWS_USE_FIPS_ENDPOINT and \
+             AWS_USE_DUALSTACK_ENDPOINT (in a profile use_fips_endpoint and \
+             use_dualstack_endpoint) ({detail})"
+        );
+    }
+    detail.clone()
+}
+
 fn no_credentials(asked: &Asked<'_>) -> String {
+    if let Some(missing) = asked.missing_half {
+        return format!(
+            "only one half of an access key is in the environment: {missing} is not set. Set it, \
+             or unset the other half to use a profile"
+        );
+    }
     match asked.profile {
         Some(profile) => format!(
             "no AWS credentials were found in the profile \"{profile}\". Check its name in \
@@ -268,9 +344,18 @@ fn tls_failure(error: &StoreError, asked: &Asked<'_>) -> String {
     }
     format!(
         "the certificate of {server} is not trusted, so s3mem did not connect. If the server \
-         has a certificate of your institution's own authority, add that to this machine \
-         (update-ca-certificates), or name its file in SSL_CERT_FILE"
+         has a certificate of your institution's own authority, give its file with --ca-bundle \
+         (AWS_CA_BUNDLE), or add it to this machine (update-ca-certificates){}",
+        match asked.virtual_host() {
+            Some(host) => format!(". If it is not for the name {host}, add --path-style"),
+            None => String::new(),
+        }
     )
+}
+
+/// Whether the server's name could not be found.
+fn speaks_of_names(error: &StoreError) -> bool {
+    causes(error).any(|cause| cause.contains("dns error") || cause.contains("lookup"))
 }
 
 fn speaks_of_tls(error: &StoreError) -> bool {
@@ -313,6 +398,7 @@ fn said(error: &StoreError) -> String {
         | StoreErrorKind::NoCredentials
         | StoreErrorKind::ExpiredCredentials
         | StoreErrorKind::BadCredentials
+        | StoreErrorKind::Settings
         | StoreErrorKind::WrongRegion(_)
         | StoreErrorKind::Archived
         | StoreErrorKind::Changed
@@ -350,6 +436,8 @@ mod tests {
             endpoint_url: None,
             region: None,
             profile: None,
+            path_style: false,
+            missing_half: None,
             anonymous: false,
             requester_pays: false,
             expected_owner: None,
@@ -366,6 +454,33 @@ mod tests {
         let mut error = StoreError::new(kind, "LIST ", "the server can't be reached");
         error.source = Some(Box::new(cause));
         error
+    }
+
+    #[test]
+    fn a_name_that_does_not_exist_leads_to_path_style_and_one_with_the_bucket_to_the_server() {
+        let url = "https://s3.example.org:9000/";
+        let named = |endpoint_url| Asked { endpoint_url: Some(endpoint_url), ..asked() };
+        let text = explain(&unreachable(io::Error::other("dns error")), &named(url));
+        assert!(text.contains("no server of the name tiles.s3.example.org:9000"), "{text}");
+        assert!(text.contains("add --path-style"), "{text}");
+        let in_path = Asked { path_style: true, ..named(url) };
+        let text = explain(&unreachable(io::Error::other("dns error")), &in_path);
+        assert!(!text.contains("path-style") && text.contains("can't be reached"), "{text}");
+        for url in ["https://s3.example.org/tiles", "https://tiles.s3.example.org/"] {
+            let text = told(StoreErrorKind::NotFound, "NoSuchKey", &named(url));
+            assert!(text.contains("Give --endpoint-url https://s3.example.org "), "{text}");
+        }
+        let text = told(StoreErrorKind::Other, "what", &named(url));
+        assert!(text.contains("need --path-style"), "{text}");
+        let text = told(StoreErrorKind::Other, "what", &named("http://10.0.0.1:9000"));
+        assert!(!text.contains("path-style"), "{text}");
+    }
+
+    #[test]
+    fn half_a_key_names_the_missing_variable() {
+        let asked = Asked { missing_half: Some("AWS_SECRET_ACCESS_KEY"), ..asked() };
+        let text = told(StoreErrorKind::NoCredentials, "", &asked);
+        assert!(text.contains("AWS_SECRET_ACCESS_KEY is not set"), "{text}");
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! `s3mem mount`: from arguments to a mount that is served until it ends.
 
+use std::any::Any;
 use std::io::{self, Write};
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::runtime::{self, Runtime};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -58,6 +61,11 @@ pub(super) enum StartError {
     Log(#[from] LogError),
     #[error("{0}")]
     Store(String),
+    #[error(
+        "s3mem does not understand its settings, and says only: {0}. Check the AWS profile, the \
+         variables that begin with AWS_ and the address of the server"
+    )]
+    Panicked(String),
     #[error(
         "the AWS credentials did not arrive within {0} seconds: the service or the program (single \
          sign-on, instance role, credential_process) that gives them does not answer. Check it with \
@@ -142,7 +150,8 @@ async fn open_with_notice(
     settings: &MountSettings,
     stats: &Arc<Stats>,
 ) -> Result<Assembled, StartError> {
-    let opening = open(settings, stats.clone());
+    let opening = AssertUnwindSafe(open(settings, stats.clone())).catch_unwind();
+    let opening = opening.map(|opened| opened.unwrap_or_else(|panic| Err(panicked(&*panic))));
     tokio::pin!(opening);
     if let Ok(outcome) = timeout(PATIENCE, &mut opening).await {
         return outcome;
@@ -153,6 +162,14 @@ async fn open_with_notice(
         settings.retry.request_timeout.as_secs_f64()
     ));
     opening.await
+}
+
+/// What somebody below, such as the SDK, has panicked with.
+fn panicked(panic: &(dyn Any + Send)) -> StartError {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("nothing");
+    let first = text.lines().next().unwrap_or_default();
+    StartError::Panicked(first.split(": ").next().unwrap_or_default().to_owned())
 }
 
 /// Connects to the bucket and lists its root, which proves that it can be read.

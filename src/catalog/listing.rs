@@ -124,7 +124,11 @@ impl Listings {
             Err(error) => return Err(Arc::new(error)),
         };
         let last_modified = head.last_modified.unwrap_or(SystemTime::UNIX_EPOCH);
-        let version = ObjectVersion { key, size: head.size, etag: head.etag, last_modified };
+        let Some(size) = head.size else {
+            let no_size = "the server does not say how large the object is";
+            return Err(Arc::new(StoreError::given_up(format!("HEAD {key}"), no_size)));
+        };
+        let version = ObjectVersion { key, size, etag: head.etag, last_modified };
         let storage_class = head.storage_class.map(Into::into);
         Ok(Some(PageEntry::Object(ListedObject { version, storage_class })))
     }

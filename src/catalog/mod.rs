@@ -24,9 +24,9 @@ use dir::Wanted;
 use listing::Listings;
 use page::{Known, Page, PageEntry, PageRequest};
 
-use crate::key::ObjectKey;
+use crate::key::{ObjectKey, Prefix};
 use crate::mem::Budget;
-use crate::store::{KeyOrder, ListedObject, ObjectStore, StoreError, Trail};
+use crate::store::{KeyOrder, ListRequest, ListedObject, ObjectStore, StoreError, Trail};
 
 /// So many different keys are warned about; beyond that the log would be the harm.
 const MAX_WARNINGS: usize = 1000;
@@ -350,4 +350,13 @@ fn shown_object(dir: &Dir, rest: &str, entry: PageEntry) -> Option<Node> {
         PageEntry::Object(object) => Some(Node::Object(object)),
         PageEntry::Prefix(_) => Some(Node::Dir(dir.child(rest))),
     }
+}
+
+/// Whether there is an object of the name of a folder in which there is nothing.
+pub async fn is_object(store: &dyn ObjectStore, folder: &Prefix) -> bool {
+    let Some(key) = folder.as_str().strip_suffix('/') else { return false };
+    let request =
+        ListRequest { prefix: Prefix::new(key), delimited: true, token: None, max_keys: 1 };
+    let page = store.list_page(request).await;
+    page.is_ok_and(|page| page.objects.iter().any(|found| found.version.key.as_str() == key))
 }

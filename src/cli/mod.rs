@@ -145,6 +145,14 @@ pub struct MountArgs {
     )]
     pub endpoint_url: Option<String>,
 
+    /// Trust the certificate authorities in this file too
+    #[arg(
+        long, value_name = "FILE", help_heading = HEADING_WHERE,
+        long_help = "Trust the certificate authorities in this file (PEM) besides those of the \
+            system. Otherwise the file that AWS_CA_BUNDLE or the profile's ca_bundle names."
+    )]
+    pub ca_bundle: Option<PathBuf>,
+
     /// Request URL/BUCKET/KEY instead of BUCKET.URL/KEY
     #[arg(
         long, help_heading = HEADING_WHERE,

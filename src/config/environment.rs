@@ -18,6 +18,12 @@ pub struct Environment {
     pub profile: Option<String>,
     /// `AWS_ENDPOINT_URL_S3`, or else `AWS_ENDPOINT_URL`, unless they are empty.
     pub endpoint_url: Option<String>,
+    /// The variable that is not set although the other half of the access key is.
+    pub missing_half_of_key: Option<&'static str>,
+    /// `AWS_CONFIG_FILE`, or else `~/.aws/config`.
+    pub profile_file: Option<PathBuf>,
+    /// `AWS_CA_BUNDLE`, a file of certificates, unless it is empty.
+    pub ca_bundle: Option<PathBuf>,
     /// The bytes of memory that the machine or the control group allows.
     pub memory_limit_bytes: Option<u64>,
     /// Whether the kernel has SELinux, and so takes the labels of a mount.
@@ -30,7 +36,17 @@ impl Environment {
     /// The environment of this process.
     pub fn of_process() -> Self {
         let text = |name| env::var(name).ok().filter(|value| !value.is_empty());
+        let missing_half_of_key = match ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].map(text) {
+            [Some(_), None] => Some("AWS_SECRET_ACCESS_KEY"),
+            [None, Some(_)] => Some("AWS_ACCESS_KEY_ID"),
+            _ => None,
+        };
         Environment {
+            missing_half_of_key,
+            profile_file: text("AWS_CONFIG_FILE")
+                .or_else(|| Some(text("HOME")? + "/.aws/config"))
+                .map(PathBuf::from),
+            ca_bundle: text("AWS_CA_BUNDLE").map(PathBuf::from),
             path: env::var_os("PATH").unwrap_or_default(),
             fusermount: env::var_os("FUSERMOUNT_PATH").map(PathBuf::from),
             profile: text("AWS_PROFILE"),

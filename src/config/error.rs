@@ -12,6 +12,31 @@ pub enum ConfigError {
          an access point; the address of a server goes into --endpoint-url"
     )]
     Source(String),
+    /// The address of a web page or of a server, with a bucket in it.
+    #[error("\"{url}\" is the address of a page. What it shows is mounted with: {command}")]
+    Pasted {
+        /// The text that was given.
+        url: String,
+        /// The command that was meant.
+        command: String,
+    },
+    /// A folder where the bucket should be.
+    #[error(
+        "\"{folder}\" is a folder, and the bucket comes first. Did you mean: s3mem mount {bucket} \
+         {folder}"
+    )]
+    Swapped {
+        /// The first argument.
+        folder: String,
+        /// The second.
+        bucket: String,
+    },
+    /// A `~` that no shell has replaced.
+    #[error(
+        "\"{0}\" begins with a ~ that the shell has left as it is, since it stands in quotes or \
+         behind a =. Write $HOME instead; a folder of that name is ./~"
+    )]
+    Tilde(String),
     /// The bucket's name or the ARN does not parse.
     #[error("{0}")]
     Bucket(KeyError),

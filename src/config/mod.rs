@@ -8,6 +8,8 @@
 mod environment;
 mod error;
 mod machine;
+mod pasted;
+mod profile_file;
 mod size;
 mod source;
 mod tree;
@@ -85,6 +87,8 @@ pub struct MountSettings {
     pub profile: Option<String>,
     /// The server's address as far as it is known here, for messages.
     pub endpoint_url: Option<String>,
+    /// The variable that is not set although the other half of the access key is.
+    pub missing_half: Option<&'static str>,
     /// Sentences that the user should read, though nothing is wrong.
     pub notes: Vec<String>,
 }
@@ -92,6 +96,7 @@ pub struct MountSettings {
 impl MountSettings {
     /// Checks the arguments, completed by the environment.
     pub fn new(args: &MountArgs, environment: &Environment) -> Result<MountSettings, ConfigError> {
+        check_order(args)?;
         let source = Source::parse(&args.source)?;
         let mount_point = absolute(&args.mount_point)?;
         let log_target = log_target(args, &mount_point)?;
@@ -121,6 +126,7 @@ impl MountSettings {
         let s3 = S3Config {
             endpoint_url: args.endpoint_url.clone(),
             is_own_server: endpoint_url.is_some(),
+            ca_bundle: ca_bundle(args, environment)?,
             path_style: args.path_style,
             region: region(args)?,
             profile: profile(args)?,
@@ -153,14 +159,29 @@ impl MountSettings {
             fake: args.fake,
             profile: args.profile.clone().or_else(|| environment.profile.clone()),
             endpoint_url,
+            missing_half: environment.missing_half_of_key,
             notes,
         })
     }
 }
 
+/// Says which of the two comes first where they are the wrong way round.
+fn check_order(args: &MountArgs) -> Result<(), ConfigError> {
+    let folder = args.source.to_string_lossy();
+    let is_folder = ["/", "./", "../", "~/"].iter().any(|start| folder.starts_with(start));
+    if is_folder && folder.len() > 1 {
+        let bucket = args.mount_point.display().to_string();
+        return Err(ConfigError::Swapped { folder: folder.into_owned(), bucket });
+    }
+    Ok(())
+}
+
 /// An absolute path without touching the disk: the mount point may be dead, and
 /// then looking at it fails.
 pub(crate) fn absolute(typed: &Path) -> Result<PathBuf, ConfigError> {
+    if typed == "~" || typed.starts_with("~") {
+        return Err(ConfigError::Tilde(typed.display().to_string()));
+    }
     path::absolute(typed).map_err(|_| ConfigError::RelativePath(typed.display().to_string()))
 }
 
@@ -328,6 +349,18 @@ fn region(args: &MountArgs) -> Result<Option<String>, ConfigError> {
         return Err(ConfigError::Region(region.clone()));
     }
     Ok(Some(region.clone()))
+}
+
+/// The file of certificates: of the flag, of the variable, or of the profile.
+fn ca_bundle(args: &MountArgs, environment: &Environment) -> Result<Option<PathBuf>, ConfigError> {
+    let in_profile = || {
+        let text = std::fs::read_to_string(environment.profile_file.as_ref()?).ok()?;
+        let profile = args.profile.as_deref().or(environment.profile.as_deref());
+        let setting = profile_file::setting(&text, profile.unwrap_or("default"), "ca_bundle");
+        setting.map(PathBuf::from)
+    };
+    let given = args.ca_bundle.clone().or_else(|| environment.ca_bundle.clone());
+    given.or_else(in_profile).map(|path| absolute(&path)).transpose()
 }
 
 fn profile(args: &MountArgs) -> Result<Option<String>, ConfigError> {

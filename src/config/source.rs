@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt;
 
-use super::ConfigError;
+use super::{ConfigError, pasted};
 use crate::key::{Bucket, Prefix};
 
 /// A bucket and the part of it that is mounted.
@@ -25,6 +25,9 @@ impl Source {
             Some(scheme) if scheme.eq_ignore_ascii_case("s3://") => &text[5..],
             _ => text,
         };
+        if let Some(command) = pasted::command_for(text).filter(|_| rest == text) {
+            return Err(ConfigError::Pasted { url: text.into(), command });
+        }
         if rest.is_empty() || rest.contains("://") {
             return Err(ConfigError::Source(text.into()));
         }
@@ -104,6 +107,7 @@ mod tests {
             "/",
             "a b",
             "https://s3.amazonaws.com/tiles",
+            "https://s3.amazonaws.com",
             "arn:aws:s3",
             "arn:aws:s3:eu-central-1:12:accesspoint/x",
             "arn:aws:s3:::tiles/10",

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 
 use super::parts::Parts;
+use super::send_error::SendError;
 use crate::store::{Part, Upload};
 
 /// Some of a file is in the bucket's hands alone until the file is closed.
@@ -19,6 +21,8 @@ pub struct SentAway;
 pub struct Session {
     /// Set by whoever begins it.
     pub upload: OnceCell<Upload>,
+    /// When the last one failed who tried to begin it, and with what: for all who waited.
+    pub failed: Mutex<Option<(Instant, Arc<SendError>)>>,
 }
 
 /// The parts of one file.

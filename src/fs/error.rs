@@ -130,6 +130,7 @@ impl FsError {
                 | StoreErrorKind::Archived
                 | StoreErrorKind::NoCredentials
                 | StoreErrorKind::ExpiredCredentials
+                | StoreErrorKind::Settings
                 | StoreErrorKind::BadCredentials => libc::EACCES,
                 StoreErrorKind::NoSuchBucket
                 | StoreErrorKind::WrongRegion(_)

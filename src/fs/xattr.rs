@@ -83,7 +83,7 @@ impl FileSystem {
         let is_other = match (&head.etag, &pinned.etag) {
             (Some(found), Some(etag)) => found != etag,
             // Nothing else to tell by: it may be anybody's page.
-            (None, _) | (_, None) => head.size != pinned.size,
+            (None, _) | (_, None) => head.size != Some(pinned.size),
         };
         if is_other {
             self.names.note_changed(ino);

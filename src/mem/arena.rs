@@ -18,6 +18,8 @@ use rustix::mount::{
 
 /// What others may write between a look at what is left and a write.
 const AT_ONCE_BYTES: u64 = 16 << 20;
+/// Files have large pages (2 MiB) where they may take this much together.
+const LEAST_FOR_LARGE_PAGES: u64 = 64 << 20;
 
 /// Files in memory that together take no more than a limit.
 #[derive(Debug)]
@@ -123,8 +125,12 @@ fn private_tmpfs(limit_bytes: u64) -> io::Result<OwnedFd> {
             | MountAttrFlags::MOUNT_ATTR_NOATIME;
         Ok(fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
     };
-    // Kernels without huge pages do not know the option.
-    let root = with(true).or_else(|_| with(false))?;
+    // Where there is little room, a large page takes what other files need: a kernel may
+    // have one for a write that is smaller. Kernels without them do not know the option.
+    let root = match limit_bytes >= LEAST_FOR_LARGE_PAGES {
+        true => with(true).or_else(|_| with(false))?,
+        false => with(false)?,
+    };
     // Some sandboxes let a file system be mounted and no file be made in it.
     openat(&root, ".", OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, Mode::RUSR)?;
     Ok(root)

@@ -152,7 +152,7 @@ impl Publisher {
             Ok(copied) => Ok((version.key.clone(), (version, copied))),
             Err(PublishError::Store(error)) if error.kind == StoreErrorKind::Changed => {
                 let head = self.sender.store.head(&key).await?;
-                if head.size != version.size || head.etag != version.etag {
+                if head.size != Some(version.size) || head.etag != version.etag {
                     return Err(PublishError::Store(error));
                 }
                 let copied = ObjectVersion { key, ..version.clone() };

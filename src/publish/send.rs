@@ -12,7 +12,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -189,10 +189,22 @@ impl Sender {
     /// # Errors
     /// What the request failed with.
     pub(super) async fn upload(&self, session: &Session, key: &ObjectKey) -> Outcome<Upload> {
+        let asked = Instant::now();
         let begin = || async {
+            // Whoever waited for another one shares its end.
+            let mut last = session.failed.lock().await;
+            if let Some((at, error)) = &*last
+                && *at >= asked
+            {
+                return Err(error.clone());
+            }
             let request = BeginRequest::new(key.clone(), self.content_type(key));
             let begun = self.store.begin_upload(request).await;
-            let upload = begun.map_err(|error| failed(key, error))?;
+            let upload = begun.map_err(|error| {
+                let error = failed(key, error);
+                *last = Some((Instant::now(), error.clone()));
+                error
+            })?;
             self.record.add(&upload);
             Ok(upload)
         };
@@ -208,7 +220,7 @@ impl Sender {
         // A server whose listings have no ETags: the HEAD has one.
         let head = self.store.head(key).await.map_err(|error| changed(key, error))?;
         match head.etag {
-            Some(etag) if head.size == version.size => Ok(Condition::Unchanged(etag)),
+            Some(etag) if head.size == Some(version.size) => Ok(Condition::Unchanged(etag)),
             Some(_) => Err(SendError::new(key, SendErrorKind::Conflict)),
             None => Err(SendError::new(key, SendErrorKind::NoETag)),
         }

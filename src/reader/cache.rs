@@ -326,8 +326,8 @@ impl FetchJob {
     }
 
     /// What those are told who wait for blocks that are not complete when this is dropped.
-    pub(super) fn fail_with(&mut self, error: StoreError) {
-        self.failure = Some(Arc::new(error));
+    pub(super) fn fail_with(&mut self, error: Arc<StoreError>) {
+        self.failure = Some(error);
     }
 }
 

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use futures_util::StreamExt;
+use tokio::time::Instant;
 
 use super::cache::FetchJob;
 use super::pin::Pin;
@@ -16,10 +17,13 @@ const CONNECTION_BYTES: u64 = 400 << 10;
 impl FetchJob {
     /// Runs the GET to its end; what went wrong reaches the blocks' waiters.
     pub(super) async fn run(mut self, store: Arc<dyn ObjectStore>, pin: Arc<Pin>) {
+        let begun = Instant::now();
         if let Err(error) = self.fill(&*store, &pin).await {
             if error.kind == StoreErrorKind::Changed {
                 pin.note_changed();
             }
+            let error = Arc::new(error);
+            pin.note_failure(self.missing(), begun, &error);
             self.fail_with(error);
         }
         // Dropping the job tells the blocks that are not complete.

@@ -105,6 +105,9 @@ impl Reader {
         if range.is_empty() {
             return Answer::Ready(Vec::new().into());
         }
+        if let Some(error) = self.shared.pin.failure_just_now(&range) {
+            return Answer::Later(Box::pin(async move { Err(error) }));
+        }
         let plan = {
             let mut pattern = self.pattern.lock().unwrap_or_else(PoisonError::into_inner);
             let was_streaming = pattern.is_streaming();

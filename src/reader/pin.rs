@@ -1,11 +1,20 @@
 //! Whose bytes the GETs of one version may bring.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::delivered::Delivered;
 use crate::key::{ETag, ObjectVersion};
 use crate::store::{ObjectHead, StoreError};
+
+/// A GET that fails after this may have made others wait.
+const LONG: Duration = Duration::from_millis(500);
+/// How soon behind a failure a read comes that has waited for it.
+const JUST_NOW: Duration = Duration::from_millis(50);
 
 /// What all handles of one version share: whose bytes their GETs may bring, and
 /// what was read.
@@ -17,8 +26,18 @@ pub(super) struct Pin {
     /// The tag that the first answer had, where the listing gave none.
     first_etag: OnceLock<ETag>,
     changed: AtomicBool,
+    /// The last GET that somebody waited for long, and in vain.
+    failed: Mutex<Option<Failed>>,
     /// What its readers were given, through whichever handle.
     pub(super) delivered: Mutex<Delivered>,
+}
+
+/// A GET that failed.
+#[derive(Debug)]
+struct Failed {
+    range: Range<u64>,
+    error: Arc<StoreError>,
+    at: Instant,
 }
 
 impl Pin {
@@ -28,6 +47,7 @@ impl Pin {
             version,
             first_etag: OnceLock::new(),
             changed: AtomicBool::new(false),
+            failed: Mutex::default(),
             delivered: Mutex::default(),
         })
     }
@@ -40,6 +60,23 @@ impl Pin {
     /// Notes that the store said so.
     pub(super) fn note_changed(&self) {
         self.changed.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that a GET of `range` that was sent at `begun` has failed, if it took long.
+    pub(super) fn note_failure(&self, range: Range<u64>, begun: Instant, error: &Arc<StoreError>) {
+        if begun.elapsed() >= LONG {
+            let failed = Failed { range, error: error.clone(), at: Instant::now() };
+            *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(failed);
+        }
+    }
+
+    /// What a read of `range` fails with that has waited for another one. The kernel sends
+    /// the reads of one page one after the other: without this each would wait as long.
+    pub(super) fn failure_just_now(&self, range: &Range<u64>) -> Option<Arc<StoreError>> {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed = failed.as_ref().filter(|failed| failed.at.elapsed() < JUST_NOW)?;
+        let is_of_it = failed.range.start < range.end && range.start < failed.range.end;
+        is_of_it.then(|| failed.error.clone())
     }
 
     /// Where the bytes are.
@@ -77,7 +114,8 @@ impl Pin {
                     answered.duration_since(listed).or_else(|_| listed.duration_since(answered));
                 apart.is_ok_and(|apart| apart.as_secs() >= 1)
             });
-        if etag_differs || time_differs || head.size != place.size {
+        let size_differs = head.size.is_some_and(|size| size != place.size);
+        if etag_differs || time_differs || size_differs {
             return Err(StoreError::overwritten(&place.key));
         }
         Ok(())

@@ -63,7 +63,7 @@ impl Print {
 
     /// Whether an object is the one that the write makes.
     pub(super) fn likeness(&self, head: &ObjectHead) -> Likeness {
-        if self.size.is_some_and(|size| size != head.size) {
+        if self.size.is_some() && self.size != head.size {
             return Likeness::Foreign;
         }
         let of = |is_ours| if is_ours { Likeness::Ours } else { Likeness::Foreign };
@@ -140,7 +140,7 @@ mod tests {
 
     fn head(size: u64, etag: &str, checksum: Option<&str>) -> ObjectHead {
         ObjectHead {
-            size,
+            size: Some(size),
             etag: Some(ETag::new(etag)),
             last_modified: None,
             content_type: None,

@@ -1,4 +1,9 @@
-//! Checks conditions on copies and deletes where the server may ignore them.
+//! Sees to it that conditions are kept where the server may ignore or misunderstand them.
+//!
+//! A server that refuses an ETag in the form that it tells (see [`super::if_match`]) is
+//! asked in another one, if a HEAD shows that the version is still there. A GET can do
+//! without a condition, since its answer tells its ETag. A copy, or an object that is to
+//! be replaced, can't: it fails before anything is begun.
 //!
 //! Contract: does nothing on a server that keeps conditions on all writes
 //! ([`KeptConditions::OnAllWrites`]). On any other, a HEAD asks just before a copy or a
@@ -10,23 +15,25 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::if_match::{Form, IfMatch};
 use super::{
     BeginRequest, CompleteRequest, Condition, CopyPartRequest, CopyRequest, GetBody, GetRequest,
     KeptConditions, KeyOrder, ListPage, ListRequest, ObjectHead, ObjectStore, Part, PartRequest,
     PutRequest, StoreError, StoreErrorKind, Upload, Written,
 };
-use crate::key::{ETag, ObjectKey};
+use crate::key::{ETag, ObjectKey, ObjectVersion};
 
 /// A store that keeps conditions on copies and deletes where the one below does not.
 #[derive(Debug)]
 pub struct CheckConditions {
     inner: Arc<dyn ObjectStore>,
+    if_match: IfMatch,
 }
 
 impl CheckConditions {
     /// Checks what is asked of `inner`.
     pub fn new(inner: Arc<dyn ObjectStore>) -> Self {
-        CheckConditions { inner }
+        CheckConditions { inner, if_match: IfMatch::default() }
     }
 
     /// Asks whether `condition` holds for `key`, if the server may not ask itself.
@@ -41,8 +48,7 @@ impl CheckConditions {
         condition: &Condition,
         request: String,
     ) -> Result<(), StoreError> {
-        let is_kept = self.inner.kept_conditions() == KeptConditions::OnAllWrites;
-        if is_kept || *condition == Condition::Any {
+        if self.is_plain() || *condition == Condition::Any {
             return Ok(());
         }
         let holds = match (self.inner.head(key).await, condition) {
@@ -57,6 +63,80 @@ impl CheckConditions {
         let detail = "the object is another version";
         Err(StoreError::new(StoreErrorKind::Changed, request, detail))
     }
+
+    /// Whether the server is one that takes its own ETags as it tells them.
+    fn is_plain(&self) -> bool {
+        self.inner.kept_conditions() == KeptConditions::OnAllWrites
+    }
+
+    /// Whether an object is still this version.
+    async fn is_still(&self, key: &ObjectKey, etag: &ETag) -> bool {
+        self.inner.head(key).await.is_ok_and(|head| head.etag.as_ref() == Some(etag))
+    }
+
+    /// A range of the version `etag`, which is named in this form.
+    async fn get_as(
+        &self,
+        form: Form,
+        request: &GetRequest,
+        etag: &ETag,
+    ) -> Result<GetBody, StoreError> {
+        let body =
+            self.inner.get_range(GetRequest { etag: form.of(etag), ..request.clone() }).await?;
+        if form == Form::None && body.head.etag.as_ref() != Some(etag) {
+            return Err(StoreError::overwritten(&request.key));
+        }
+        Ok(body)
+    }
+
+    /// Writes on the condition that `key` is the version `etag`, in the form that the
+    /// server takes. `send` sends it in one.
+    async fn write_on<T, F>(
+        &self,
+        key: &ObjectKey,
+        etag: &ETag,
+        send: impl Fn(ETag) -> F + Send,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>> + Send,
+    {
+        let form = self.if_match.form();
+        let error = match send(form.of(etag).unwrap_or_else(|| etag.clone())).await {
+            Ok(written) => {
+                self.if_match.learn(if form == Form::None { Form::Quoted } else { form });
+                return Ok(written);
+            }
+            Err(error) => error,
+        };
+        let is_known = self.if_match.is_proven() && form != Form::None;
+        if error.kind != StoreErrorKind::Changed
+            || is_known
+            || self.is_plain()
+            || !self.is_still(key, etag).await
+        {
+            return Err(error);
+        }
+        match send(etag.bare()).await {
+            Ok(written) => {
+                self.if_match.learn(Form::Bare);
+                Ok(written)
+            }
+            // Also a server that can't read it: without quotes it is no tag.
+            Err(StoreError {
+                kind: StoreErrorKind::Changed | StoreErrorKind::Other,
+                request,
+                ..
+            }) => Err(refuses_its_etags(request)),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Why a write is not even tried, or was refused.
+fn refuses_its_etags(request: String) -> StoreError {
+    let detail = "the server refuses If-Match with the ETag that it tells itself, perhaps since a \
+                  proxy changes it, so somebody else's version could be lost; nothing was written";
+    StoreError::new(StoreErrorKind::Other, request, detail)
 }
 
 #[async_trait]
@@ -70,11 +150,46 @@ impl ObjectStore for CheckConditions {
     }
 
     async fn get_range(&self, request: GetRequest) -> Result<GetBody, StoreError> {
-        self.inner.get_range(request).await
+        let Some(etag) = &request.etag else { return self.inner.get_range(request).await };
+        let form = self.if_match.form();
+        let error = match self.get_as(form, &request, etag).await {
+            Ok(body) => {
+                self.if_match.learn(form);
+                return Ok(body);
+            }
+            Err(error) => error,
+        };
+        if error.kind != StoreErrorKind::Changed
+            || form == Form::None
+            || self.is_plain()
+            || !self.is_still(&request.key, etag).await
+        {
+            return Err(error);
+        }
+        for other in self.if_match.others(form) {
+            match self.get_as(*other, &request, etag).await {
+                Ok(body) => {
+                    self.if_match.learn(*other);
+                    return Ok(body);
+                }
+                Err(StoreError {
+                    kind: StoreErrorKind::Changed | StoreErrorKind::Other, ..
+                }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(error)
     }
 
     async fn put(&self, request: PutRequest) -> Result<Written, StoreError> {
-        self.inner.put(request).await
+        let Condition::Unchanged(etag) = &request.condition else {
+            return self.inner.put(request).await;
+        };
+        let put = |etag| {
+            let condition = Condition::Unchanged(etag);
+            self.inner.put(PutRequest { condition, ..request.clone() })
+        };
+        self.write_on(&request.key, etag, put).await
     }
 
     async fn begin_upload(&self, request: BeginRequest) -> Result<Upload, StoreError> {
@@ -90,7 +205,14 @@ impl ObjectStore for CheckConditions {
     }
 
     async fn complete_upload(&self, request: CompleteRequest) -> Result<Written, StoreError> {
-        self.inner.complete_upload(request).await
+        let Condition::Unchanged(etag) = &request.condition else {
+            return self.inner.complete_upload(request).await;
+        };
+        let complete = |etag| {
+            let condition = Condition::Unchanged(etag);
+            self.inner.complete_upload(CompleteRequest { condition, ..request.clone() })
+        };
+        self.write_on(&request.upload.key, etag, complete).await
     }
 
     async fn abort_upload(&self, upload: &Upload) -> Result<(), StoreError> {
@@ -100,14 +222,39 @@ impl ObjectStore for CheckConditions {
     async fn copy(&self, request: CopyRequest) -> Result<Written, StoreError> {
         let CopyRequest { from, to, condition, .. } = &request;
         self.check(to, condition, format!("COPY {} to {to}", from.key)).await?;
-        self.inner.copy(request).await
+        let Some(etag) = &from.etag else { return self.inner.copy(request).await };
+        let copy = |etag| {
+            let from = ObjectVersion { etag: Some(etag), ..request.from.clone() };
+            self.inner.copy(CopyRequest { from, ..request.clone() })
+        };
+        self.write_on(&from.key, etag, copy).await
     }
 
     async fn delete(&self, key: &ObjectKey, etag: Option<&ETag>) -> Result<(), StoreError> {
-        if let Some(etag) = etag {
-            self.check(key, &Condition::Unchanged(etag.clone()), format!("DELETE {key}")).await?;
+        let Some(etag) = etag else { return self.inner.delete(key, None).await };
+        self.check(key, &Condition::Unchanged(etag.clone()), format!("DELETE {key}")).await?;
+        let form = self.if_match.form();
+        let error = match self.inner.delete(key, form.of(etag).as_ref()).await {
+            Err(error) if error.kind == StoreErrorKind::Changed => error,
+            other => return other,
+        };
+        if form == Form::None || self.is_plain() || !self.is_still(key, etag).await {
+            return Err(error);
         }
-        self.inner.delete(key, etag).await
+        // The copy of a rename is made by now: what a HEAD has just shown has to do.
+        for other in self.if_match.others(form) {
+            match self.inner.delete(key, other.of(etag).as_ref()).await {
+                Err(StoreError {
+                    kind: StoreErrorKind::Changed | StoreErrorKind::Other, ..
+                }) => {}
+                Ok(()) => {
+                    self.if_match.learn(*other);
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(error)
     }
 
     fn kept_conditions(&self) -> KeptConditions {

@@ -19,6 +19,8 @@ pub enum StoreErrorKind {
     NoCredentials,
     /// The credentials were valid once.
     ExpiredCredentials,
+    /// What was set up can't be used; the detail says why.
+    Settings,
     /// The server does not know the access key, or the signature is wrong.
     BadCredentials,
     /// The bucket is in another region; which one, where the server says so.
@@ -56,6 +58,7 @@ impl StoreErrorKind {
             | Self::AccessDenied
             | Self::NoCredentials
             | Self::ExpiredCredentials
+            | Self::Settings
             | Self::BadCredentials
             | Self::WrongRegion(_)
             | Self::Archived
@@ -84,6 +87,8 @@ pub struct StoreError {
     pub detail: String,
     /// The server's id of the request, to quote to its operators.
     pub request_id: Option<String>,
+    /// How many seconds the server asks to wait before the request is sent again.
+    pub retry_after_seconds: Option<u16>,
     /// The cause below, if there is one.
     pub source: Option<Box<dyn Error + Send + Sync>>,
     /// Whether somebody has logged it: all who waited for one request share its error.
@@ -102,6 +107,7 @@ impl StoreError {
             request: request.into(),
             detail: detail.into(),
             request_id: None,
+            retry_after_seconds: None,
             source: None,
             reported: AtomicBool::new(false),
         }

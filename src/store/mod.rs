@@ -10,6 +10,7 @@ mod check_conditions;
 pub mod checksum;
 mod conditional;
 mod error;
+mod if_match;
 mod in_doubt;
 mod large_copy;
 mod limit;
@@ -157,8 +158,8 @@ impl ListedObject {
 /// What the headers of a HEAD or a GET say of one object.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ObjectHead {
-    /// The size of the whole object in bytes.
-    pub size: u64,
+    /// The size of the whole object in bytes; some servers don't say it with a range.
+    pub size: Option<u64>,
     /// The entity tag.
     pub etag: Option<ETag>,
     /// When the object was written, where the server says so.

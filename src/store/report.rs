@@ -33,6 +33,7 @@ impl StoreError {
             | StoreErrorKind::Timeout
             | StoreErrorKind::Unreachable
             | StoreErrorKind::NotS3
+            | StoreErrorKind::Settings
             | StoreErrorKind::Other => tracing::error!("{line}"),
         }
     }

@@ -9,7 +9,9 @@
 //!   what its body needs at 256 KiB/s, a copy by what it needs at 16 MiB/s.
 //! - Throttling (429, SlowDown), 5xx, broken connections and timeouts are tried again
 //!   after 50 ms, doubled up to 5 s, each time with a random factor of 0.5 to 1.5, as
-//!   long as the deadline allows. A server that has never answered and can't be
+//!   long as the deadline allows, or after what `Retry-After` asks for, up to half of what
+//!   is left. A write that gets no answer uses up the time for its body: it is not given
+//!   as much again. A server that has never answered and can't be
 //!   connected to gets three tries.
 //! - A body that was cut goes on with a range from the byte that was reached, pinned
 //!   to the same version.
@@ -89,7 +91,7 @@ impl Retry {
 
     /// Runs `attempt` until it succeeds, fails for good or `deadline` is near. Each may
     /// take `work` longer than requests that carry nothing; what they take of that does
-    /// not count for the deadline.
+    /// not count for the deadline, unless nothing came of it in all that time.
     pub(super) async fn attempts<T, F>(
         &self,
         mut deadline: Instant,
@@ -118,8 +120,16 @@ impl Retry {
                     format!("no answer within {:.0?}", self.config.attempt_timeout + work),
                 ),
             };
-            deadline += start.elapsed().min(work);
+            // Of a body that stalled nothing has come for which it could have more time.
+            if error.kind != StoreErrorKind::Timeout {
+                deadline += start.elapsed().min(work);
+            }
             let jittered = pause.mul_f64(0.5 + fastrand::f64());
+            // So long as the server asks for, if that leaves time for another attempt.
+            let left = deadline.saturating_duration_since(Instant::now());
+            let asked = Duration::from_secs(error.retry_after_seconds.unwrap_or_default().into())
+                .min(left / 2);
+            let jittered = jittered.max(asked);
             let is_hopeless = error.kind == StoreErrorKind::Unreachable
                 && tries >= TRIES_OF_A_STRANGER
                 && !self.is_known.load(Ordering::Relaxed);

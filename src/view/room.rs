@@ -88,7 +88,10 @@ mod tests {
         let budget = Budget::new(1 << 20);
         let room = Room::new(budget.clone());
         let refused = room.enter((512 << 10) + 1).await.unwrap_err();
-        assert!(matches!(refused, RasterError::Limit { option: "half of --memory", .. }), "{refused}");
+        assert!(
+            matches!(refused, RasterError::Limit { option: "half of --memory", .. }),
+            "{refused}"
+        );
         let first = room.enter(512 << 10).await.unwrap();
         assert_eq!(budget.used_bytes(), 512 << 10);
         let second = timeout(Duration::from_millis(20), room.enter(64 << 10));

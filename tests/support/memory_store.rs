@@ -610,7 +610,7 @@ impl Drop for Body {
 
 fn head(object: &Object) -> ObjectHead {
     ObjectHead {
-        size: object.content.size(),
+        size: Some(object.content.size()),
         etag: Some(ETag::new(&object.etag)),
         last_modified: Some(object.last_modified),
         content_type: object.content_type.clone(),

@@ -10,13 +10,12 @@ use super::error::write_error;
 use super::payer_owner_encryption::{object_made, part_made, source_read};
 use super::whole_document::Answer;
 use super::write::{no_etag, part_number};
-use crate::key::ETag;
 use crate::store::{Condition, CopyPartRequest, CopyRequest, Part, StoreError, Written};
 
 impl S3 {
     pub(super) async fn copy_object(&self, request: CopyRequest) -> Result<Written, StoreError> {
         let CopyRequest { from, to, condition, .. } = &request;
-        let output = self
+        let etag = self
             .in_its_region(|client| {
                 let call = object_made!(self, client.copy_object())
                     .key(to.as_str())
@@ -29,15 +28,14 @@ impl S3 {
                 let call = call.customize().interceptor(answer.clone());
                 async move {
                     let sent = call.send().await;
-                    answer.vouch(
+                    answer.vouch_for_etag(
                         sent.map_err(|e| write_error(name.clone(), is_conditional, e)),
                         &name,
                     )
                 }
             })
             .await?;
-        let result = output.copy_object_result();
-        Ok(Written { etag: result.and_then(|result| result.e_tag()).map(ETag::new) })
+        Ok(Written { etag })
     }
 
     pub(super) async fn upload_part_copy(
@@ -47,7 +45,7 @@ impl S3 {
         let CopyPartRequest { upload, number, from, range } = &request;
         let name = format!("COPY {} to {} part {number}", from.key, upload.key);
         let part_number = part_number(*number, &name)?;
-        let output = self
+        let etag = self
             .in_its_region(|client| {
                 let call = part_made!(self, client.upload_part_copy())
                     .key(upload.key.as_str())
@@ -64,12 +62,14 @@ impl S3 {
                 let name = name.clone();
                 async move {
                     let sent = call.send().await;
-                    answer.vouch(sent.map_err(|e| write_error(name.clone(), false, e)), &name)
+                    answer.vouch_for_etag(
+                        sent.map_err(|e| write_error(name.clone(), false, e)),
+                        &name,
+                    )
                 }
             })
             .await?;
-        let etag = output.copy_part_result().and_then(|result| result.e_tag());
-        let etag = etag.map(ETag::new).ok_or_else(|| no_etag(name))?;
+        let etag = etag.ok_or_else(|| no_etag(name))?;
         Ok(Part { number: *number, etag, checksum: None })
     }
 }

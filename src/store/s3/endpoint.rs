@@ -20,6 +20,13 @@ fn scheme_and_host(url: &str) -> Option<(&str, &str)> {
     Some((scheme, &authority[..end.unwrap_or(authority.len())]))
 }
 
+/// The address of a server that lives below a path, with a `/` at its end, if it has none:
+/// the bucket follows it.
+pub(super) fn with_slash(url: &str) -> Option<String> {
+    let (_, rest) = url.split_once("://")?;
+    (rest.contains('/') && !rest.ends_with('/')).then(|| format!("{url}/"))
+}
+
 /// Whether a bucket can't be a part of this endpoint's host name.
 pub(super) fn needs_path_style(url: &str) -> bool {
     scheme_and_host(url).is_some_and(|(_, host)| {
@@ -41,6 +48,15 @@ mod tests {
         }
         for url in ["http://10.0.0.1:9000", "http://localhost.example.org", "http://127.org"] {
             assert!(can_be_changed_on_the_way(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_path_ends_in_a_slash() {
+        let url = with_slash("https://x.supabase.co/storage/v1/s3");
+        assert_eq!(url.as_deref(), Some("https://x.supabase.co/storage/v1/s3/"));
+        for url in ["https://x", "https://x/", "https://x/s3/", "x"] {
+            assert_eq!(with_slash(url), None, "{url}");
         }
     }
 

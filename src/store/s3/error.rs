@@ -1,10 +1,13 @@
 //! What the SDK's errors mean.
 
+use std::path::Path;
+
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
 
+use crate::key::Bucket;
 use crate::store::{StoreError, StoreErrorKind};
 
 const NOT_S3: &str = "something other than an S3 server seems to answer";
@@ -18,6 +21,54 @@ pub(super) fn credentials_error(error: CredentialsError) -> StoreError {
     };
     let detail = "no credentials could be had";
     StoreError::new(kind, "credentials", detail).caused_by(error)
+}
+
+/// A bucket's name that only other servers allow, where there is no other server.
+pub(super) fn no_bucket_of_aws(bucket: &Bucket) -> StoreError {
+    let detail = format!(
+        "\"{bucket}\" is no bucket of AWS, whose names have 3 to 63 letters, digits, dots and \
+         hyphens. If it is on another server, give its address with --endpoint-url"
+    );
+    StoreError::new(StoreErrorKind::Settings, "credentials", detail)
+}
+
+/// A file of certificates that can't be used.
+pub(super) fn unusable_certificates(path: &Path, why: &str) -> StoreError {
+    let detail = format!(
+        "the certificates in {} (--ca-bundle, AWS_CA_BUNDLE, ca_bundle in the profile) can't be used: {why}. Give a file in \
+         PEM format, with lines of BEGIN CERTIFICATE",
+        path.display()
+    );
+    StoreError::new(StoreErrorKind::Settings, "certificates", detail)
+}
+
+/// Credentials that no request can carry.
+pub(super) fn unusable_key(what: &str) -> StoreError {
+    let detail = format!(
+        "{what} contains a character that no key has, such as the end of a line or an accented \
+         letter. Copy it again, without what is behind it, into AWS_ACCESS_KEY_ID, \
+         AWS_SESSION_TOKEN or the profile"
+    );
+    StoreError::new(StoreErrorKind::Settings, "credentials", detail)
+}
+
+/// Whether a request may have failed because its credentials were replaced. The answer to a
+/// HEAD has no body that says it.
+pub(super) fn may_be_outdated_credentials(error: &StoreError) -> bool {
+    match &error.kind {
+        StoreErrorKind::ExpiredCredentials | StoreErrorKind::NoCredentials => true,
+        StoreErrorKind::BadCredentials => !error.detail.contains("RequestTimeTooSkewed"),
+        StoreErrorKind::AccessDenied | StoreErrorKind::Other => {
+            error.request.starts_with("HEAD ")
+                && [400, 401, 403].map(without_code).contains(&error.detail)
+        }
+        _ => false,
+    }
+}
+
+/// What is told of an answer that has no code of S3.
+fn without_code(status: u16) -> String {
+    format!("the server answered with status {status}")
 }
 
 /// What a failed request means.
@@ -49,9 +100,16 @@ where
             (StoreErrorKind::ShortBody, "the answer broke off".to_owned())
         }
         SdkError::ResponseError(response) => response_kind(response.raw()),
-        _ => (StoreErrorKind::Other, "the request could not be sent".to_owned()),
+        // Nothing was sent: something in the settings does not go with something else.
+        _ => {
+            let why = format!("the request could not be sent: {}", innermost(&error));
+            (StoreErrorKind::Settings, why)
+        }
     };
+    let retry_after = error.raw_response().and_then(|raw| raw.headers().get("retry-after"));
+    let retry_after = retry_after.and_then(|seconds| seconds.trim().parse().ok());
     let mut failed = StoreError::new(kind, request, detail).caused_by(error);
+    failed.retry_after_seconds = retry_after;
     failed.request_id = request_id;
     failed
 }
@@ -99,7 +157,8 @@ fn service_kind(
             StoreErrorKind::ExpiredCredentials
         }
         (
-            "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken" | "InvalidSecurity",
+            "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken" | "InvalidSecurity"
+            | "InvalidClientTokenId" | "UnrecognizedClientException" | "AccessKeyDisabled",
             _,
         ) => StoreErrorKind::BadCredentials,
         ("PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed", _)
@@ -128,7 +187,7 @@ fn service_kind(
         _ => StoreErrorKind::Other,
     };
     let detail = match (code, error.message()) {
-        ("", None) => format!("the server answered with status {status}"),
+        ("", None) => without_code(status),
         (code, None) => format!("{code} (status {status})"),
         (code, Some(message)) => format!("{code}: {message} (status {status})"),
     };
@@ -146,6 +205,11 @@ fn causes<'e>(
     error: &'e (dyn std::error::Error + 'static),
 ) -> impl Iterator<Item = &'e (dyn std::error::Error + 'static)> {
     std::iter::successors(Some(error), |error| error.source())
+}
+
+/// What an error says at its bottom.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    causes(error).last().map(ToString::to_string).unwrap_or_default()
 }
 
 /// An answer that is no answer of S3: worth another try if the server was

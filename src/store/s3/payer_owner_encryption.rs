@@ -62,7 +62,7 @@ macro_rules! source_read {
     ($s3:expr, $from:expr, $call:expr) => {
         $call
             .copy_source($s3.copy_source(&$from.key))
-            .set_copy_source_if_match($from.etag.as_ref().map(|etag| etag.as_str().to_owned()))
+            .set_copy_source_if_match($from.etag.as_ref().map(|etag| etag.condition().to_owned()))
             .set_expected_source_bucket_owner($s3.owner())
     };
 }

@@ -9,9 +9,8 @@ use aws_config::imds;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::provider_config::ProviderConfig;
+use aws_sdk_s3::config::SharedHttpClient;
 use tokio::time::timeout;
-
-use super::http;
 
 /// How long that service may take: on AWS it answers in milliseconds.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -27,8 +26,8 @@ pub(super) async fn configured(profile: Option<&str>) -> Option<Region> {
 }
 
 /// The region that this machine is in, if it is one of AWS's and says so in time.
-pub(super) async fn of_this_machine() -> Option<Region> {
-    let client = ProviderConfig::without_region().with_http_client(http::client());
+pub(super) async fn of_this_machine(connections: SharedHttpClient) -> Option<Region> {
+    let client = ProviderConfig::without_region().with_http_client(connections);
     let service = imds::Client::builder().configure(&client).max_attempts(1).build();
     let provider = imds::region::ImdsRegionProvider::builder().configure(&client);
     let region = timeout(PATIENCE, provider.imds_client(service).build().region()).await;

@@ -5,40 +5,45 @@
 //! So a network's sign-in page would be a write, and a listing that a proxy cut, with a
 //! length that matches, a directory with fewer names. Here the body itself is looked at.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_sdk_s3::config::interceptors::AfterDeserializationInterceptorContextRef;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 
+use super::document::Element;
+use crate::key::ETag;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// How soon a document says what it is, in bytes.
 const HEAD_BYTES: usize = 512;
 
-const FINE: u8 = 0;
-const CUT: u8 = 1;
-const PAGE: u8 = 2;
+/// The name of the document that a listing is.
+pub(super) const LISTING: &str = "ListBucketResult";
+
+/// What an answer turns out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// One that S3 gives.
+    Fine,
+    /// A document that stops before its end.
+    Cut,
+    /// A page that no S3 server sends.
+    Page,
+}
 
 /// Looks at the answer to one request. Clones share what was seen.
 #[derive(Debug, Clone)]
 pub(super) struct Answer {
     /// The name of the document that S3 answers with; `None` where it sends none.
     root: Option<&'static str>,
-    seen: Arc<AtomicU8>,
+    seen: Arc<Mutex<(Seen, Option<Element>)>>,
 }
 
 impl Answer {
     /// To a request that S3 answers with this document, or with none.
     pub(super) fn of(root: Option<&'static str>) -> Self {
-        Answer { root, seen: Arc::new(AtomicU8::new(FINE)) }
-    }
-
-    /// Whether the answer was a document that stops before its end, whatever the SDK made
-    /// of it: an output, or an error about the word that it stops in.
-    pub(super) fn is_cut(&self) -> bool {
-        self.seen.load(Ordering::Relaxed) == CUT
+        Answer { root, seen: Arc::new(Mutex::new((Seen::Fine, None))) }
     }
 
     /// What the SDK made of the answer, if it is one that S3 gives.
@@ -50,16 +55,37 @@ impl Answer {
         sent: Result<T, StoreError>,
         name: &str,
     ) -> Result<T, StoreError> {
-        let (kind, detail) = match self.seen.load(Ordering::Relaxed) {
-            CUT => (StoreErrorKind::ShortBody, "the answer stops before its end"),
-            PAGE => (
+        let (kind, detail) = match self.seen().0 {
+            Seen::Cut => (StoreErrorKind::ShortBody, "the answer stops before its end"),
+            Seen::Page => (
                 StoreErrorKind::NotS3,
                 "the answer is a page that no S3 server sends: something else seems to answer, \
                  such as a proxy or the sign-in page of a network",
             ),
-            _ => return sent,
+            Seen::Fine => return sent,
         };
         Err(StoreError::new(kind, name, detail))
+    }
+
+    /// The ETag of what was made, from the document that was expected; also where the SDK
+    /// can't read another field of it.
+    ///
+    /// # Errors
+    /// As of [`Answer::vouch`].
+    pub(super) fn vouch_for_etag<T>(
+        &self,
+        sent: Result<T, StoreError>,
+        name: &str,
+    ) -> Result<Option<ETag>, StoreError> {
+        let sent = self.vouch(sent.map(drop), name);
+        match &self.seen().1 {
+            Some(document) => Ok(document.text("ETag").and_then(ETag::told)),
+            None => sent.map(|()| None),
+        }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, (Seen, Option<Element>)> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -78,18 +104,21 @@ impl Intercept for Answer {
         let seen = match response.body().bytes() {
             Some(body) if response.status().is_success() => {
                 let is_html = response.headers().get("content-type").is_some_and(is_html);
-                look(body, is_html, self.root)
+                let document = self
+                    .root
+                    .and_then(|root| Element::parse(body).filter(|document| document.name == root));
+                (look(body, is_html, self.root), document)
             }
             // Without a body reading it has failed, which is an error already.
-            _ => FINE,
+            _ => (Seen::Fine, None),
         };
-        self.seen.store(seen, Ordering::Relaxed);
+        *self.seen() = seen;
         Ok(())
     }
 }
 
 /// What a body is, where the document `root` is expected, or none.
-fn look(body: &[u8], is_html: bool, root: Option<&str>) -> u8 {
+pub(super) fn look(body: &[u8], is_html: bool, root: Option<&str>) -> Seen {
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body).trim_ascii();
     let names = |word: &str| {
         let head = &body[..body.len().min(HEAD_BYTES)];
@@ -97,21 +126,21 @@ fn look(body: &[u8], is_html: bool, root: Option<&str>) -> u8 {
     };
     let is_xml = body.starts_with(b"<") && !names("<html") && !is_html;
     match root {
-        None if body.is_empty() || is_xml => FINE,
+        None if body.is_empty() || is_xml => Seen::Fine,
         // An error that S3 tells behind a status of success is the SDK's to read.
         Some(root) if is_xml && names(root) => {
             if is_whole(body, root) {
-                FINE
+                Seen::Fine
             } else {
-                CUT
+                Seen::Cut
             }
         }
-        Some(_) if is_xml && names("<Error") => FINE,
-        None | Some(_) => PAGE,
+        Some(_) if is_xml && names("<Error") => Seen::Fine,
+        None | Some(_) => Seen::Page,
     }
 }
 
-fn is_html(content_type: &str) -> bool {
+pub(super) fn is_html(content_type: &str) -> bool {
     let content_type = content_type.trim_start().to_ascii_lowercase();
     content_type.starts_with("text/html") || content_type.starts_with("application/xhtml")
 }
@@ -135,15 +164,18 @@ fn local_name(tag: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
-    const LISTING: &str = "ListBucketResult";
-
     #[test]
     fn a_listing_is_whole_only_with_its_last_tag() {
         let listing = b"<?xml version=\"1.0\"?>\n<ListBucketResult><Key>a</Key></ListBucketResult>";
-        assert_eq!(look(listing, false, Some(LISTING)), FINE);
+        assert_eq!(look(listing, false, Some(LISTING)), Seen::Fine);
         for end in listing.len() - 20..listing.len() {
             let cut = &listing[..end];
-            assert_eq!(look(cut, false, Some(LISTING)), CUT, "{:?}", String::from_utf8_lossy(cut));
+            assert_eq!(
+                look(cut, false, Some(LISTING)),
+                Seen::Cut,
+                "{:?}",
+                String::from_utf8_lossy(cut)
+            );
         }
         let is_whole = |document| is_whole(document, LISTING);
         for end in 0..listing.len() {
@@ -166,17 +198,17 @@ mod tests {
             b"Please sign in",
         ];
         for page in pages {
-            assert_eq!(look(page, false, None), PAGE, "{:?}", String::from_utf8_lossy(page));
-            assert_eq!(look(page, false, copied), PAGE);
+            assert_eq!(look(page, false, None), Seen::Page, "{:?}", String::from_utf8_lossy(page));
+            assert_eq!(look(page, false, copied), Seen::Page);
         }
         // Nothing is what S3 answers to a PUT, whatever it calls it, and not to a copy.
-        assert_eq!(look(b"", true, None), FINE);
-        assert_eq!(look(b" \n", false, copied), PAGE);
-        assert_eq!(look(b"<p>Sign in</p>", true, None), PAGE);
+        assert_eq!(look(b"", true, None), Seen::Fine);
+        assert_eq!(look(b" \n", false, copied), Seen::Page);
+        assert_eq!(look(b"<p>Sign in</p>", true, None), Seen::Page);
         let error = b"<?xml version=\"1.0\"?><Error><Code>InternalError</Code></Error>";
-        assert_eq!(look(error, false, copied), FINE);
+        assert_eq!(look(error, false, copied), Seen::Fine);
         let alive = b"  \n<?xml version=\"1.0\"?>\n<CopyObjectResult></CopyObjectResult>";
-        assert_eq!(look(alive, false, copied), FINE);
+        assert_eq!(look(alive, false, copied), Seen::Fine);
         assert!(is_html("Text/HTML; charset=utf-8") && !is_html("application/xml"));
     }
 }

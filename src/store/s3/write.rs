@@ -23,7 +23,7 @@ impl Condition {
     /// What If-Match says.
     pub(super) fn if_match(&self) -> Option<String> {
         match self {
-            Self::Unchanged(etag) => Some(etag.as_str().to_owned()),
+            Self::Unchanged(etag) => Some(etag.condition().to_owned()),
             Self::Absent | Self::Any => None,
         }
     }
@@ -62,7 +62,7 @@ impl S3 {
                 }
             })
             .await?;
-        Ok(Written { etag: output.e_tag().map(ETag::new) })
+        Ok(Written { etag: output.e_tag().and_then(ETag::told) })
     }
 
     pub(super) async fn create_multipart_upload(
@@ -115,7 +115,7 @@ impl S3 {
                 }
             })
             .await?;
-        let etag = output.e_tag().map(ETag::new).ok_or_else(|| no_etag(name))?;
+        let etag = output.e_tag().and_then(ETag::told).ok_or_else(|| no_etag(name))?;
         Ok(Part { number: *number, etag, checksum: Some(checksum) })
     }
 
@@ -154,7 +154,7 @@ impl S3 {
                 }
             })
             .await?;
-        Ok(Written { etag: output.e_tag().map(ETag::new) })
+        Ok(Written { etag: output.e_tag().and_then(ETag::told) })
     }
 
     pub(super) async fn abort_multipart_upload(&self, upload: &Upload) -> Result<(), StoreError> {
@@ -189,7 +189,7 @@ impl S3 {
             .in_its_region(|client| {
                 let call = addressed!(self, client.delete_object())
                     .key(key.as_str())
-                    .set_if_match(etag.map(|etag| etag.as_str().to_owned()));
+                    .set_if_match(etag.map(|etag| etag.condition().to_owned()));
                 let (name, is_conditional) = (format!("DELETE {key}"), etag.is_some());
                 let answer = Answer::of(None);
                 let call = call.customize().interceptor(answer.clone());

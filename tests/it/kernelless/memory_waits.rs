@@ -135,9 +135,7 @@ async fn want(tree: &Tree, waiter: Waiter) {
 
 #[tokio::test]
 async fn whoever_waits_for_memory_gets_it_whoever_holds_it() {
-    for holder in
-        [Holder::Inodes, Holder::Pixels, Holder::Decoder, Holder::Reads, Holder::Upload]
-    {
+    for holder in [Holder::Inodes, Holder::Pixels, Holder::Decoder, Holder::Reads, Holder::Upload] {
         for waiter in [Waiter::Read, Waiter::Decoder, Waiter::Upload] {
             let tree = tree().await;
             let held = hold(&tree, holder).await;

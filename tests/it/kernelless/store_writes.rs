@@ -7,7 +7,7 @@ mod in_doubt;
 mod pages;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use s3mem::key::{ETag, ObjectKey, ObjectVersion};
@@ -168,6 +168,32 @@ fn kind<T: std::fmt::Debug>(outcome: Result<T, StoreError>) -> StoreErrorKind {
 
 fn slow_down() -> Effect {
     Effect::Refuse(Refusal::SlowDown)
+}
+
+#[tokio::test]
+async fn a_part_that_gets_no_answer_has_the_time_for_its_body_once() {
+    let stack = Stack::within(Duration::from_secs(3)).await;
+    let upload = stack.store.begin_upload(BeginRequest::new(key("obj"), None)).await.unwrap();
+    stack.server.fault(Fault::new(Effect::Hang).on(Op::UploadPart));
+    // A second's worth of the slowest upload.
+    let body = Bytes::from(vec![7; 300 << 10]);
+    let start = Instant::now();
+    let part = stack.store.put_part(PartRequest { upload, number: 1, body }).await;
+    assert_eq!(kind(part), StoreErrorKind::Timeout);
+    let took = start.elapsed();
+    assert!((Duration::from_secs(3)..Duration::from_secs(5)).contains(&took), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_asks_to_wait_is_asked_again_after_that() {
+    let stack = Stack::new().await;
+    stack.server.put(BUCKET, "obj", "x");
+    stack.server.fault(Fault::new(Effect::Refuse(Refusal::SlowDown)).times(1));
+    stack.server.fault(Fault::new(Effect::Header("retry-after", b"2")).times(1));
+    let start = Instant::now();
+    stack.store.head(&key("obj")).await.unwrap();
+    let took = start.elapsed();
+    assert!((Duration::from_secs(2)..Duration::from_secs(5)).contains(&took), "{took:?}");
 }
 
 #[tokio::test]

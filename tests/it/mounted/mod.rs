@@ -11,6 +11,7 @@ mod costs;
 mod directories;
 mod faults;
 mod memory;
+mod odd_servers;
 mod patterns;
 mod posix;
 mod programs;

@@ -121,6 +121,8 @@ fn a_stall_ends_with_the_request_timeout_and_the_mount_goes_on() {
     assert!(start.elapsed() < Duration::from_secs(40), "{:?}", start.elapsed());
     others_go_on(&mount);
     server.clear_faults();
+    // Who comes at once shares the end of the read before.
+    thread::sleep(Duration::from_millis(100));
     reads_whole_pattern(&path, 0);
     drop(file);
     mount.end();
@@ -137,5 +139,29 @@ fn a_program_that_is_killed_while_its_read_stalls_is_gone_at_once() {
     reader.kill().unwrap();
     until("the end of the killed program", || reader.try_wait().unwrap().is_some());
     others_go_on(&mount);
+    mount.end();
+}
+
+#[test]
+fn all_who_read_one_page_that_does_not_come_fail_together() {
+    let Some(server) = half_silent_server(1, Effect::Hang) else { return };
+    let mount = mount(&server, &["--request-timeout", "3"]);
+    let path = mount.join("stalled/0");
+    let start = Instant::now();
+    thread::scope(|scope| {
+        let read = || errno(File::open(&path).unwrap().read_exact_at(&mut [0; 100], 0));
+        let readers: Vec<_> = (0..8).map(|_| scope.spawn(read)).collect();
+        for reader in readers {
+            assert_eq!(reader.join().unwrap(), libc::EIO);
+        }
+    });
+    // In turn they would take 24 seconds.
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    // A later read asks again.
+    server.clear_faults();
+    server.release();
+    until("a read that succeeds", || {
+        File::open(&path).unwrap().read_exact_at(&mut [0; 100], 0).is_ok()
+    });
     mount.end();
 }

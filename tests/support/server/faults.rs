@@ -25,6 +25,10 @@ pub enum Effect {
     Page(u16, &'static str),
     /// The answer without its ETag, in headers and body.
     WithoutETag,
+    /// The answer with this header, whatever its bytes.
+    Header(&'static str, &'static [u8]),
+    /// The answer with another text in each element of this name, or without them.
+    Element(&'static str, Option<&'static str>),
     /// No answer before [`TestServer::release`](super::TestServer::release); then the usual one.
     Hang,
     /// The connection is closed before the headers, and nothing is done.
@@ -184,6 +188,8 @@ pub(super) struct Plan {
     pub(super) refusal: Option<Refusal>,
     pub(super) page: Option<(u16, &'static str)>,
     pub(super) without_etag: bool,
+    pub(super) headers: Vec<(&'static str, &'static [u8])>,
+    pub(super) elements: Vec<(&'static str, Option<&'static str>)>,
     pub(super) shorten_to: Option<usize>,
     pub(super) cut: Option<Cut>,
     pub(super) drip: Option<(u64, Duration)>,
@@ -278,6 +284,8 @@ impl Plan {
                 self.page.get_or_insert((*status, text));
             }
             Effect::WithoutETag => self.without_etag = true,
+            Effect::Header(name, value) => self.headers.push((name, value)),
+            Effect::Element(name, text) => self.elements.push((name, *text)),
             Effect::Hang => self.hang = true,
             Effect::Drop => self.drop = true,
             Effect::DropAnswer => self.drop_answer = true,

@@ -21,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::body::{Link, Pace, ShapedBody};
 use super::faults::Refusal;
-use super::{BoxError, Shared};
+use super::{BoxError, IfMatch, Shared};
 
 /// The kinds of request that faults tell apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -209,6 +209,7 @@ async fn handle(
 
     let id = request_id();
     let refusal = plan.refusal.clone().or_else(|| breach(&asked, request.headers(), &shared));
+    let refusal = refusal.or_else(|| misread_tag(request.headers(), &shared));
     let response = match refusal {
         _ if plan.page.is_some() => {
             discard(request.into_body()).await;
@@ -246,6 +247,23 @@ async fn handle(
     if plan.without_etag {
         head.headers.remove(ETAG);
     }
+    if let Some(etag) = head.headers.get(ETAG).and_then(|etag| etag.to_str().ok()) {
+        let told =
+            HeaderValue::from_str(&shared.tags().told.replace("TAG", etag.trim_matches('"')))?;
+        head.headers.insert(ETAG, told);
+    }
+    for (name, value) in &plan.headers {
+        head.headers.insert(*name, HeaderValue::from_bytes(value)?);
+    }
+    if !plan.elements.is_empty() && !is_head {
+        let whole = BodyExt::collect(body).await?.to_bytes();
+        let mut text = String::from_utf8(whole.to_vec())?;
+        for (name, new) in &plan.elements {
+            text = replace_elements(&text, name, *new);
+        }
+        body = s3s::Body::from(text);
+        head.headers.remove(CONTENT_LENGTH);
+    }
     if plan.without_etag && !is_head {
         let whole = BodyExt::collect(body).await?.to_bytes();
         let text = String::from_utf8(whole.to_vec())?;
@@ -276,6 +294,32 @@ fn asked_range(asked: &Asked, headers: &HeaderMap, shared: &Shared) -> (u64, u64
         s3s::dto::Range::Suffix { length } => size.saturating_sub(length),
     };
     range.check(size).map_or((first, 0), |range| (range.start, range.end - range.start))
+}
+
+/// A document with another text in each element of this name, or without them.
+fn replace_elements(document: &str, name: &str, text: Option<&str>) -> String {
+    let (open, close) = (format!("<{name}>"), format!("</{name}>"));
+    let mut pieces = document.split(&open);
+    let mut replaced = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        if let Some(text) = text {
+            replaced += &format!("{open}{text}{close}");
+        }
+        replaced += piece.split_once(&close).map_or("", |(_, behind)| behind);
+    }
+    replaced
+}
+
+/// What is said of a condition on a tag in a form that the server does not understand.
+fn misread_tag(headers: &HeaderMap, shared: &Shared) -> Option<Refusal> {
+    let named = ["if-match", "x-amz-copy-source-if-match"].map(|name| headers.get(name));
+    let named = named.into_iter().flatten().next()?;
+    let is_understood = match shared.tags().if_match {
+        IfMatch::AsUsual => true,
+        IfMatch::Bare => !named.as_bytes().starts_with(b"\""),
+        IfMatch::Never => false,
+    };
+    (!is_understood).then_some(Refusal::Other(412, "PreconditionFailed"))
 }
 
 /// How a request breaks the policy of its bucket, if it does.

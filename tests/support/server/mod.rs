@@ -33,7 +33,7 @@ use self::multipart::Upload;
 pub use super::bucket::Meta;
 use super::bucket::{Bucket, Content, Object};
 
-/// The only access key that the server knows.
+/// The only access key that the server knows, unless another one took its place.
 pub const ACCESS_KEY: &str = "AKIDS3MEMTESTSERVER0";
 /// Its secret.
 pub const SECRET_KEY: &str = "s3mem/test/secret/that/protects/nothing+";
@@ -70,6 +70,32 @@ impl Default for ListingStyle {
     }
 }
 
+/// How ETags are told and understood; proxies change them on their way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TagStyle {
+    /// What headers say, with `TAG` for the tag.
+    pub told: &'static str,
+    /// How the server takes them in conditions.
+    pub if_match: IfMatch,
+}
+
+/// How a server takes an ETag in If-Match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IfMatch {
+    /// With and without its quotes.
+    AsUsual,
+    /// Only without its quotes.
+    Bare,
+    /// It never matches.
+    Never,
+}
+
+impl Default for TagStyle {
+    fn default() -> Self {
+        TagStyle { told: "\"TAG\"", if_match: IfMatch::AsUsual }
+    }
+}
+
 /// One bucket and what belongs to it.
 #[derive(Debug)]
 pub(super) struct Hosted {
@@ -96,7 +122,10 @@ struct Settings {
     bandwidth: Bandwidth,
     delay: Duration,
     listing: ListingStyle,
+    tags: TagStyle,
     ignores_conditions: bool,
+    /// The access key that took the place of [`ACCESS_KEY`].
+    access_key: Option<&'static str>,
 }
 
 impl Shared {
@@ -128,8 +157,16 @@ impl Shared {
         self.settings().listing
     }
 
+    fn tags(&self) -> TagStyle {
+        self.settings().tags
+    }
+
     fn ignores_conditions(&self) -> bool {
         self.settings().ignores_conditions
+    }
+
+    fn knows_key(&self, access_key: &str) -> bool {
+        access_key == self.settings().access_key.unwrap_or(ACCESS_KEY)
     }
 
     fn policy(&self, bucket: &str) -> Option<Policy> {
@@ -297,6 +334,11 @@ impl TestServer {
         self.shared.faults.release();
     }
 
+    /// From now on knows this access key and no other; the secret stays the same.
+    pub fn replace_key(&self, access_key: &'static str) {
+        self.shared.set(|settings| settings.access_key = Some(access_key));
+    }
+
     /// How long every answer waits, besides what faults ask for.
     pub fn set_delay(&self, delay: Duration) {
         self.shared.set(|settings| settings.delay = delay);
@@ -310,6 +352,11 @@ impl TestServer {
     /// What listings look like.
     pub fn set_listing(&self, style: ListingStyle) {
         self.shared.set(|settings| settings.listing = style);
+    }
+
+    /// How ETags are told and understood.
+    pub fn set_tags(&self, style: TagStyle) {
+        self.shared.set(|settings| settings.tags = style);
     }
 
     /// From now on calls itself MinIO, and ignores conditions on copies and deletes as

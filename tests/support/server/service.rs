@@ -21,7 +21,7 @@ use super::answers::{
     Conditions, Render, archived, body, checked, condition, content_type, matches, metadata,
     precondition_failed, resolve, told_crc32c,
 };
-use super::{ACCESS_KEY, Hosted, REGION, SECRET_KEY, Shared, multipart};
+use super::{Hosted, REGION, SECRET_KEY, Shared, multipart};
 
 /// S3 gives no more than this in one page, whatever is asked for.
 const MAX_KEYS: i32 = 1000;
@@ -29,18 +29,20 @@ const MAX_KEYS: i32 = 1000;
 /// The service with signature checks over the given buckets.
 pub(super) fn build(shared: &Arc<Shared>) -> S3Service {
     let mut builder = S3ServiceBuilder::new(Operations { shared: Arc::clone(shared) });
-    builder.set_auth(OneKey);
+    builder.set_auth(OneKey { shared: Arc::clone(shared) });
     builder.set_access(Access { shared: Arc::clone(shared) });
     builder.set_validation(AnyName);
     builder.build()
 }
 
-struct OneKey;
+struct OneKey {
+    shared: Arc<Shared>,
+}
 
 #[async_trait]
 impl S3Auth for OneKey {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
-        if access_key == ACCESS_KEY {
+        if self.shared.knows_key(access_key) {
             Ok(SECRET_KEY.into())
         } else {
             Err(s3_error!(

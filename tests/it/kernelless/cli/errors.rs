@@ -102,7 +102,7 @@ fn a_bucket_that_can_not_be_is_refused() {
     let shell = Shell::new();
     shell.mount("my bucket", &[]).fails_with(&["\"my bucket\" is not a bucket name"]);
     shell
-        .mount("https://s3.example.org/tiles", &[])
+        .mount("https://s3.example.org", &[])
         .fails_with(&["does not name a bucket", "--endpoint-url"]);
 }
 
@@ -156,4 +156,29 @@ fn control_characters_in_a_path_do_not_reach_the_terminal() {
     let ran = Shell::new().s3mem(&["mount", "bucket", "none\x1b[2J\nhere"]);
     ran.fails_with(&["does not exist"]);
     assert!(!ran.stderr.trim_end().contains(|c: char| c.is_control()), "{ran:?}");
+}
+
+#[test]
+fn arguments_that_are_the_wrong_way_round_are_put_right() {
+    let shell = Shell::new();
+    shell
+        .s3mem(&["mount", "/mnt/data", "tiles"])
+        .fails_with(&["the bucket comes first", "s3mem mount tiles /mnt/data"]);
+}
+
+#[test]
+fn a_tilde_that_no_shell_has_replaced_is_named() {
+    let shell = Shell::new();
+    shell.s3mem(&["mount", "tiles", "~/mnt"]).fails_with(&["\"~/mnt\"", "$HOME"]);
+    shell.mount("tiles", &["--log-file", "~/log"]).fails_with(&["\"~/log\"", "$HOME"]);
+}
+
+#[test]
+fn the_address_of_a_page_leads_to_the_command_that_was_meant() {
+    let shell = Shell::new();
+    let page = "https://s3.console.aws.amazon.com/s3/buckets/tiles?prefix=10/";
+    shell.mount(page, &[]).fails_with(&["s3mem mount s3://tiles/10 MOUNTPOINT"]);
+    shell.mount("http://minio:9000/tiles", &[]).fails_with(&[
+        "s3mem mount --endpoint-url http://minio:9000 --path-style tiles MOUNTPOINT",
+    ]);
 }

@@ -1,6 +1,7 @@
 //! The command as it is typed, where something is to be mounted: what it prints, what
 //! it leaves behind, and what it says when the server or the machine is not as it should be.
 
+mod credentials;
 mod life;
 mod machine;
 mod pending;

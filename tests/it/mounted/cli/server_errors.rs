@@ -1,6 +1,7 @@
 //! What a server, or its absence, makes of a mount: a sentence that says what to
 //! do, a status that is not zero, and nothing mounted.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread;
@@ -344,4 +345,69 @@ fn a_web_page_is_not_taken_for_an_s3_server() {
         "does not understand",
         "web page",
     ]);
+}
+
+#[test]
+fn a_server_without_virtual_hosts_leads_to_path_style() {
+    let Some(_server) = server() else { return };
+    let shell = Shell::on(&tiles()).set("AWS_ENDPOINT_URL", "http://s3mem-test.invalid:9000");
+    mount(&shell, &["--request-timeout", "5"])
+        .fails_with(&["no server of the name tiles.s3mem-test.invalid:9000", "add --path-style"]);
+}
+
+#[test]
+fn an_address_that_has_the_bucket_in_it_is_given_without_it() {
+    let Some(server) = server() else { return };
+    let url = server.endpoint();
+    let shell = Shell::on(&server).set("AWS_ENDPOINT_URL", &format!("{url}/tiles"));
+    mount(&shell, &[]).fails_with(&[&format!("Give --endpoint-url {url} ")]);
+}
+
+#[test]
+fn half_of_an_access_key_names_the_other_half() {
+    let Some(server) = server() else { return };
+    let shell = Shell::on(&server).set("AWS_SECRET_ACCESS_KEY", "");
+    mount(&shell, &[]).fails_with(&["AWS_SECRET_ACCESS_KEY is not set"]);
+}
+
+#[test]
+fn a_folder_that_is_an_object_is_said_to_be_one() {
+    let Some(server) = server() else { return };
+    let shell = Shell::on(&server);
+    let ran = shell.mount("tiles/10/S/B01.txt", &[]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stderr.contains("\"10/S/B01.txt\" is an object and no folder"), "{ran:?}");
+    shell.umount().succeeds();
+}
+
+#[test]
+fn buckets_that_only_other_servers_allow_are_mounted_there() {
+    for bucket in ["a", "ab", "tenant:bucket"] {
+        let Some(server) = server() else { return };
+        let shell = Shell::on(&server);
+        server.put(bucket, "file", "x");
+        shell.mount(bucket, &["--writes", "upload"]).succeeds();
+        assert_eq!(fs::read_to_string(shell.mount_point.join("file")).unwrap(), "x", "{bucket}");
+        fs::write(shell.mount_point.join("new"), "y").unwrap();
+        assert_eq!(server.keys(bucket), ["file", "new"]);
+        shell.umount().succeeds();
+        let shell = Shell::on(&server).set("AWS_ENDPOINT_URL", "");
+        shell.mount(bucket, &[]).fails_with(&["is no bucket of AWS", "--endpoint-url"]);
+    }
+}
+
+#[test]
+fn certificates_that_cannot_be_used_are_named() {
+    let Some(server) = server() else { return };
+    let shell = Shell::on(&server);
+    let file = shell.path("ca.pem");
+    mount(&shell, &["--ca-bundle", &file]).fails_with(&[&file, "--ca-bundle", "No such file"]);
+    fs::write(&file, "hello").unwrap();
+    fs::create_dir(shell.path(".aws")).unwrap();
+    let profile = format!("[default]\nca_bundle = {file}\n");
+    fs::write(shell.path(".aws/config"), profile).unwrap();
+    mount(&shell, &[]).fails_with(&[&file, "no certificates"]);
+    fs::remove_file(shell.path(".aws/config")).unwrap();
+    let shell = shell.set("AWS_CA_BUNDLE", &file);
+    mount(&shell, &[]).fails_with(&[&file, "no certificates"]);
 }

@@ -1,6 +1,6 @@
 //! Uploads that fail: the program is told, and nothing is lost.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::support::server::{Effect, Fault, Op, Refusal};
@@ -201,5 +201,25 @@ fn a_stalled_upload_holds_up_nobody_else() {
     server.release();
     writer.join().unwrap().unwrap();
     assert!(server.wait_idle(FOREVER));
+    mount.end();
+}
+
+#[test]
+fn a_file_whose_upload_can_not_be_begun_is_closed_after_one_timeout() {
+    let Some(backend) = in_process() else { return };
+    let server = backend.server().unwrap();
+    let mount = mount(&backend, &[]);
+    server.fault(Fault::new(Effect::Hang).on(Op::CreateUpload));
+    let start = Instant::now();
+    // Parts that are ready while it is written want an upload, and so does the close.
+    let mut file = File::create(mount.join("film")).unwrap();
+    file.write_all(&noise(1, 40 * MIB as usize)).unwrap();
+    assert_eq!(errno(file.sync_all()), libc::EIO);
+    // A timeout is 4 seconds; one that had just begun is waited for as well.
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    drop(file);
+    server.clear_faults();
+    server.release();
+    fs::remove_file(mount.join("film")).unwrap();
     mount.end();
 }
