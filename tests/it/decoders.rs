@@ -10,7 +10,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use s3mem::decoders::{Workers, WorkersConfig};
 use s3mem::mem::Budget;
-use s3mem::raster::{self, Decoders, InProcess, Limits, RasterError, Source, SourceError};
+use s3mem::raster::foreign::{Parsed, Pieces};
+use s3mem::raster::{
+    self, Codec, Decoders, Header, InProcess, Limits, RasterError, Source, SourceError,
+};
 use s3mem::stats::Stats;
 use tokio::runtime::Builder;
 
@@ -107,21 +110,44 @@ fn workers_give_what_decoders_in_the_process_give_for_as_few_reads() {
     });
 }
 
+/// Workers that have time for a header, and next to none for pixels.
+#[derive(Debug)]
+struct Hasty(Arc<Workers>);
+
+#[async_trait]
+impl Decoders for Hasty {
+    async fn header(
+        &self,
+        codec: Codec,
+        file: &Pieces,
+        limits: &Limits,
+    ) -> Result<Parsed, RasterError> {
+        self.0.header(codec, file, limits).await
+    }
+
+    async fn pixels(
+        &self,
+        codec: Codec,
+        source: &Arc<dyn Source>,
+        header: &Header,
+        limits: &Limits,
+    ) -> Result<Bytes, RasterError> {
+        let limits = Limits { decode_time: Duration::from_millis(10), ..*limits };
+        self.0.pixels(codec, source, header, &limits).await
+    }
+}
+
 #[test]
 fn a_decoder_that_takes_longer_than_it_may_is_stopped_and_not_tried_again() {
     run(async {
         let (workers, stats) = workers();
-        // 200 million white pixels take a second or more.
+        // 200 million white pixels take a tenth of a second or more.
         let image = image::GrayImage::from_pixel(14_000, 14_000, image::Luma([255]));
         let mut bytes = std::io::Cursor::new(Vec::new());
         image.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
         let source = memory(bytes.into_inner());
-        let limits = Limits {
-            decode_time: Duration::from_millis(30),
-            expansion: u64::MAX,
-            ..Limits::default()
-        };
-        let decoders: Arc<dyn Decoders> = workers.clone();
+        let limits = Limits { expansion: u64::MAX, ..Limits::default() };
+        let decoders: Arc<dyn Decoders> = Arc::new(Hasty(workers));
         let raster = raster::open(source.clone(), &limits, &decoders).await.unwrap();
         for _ in 0..3 {
             let error = raster.decode_tile(0, 0, 0).await.unwrap_err();
