@@ -27,7 +27,7 @@ use crate::stats::Stats;
 /// How long a worker may take to begin.
 const START: Duration = Duration::from_secs(10);
 /// What a worker takes that has nothing to do.
-const IDLE_BYTES: u64 = 4 << 20;
+const IDLE_BYTES: u64 = 1 << 20;
 
 /// Settings of [`Workers`].
 #[derive(Debug, Clone)]

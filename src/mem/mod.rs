@@ -19,7 +19,7 @@
 //!   one time take half at most: the tiles of JPEG 2000, and of other formats the file,
 //!   its pixels and what its decoder needs. Blocks make room for them. An image that
 //!   would take more is refused.
-//! - A decoder's process that has nothing to do counts as 4 MiB.
+//! - A decoder's process that has nothing to do counts as 1 MiB.
 //! - A body under way counts as the 400 KiB that its connection buffers.
 //!
 //! Not in the budget: code, stacks, copies of replies that span blocks, and what the
