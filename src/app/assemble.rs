@@ -130,7 +130,7 @@ fn start_workers(
     if config.views.kinds == ViewSet::NONE {
         return None;
     }
-    Some(Workers::start(WorkersConfig {
+    Some(Workers::new(WorkersConfig {
         program: program.clone(),
         decode_bytes: config.views.limits.decode_bytes,
         at_once: thread::available_parallelism().map_or(1, NonZeroUsize::get),

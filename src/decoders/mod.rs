@@ -9,8 +9,9 @@
 //!
 //! The way of a request:
 //!
-//! 1. `pool` has workers that were started ahead: this very program, run again. One of
-//!    them gets one request, and no other until it has answered.
+//! 1. `pool` has workers that were started ahead: this very program, run again. The first
+//!    is started while the first bytes of the first image are read. A worker gets one
+//!    request, and no other until it has answered.
 //! 2. Of a header it gets the pieces that are here (`wire`). If its parser needs more, it
 //!    says what is missing; the bytes are fetched, and any worker starts again.
 //! 3. Of an image to decode it gets the whole file in sealed memory, and memory for the

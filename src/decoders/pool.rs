@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
@@ -52,6 +53,8 @@ pub struct Workers {
     turns: Semaphore,
     idle: Mutex<Vec<Worker>>,
     confinement: OnceLock<Confinement>,
+    /// Whether any was started.
+    has_begun: AtomicBool,
     this: Weak<Workers>,
 }
 
@@ -64,19 +67,18 @@ struct Worker {
 }
 
 impl Workers {
-    /// Workers whose first one is started now. Must be called on the runtime that waits
-    /// for them.
-    pub fn start(config: WorkersConfig) -> Arc<Self> {
-        let workers = Arc::new_cyclic(|this| Workers {
+    /// Workers, of which the first one is started when the first image is looked at: a
+    /// mount without any has none. Must be called on the runtime that waits for them.
+    pub fn new(config: WorkersConfig) -> Arc<Self> {
+        Arc::new_cyclic(|this| Workers {
             turns: Semaphore::new(config.at_once.max(1)),
             config,
             runtime: Runtime::current(),
             idle: Mutex::default(),
             confinement: OnceLock::new(),
+            has_begun: AtomicBool::new(false),
             this: this.clone(),
-        });
-        workers.start_ahead();
-        workers
+        })
     }
 
     /// How well workers are confined, once one of them has begun.
@@ -282,6 +284,12 @@ fn last_words(status: ExitStatus) -> String {
 
 #[async_trait]
 impl Decoders for Workers {
+    fn prepare(&self) {
+        if !self.has_begun.swap(true, Ordering::Relaxed) {
+            self.start_ahead();
+        }
+    }
+
     async fn header(
         &self,
         codec: Codec,

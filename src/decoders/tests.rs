@@ -67,7 +67,7 @@ fn workers(program: PathBuf) -> (Arc<Workers>, Arc<Stats>) {
     let (budget, stats) = (Budget::new(1 << 30), Stats::new());
     let config =
         WorkersConfig { program, decode_bytes: 64 << 20, at_once: 1, budget, stats: stats.clone() };
-    (Workers::start(config), stats)
+    (Workers::new(config), stats)
 }
 
 async fn asked(workers: &Workers) -> Result<Parsed, RasterError> {
@@ -157,6 +157,7 @@ async fn a_worker_that_nobody_waits_for_is_killed_and_the_next_one_works() {
         cat answer >&0; exec sleep 100";
     let (folder, path) = program(script, &ready);
     let (workers, stats) = workers(path);
+    workers.prepare();
     eventually(|| folder.path().join("pid").exists()).await;
     let left = tokio::time::timeout(Duration::from_millis(500), asked(&workers)).await;
     assert!(left.is_err(), "it hangs");

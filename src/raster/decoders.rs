@@ -25,6 +25,9 @@ const FETCHES: usize = 12;
 /// Where decoders run.
 #[async_trait]
 pub trait Decoders: Send + Sync + Debug {
+    /// Gets ready for an image whose first bytes are being read.
+    fn prepare(&self) {}
+
     /// What the header says of a file of which `file` is here, or what else it needs.
     ///
     /// # Errors

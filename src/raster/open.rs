@@ -24,6 +24,7 @@ pub async fn open(
     if size == 0 {
         return Err(RasterError::NotAnImage);
     }
+    decoders.prepare();
     let read = source.read(0..size.min(HEAD_BYTES)).await;
     let head = read.map_err(RasterError::Source)?;
     match recognise(&head, size).ok_or(RasterError::NotAnImage)? {

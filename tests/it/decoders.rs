@@ -48,7 +48,7 @@ fn workers() -> (Arc<Workers>, Arc<Stats>) {
     let program = PathBuf::from(env!("CARGO_BIN_EXE_s3mem"));
     let decode_bytes = Limits::default().decode_bytes;
     let config = WorkersConfig { program, decode_bytes, at_once: 2, budget, stats: stats.clone() };
-    (Workers::start(config), stats)
+    (Workers::new(config), stats)
 }
 
 /// The header and the pixels of an image, as something to compare.
@@ -169,7 +169,7 @@ fn a_worker_that_has_read_a_small_header_decodes_a_large_file_next() {
             budget,
             stats: stats.clone(),
         };
-        let workers = Workers::start(config);
+        let workers = Workers::new(config);
         // 140 MB in the file and as many in the pixels: neither fits into what a header may take.
         let (width, height) = (14_000u32, 10_000u32);
         let mut bytes = format!("P5 {width} {height} 255\n").into_bytes();
