@@ -38,6 +38,9 @@ CALLS = [
     *["chmod", "chown", "ftruncate", "link", "mkdir", "mkfifo", "mknod", "open"],
     *["posix_fallocate", "rename", "rmdir", "symlink", "truncate", "unlink", "utimensat"],
 ]
+# These run a program that sleeps for ten seconds, and look at its file meanwhile. On a
+# machine that stalls for as long they find it idle; they are run again then, by themselves.
+BUSY_FOR_TEN_SECONDS = {"open::etxtbsy", "truncate::etxtbsy", "ftruncate::etxtbsy"}
 
 
 def fsx(root: Path, scratch: Path, weights: dict = WEIGHTS) -> dict:
@@ -60,6 +63,12 @@ def fsx_without_mmap(root: Path, scratch: Path) -> dict:
     return fsx(root, scratch, {**WEIGHTS, **dict.fromkeys(MAPPING, 0)})
 
 
+def run_pjdfstest(*options: object) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        ["pjdfstest", *options], capture_output=True, check=False, timeout=900, text=True
+    )
+
+
 def pjdfstest(root: Path, scratch: Path) -> dict:
     """What POSIX says of names, permissions and times; pjdfstest.toml says what is left out."""
     if os.geteuid() != 0:
@@ -73,9 +82,12 @@ def pjdfstest(root: Path, scratch: Path) -> dict:
         options += [f"open::{letter}" for letter in string.ascii_lowercase if letter != "i"]
     if shutil.which("pjdfstest") is None:
         raise NotInstalled("pjdfstest")
-    done = subprocess.run(
-        ["pjdfstest", *options], capture_output=True, check=False, timeout=900, text=True
-    )
+    done = run_pjdfstest(*options)
+    failed = set(re.findall(r"^(\S+)\s+(?:FAILED|PASSED UNEXPECTEDLY)$", done.stdout, re.M))
+    if failed and failed <= BUSY_FOR_TEN_SECONDS:
+        done = run_pjdfstest("-c", HERE / what, "-p", root, *sorted(failed))
+        if f"{len(failed)} passed" not in done.stdout:
+            raise RuntimeError(f"run again: {done.stdout[-400:]}{done.stderr}")
     # A test's name, and below it what it found; the stack is of no interest.
     wrong = re.findall(r"^.*(?:FAILED|PASSED UNEXPECTEDLY)\n(?:\t.*\n| .*\n){0,3}", done.stdout, re.M)
     if done.returncode != 0:
