@@ -72,7 +72,9 @@ seeds() {
 inputs() {
     case $1 in
         image) echo 100000 ;;
+        jp2_forms) echo 60000 ;;
         jp2_header) echo 1500000 ;;
+        jp2_parts) echo 60000 ;;
         jp2_rewrap) echo 80000 ;;
         layout_npy) echo 500000 ;;
         layout_png) echo 150000 ;;

@@ -19,6 +19,8 @@ use std::sync::{self, PoisonError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Rank {
+    /// Who goes through which directory in order.
+    Runs,
     /// The names that programs changed.
     Tree,
     /// The inodes that the kernel knows.

@@ -13,7 +13,9 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Command;
 
 /// The user in whose name this process acts; 0 is root.
 pub fn effective_uid() -> u32 {
@@ -25,6 +27,14 @@ pub fn effective_uid() -> u32 {
 pub fn effective_gid() -> u32 {
     // SAFETY: takes no arguments, touches no memory of ours and cannot fail.
     unsafe { libc::getegid() }
+}
+
+/// Whether there is a thread of this number.
+pub fn is_alive(thread: u32) -> bool {
+    let Ok(thread @ 1..) = libc::pid_t::try_from(thread) else { return false };
+    // SAFETY: takes numbers only, and signal 0 is none.
+    let outcome = check(unsafe { libc::kill(thread, 0) });
+    outcome.map_or_else(|error| error.raw_os_error() != Some(libc::ESRCH), |()| true)
 }
 
 /// Makes this process the leader of a session of its own, so that closing the
@@ -53,6 +63,89 @@ pub fn allow_many_open_files() -> io::Result<()> {
     limit.rlim_cur = limit.rlim_max;
     // SAFETY: the kernel reads from `limit`, which lives until the call returns.
     check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) })
+}
+
+/// Whether this process may mount by itself: as root, or in a user namespace of its own.
+pub fn may_mount() -> bool {
+    const SYS_ADMIN: u32 = 21;
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+    let digits = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let rights = digits.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
+    effective_uid() == 0 || rights.is_some_and(|rights| rights >> SYS_ADMIN & 1 == 1)
+}
+
+/// Gives this process a user namespace and mounts of its own. It may mount there, and those
+/// that it starts if [`let_children_mount`] says so. Fails where it has several threads.
+pub fn leave_for_own_mounts() -> io::Result<()> {
+    // SAFETY: changes what the process sees, and no memory.
+    check(unsafe { libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS) })
+}
+
+/// Whether programs that this process starts may do what it may do in its user namespace as
+/// far as mounting needs it.
+pub fn let_children_mount(they_may: bool) -> io::Result<()> {
+    const SYS_ADMIN: u32 = 1 << 21;
+    #[repr(C)]
+    struct Header {
+        version: u32,
+        process: i32,
+    }
+    #[repr(C)]
+    #[derive(Clone, Copy)]
+    struct Rights {
+        effective: u32,
+        permitted: u32,
+        inheritable: u32,
+    }
+    // Version 3, this process; two sets, of which the second has the rights from 32 on.
+    let mut header = Header { version: 0x2008_0522, process: 0 };
+    let mut rights = [Rights { effective: 0, permitted: 0, inheritable: 0 }; 2];
+    // SAFETY: the kernel reads the header and writes two sets, which live until it returns.
+    check(unsafe {
+        libc::syscall(libc::SYS_capget, &raw mut header, rights.as_mut_ptr()) as libc::c_int
+    })?;
+    let none: libc::c_ulong = 0;
+    if !they_may {
+        let all = libc::PR_CAP_AMBIENT_CLEAR_ALL as libc::c_ulong;
+        // SAFETY: takes numbers only.
+        return check(unsafe { libc::prctl(libc::PR_CAP_AMBIENT, all, none, none, none) });
+    }
+    rights[0].inheritable |= SYS_ADMIN;
+    // SAFETY: the kernel reads the header and two sets, which live until it returns.
+    check(unsafe {
+        libc::syscall(libc::SYS_capset, &raw mut header, rights.as_ptr()) as libc::c_int
+    })?;
+    let (raise, right) = (libc::PR_CAP_AMBIENT_RAISE as libc::c_ulong, 21 as libc::c_ulong);
+    // SAFETY: takes numbers only.
+    check(unsafe { libc::prctl(libc::PR_CAP_AMBIENT, raise, right, none, none) })
+}
+
+/// Has this process get `signal` when the one that has started it ends.
+pub fn signal_at_parents_end(signal: i32) -> io::Result<()> {
+    let (signal, none) = (signal as libc::c_ulong, 0 as libc::c_ulong);
+    // SAFETY: takes numbers only.
+    check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal, none, none, none) })
+}
+
+/// Has a command that is about to be started be killed when this process ends.
+pub fn kill_with_parent(command: &mut Command) {
+    // SAFETY: between fork and exec it makes one call of the kernel, which takes numbers only.
+    unsafe { command.pre_exec(|| signal_at_parents_end(libc::SIGKILL)) };
+}
+
+/// Sends a signal to a process.
+pub fn signal(process: u32, signal: i32) -> io::Result<()> {
+    let Ok(process @ 1..) = libc::pid_t::try_from(process) else {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    };
+    // SAFETY: takes numbers only.
+    check(unsafe { libc::kill(process, signal) })
+}
+
+/// Whether the terminal's keys reach this process: it is one of those in the foreground.
+pub fn is_in_foreground() -> bool {
+    // SAFETY: takes numbers only, and no memory of ours is touched.
+    unsafe { libc::tcgetpgrp(0) == libc::getpgrp() }
 }
 
 /// Keeps the memory of this process, and what it has open, from every other process but

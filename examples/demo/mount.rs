@@ -178,6 +178,7 @@ fn file_system() -> Result<FsConfig, String> {
     Ok(FsConfig {
         prefix: Prefix::root(),
         metadata_ttl: Duration::from_secs(60),
+        verify: false,
         uid: me.uid(),
         gid: me.gid(),
         file_mode: 0o444,

@@ -57,6 +57,9 @@ pub fn header(choice: Choice) -> Option<RasterInfo> {
         nodata,
         geo: None,
         unsupported: None,
+        warnings: Vec::new(),
+        ranges: None,
+        extras: Default::default(),
     })
 }
 

@@ -67,6 +67,18 @@ impl Decoders for Here {
         foreign::decode(codec, &file, header, limits, &mut pixels)?;
         Ok(pixels.into())
     }
+
+    async fn to_srgb(
+        &self,
+        profile: &[u8],
+        bands: usize,
+        samples: Bytes,
+        _limits: &Limits,
+    ) -> Result<Bytes, RasterError> {
+        let mut samples = samples.to_vec();
+        foreign::to_srgb(profile, bands, &mut samples)?;
+        Ok(samples.into())
+    }
 }
 
 /// A source, and its first bytes: few, so that even small inputs are read on.

@@ -61,7 +61,7 @@ pub async fn assemble(
             prefix => tracing::warn!("the bucket has nothing below \"{}\"", prefix.escape_debug()),
         }
     }
-    let cache = BlockCache::new(CacheConfig { budget: budget.clone() });
+    let cache = BlockCache::new(CacheConfig { budget: budget.clone(), verify: config.verify });
     let (views, store_of_views) = (config.views.clone(), store.clone());
     let workers = start_workers(&config, &budget, stats);
     let decoders: Arc<dyn Decoders> = match &workers {

@@ -14,6 +14,7 @@
 
 use std::fs::{self, Permissions};
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -24,10 +25,11 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::mount_table::Mounted;
 use crate::config::Environment;
+use crate::mem::is_out_of_files;
 use crate::sys;
 
 /// No question is longer, in bytes.
@@ -38,6 +40,11 @@ const ANSWER_BYTES: u64 = 256 << 20;
 const SILENCE: Duration = Duration::from_secs(20);
 /// How many connections are served at once; others wait for their turn.
 const CONNECTIONS: usize = 64;
+/// So many open files are set aside for clients, for when the process has as many open as it
+/// may: somebody has to be told why nothing else works.
+const SET_ASIDE: usize = 4;
+/// When it is tried again to set aside what could not be.
+const AGAIN: Duration = Duration::from_secs(1);
 /// How long to wait before trying again what may go better then, and how often.
 const PAUSE: Duration = Duration::from_millis(50);
 const ATTEMPTS: u32 = 20;
@@ -108,10 +115,11 @@ impl Control {
         let listener = tokio::net::UnixListener::from_std(self.listener)?;
         let places = Arc::new(Semaphore::new(CONNECTIONS));
         let task = runtime.spawn(async move {
+            let mut aside = SetAside::default();
             // Nobody closes the semaphore.
             while let Ok(place) = places.clone().acquire_owned().await {
-                let stream = match listener.accept().await {
-                    Ok((stream, _)) => stream.into_std(),
+                let stream = match aside.next_client(&listener).await {
+                    Ok(stream) => stream.into_std(),
                     Err(error) => Err(error),
                 };
                 let answers = answers.clone();
@@ -126,6 +134,45 @@ impl Control {
             }
         });
         Ok(Listening { task: task.abort_handle(), place: self.place })
+    }
+}
+
+/// Open files that are nothing, and can be given up for a client.
+#[derive(Debug, Default)]
+struct SetAside(Vec<OwnedFd>);
+
+impl SetAside {
+    /// The next client, in the place of one of these if there is no other.
+    async fn next_client(
+        &mut self,
+        listener: &tokio::net::UnixListener,
+    ) -> io::Result<tokio::net::UnixStream> {
+        self.fill(listener);
+        loop {
+            let accepted = match self.0.len() {
+                SET_ASIDE => listener.accept().await,
+                _ => match timeout(AGAIN, listener.accept()).await {
+                    Ok(accepted) => accepted,
+                    Err(_) => {
+                        self.fill(listener);
+                        continue;
+                    }
+                },
+            };
+            match accepted {
+                // The client waits in line, and has the place at the next attempt.
+                Err(error) if is_out_of_files(&error) && self.0.pop().is_some() => {}
+                accepted => return accepted.map(|(stream, _)| stream),
+            }
+        }
+    }
+
+    /// Sets aside what there are too few of, if that many files can be open just now.
+    fn fill(&mut self, any: &impl AsFd) {
+        while self.0.len() < SET_ASIDE {
+            let Ok(copy) = any.as_fd().try_clone_to_owned() else { return };
+            self.0.push(copy);
+        }
     }
 }
 

@@ -7,13 +7,16 @@
 //! start reaches both.
 
 use std::env;
+use std::error::Error;
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Command, ExitStatus, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
 
-use crate::cli::MountArgs;
+use crate::cli::{MountArgs, RunArgs};
 use crate::sys;
 
 const READY: u8 = b'+';
@@ -34,8 +37,20 @@ pub(super) enum DaemonError {
 
 /// Starts the daemon and waits until its mount is usable.
 pub(super) fn start() -> Result<(), DaemonError> {
-    let call = MountArgs::daemon_call(env::args_os().collect())
-        .map_err(|error| DaemonError::Start(io::Error::other(error)))?;
+    let call = MountArgs::daemon_call(env::args_os().collect());
+    started(call).map(drop)
+}
+
+/// As [`start`], for `s3mem run`: the daemon mounts on `folder`, and ends with this process.
+pub(super) fn start_for_command(folder: &Path) -> Result<Child, DaemonError> {
+    started(RunArgs::daemon_call(env::args_os().collect(), folder))
+}
+
+fn started<E>(call: Result<Vec<OsString>, E>) -> Result<Child, DaemonError>
+where
+    E: Error + Send + Sync + 'static,
+{
+    let call = call.map_err(|error| DaemonError::Start(io::Error::other(error)))?;
     // By its own name, which `ps` shows; by the kernel's when the file was replaced.
     let program = env::current_exe().ok().filter(|path| path.is_file());
     sys::keep_descriptors_from_children();
@@ -51,7 +66,7 @@ pub(super) fn start() -> Result<(), DaemonError> {
         pipe.take(1).read_to_end(&mut said).map_err(DaemonError::Start)?;
     }
     if said == [READY] {
-        return Ok(());
+        return Ok(daemon);
     }
     let status = daemon.wait().map_err(DaemonError::Start)?;
     match status.signal() {

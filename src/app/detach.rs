@@ -31,7 +31,7 @@ pub(super) fn unmount(
     how: How,
     environment: &Environment,
 ) -> Result<(), UnmountError> {
-    if sys::effective_uid() == 0 {
+    if sys::may_mount() {
         return sys::unmount(path, how == How::Lazily).map_err(|error| {
             match error.raw_os_error() {
                 Some(libc::EBUSY) => UnmountError::Busy,

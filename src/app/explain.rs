@@ -10,7 +10,7 @@ use std::iter;
 use std::time::Duration;
 
 use crate::config::MountSettings;
-use crate::store::{StoreError, StoreErrorKind};
+use crate::store::{StoreError, StoreErrorKind, tls_reason};
 
 /// What was asked for, as far as the sentences need it.
 #[derive(Debug)]
@@ -107,6 +107,7 @@ pub(super) fn explain(error: &StoreError, asked: &Asked<'_>) -> String {
         StoreErrorKind::NoSuchBucket
         | StoreErrorKind::NotFound
         | StoreErrorKind::Unreachable
+        | StoreErrorKind::Damaged
         | StoreErrorKind::NotS3
         | StoreErrorKind::Other
             if asked.endpoint_without_bucket().is_some() =>
@@ -163,6 +164,7 @@ pub(super) fn explain(error: &StoreError, asked: &Asked<'_>) -> String {
         StoreErrorKind::Archived
         | StoreErrorKind::Changed
         | StoreErrorKind::RangeOutside
+        | StoreErrorKind::Damaged
         | StoreErrorKind::NotS3
         | StoreErrorKind::Other => format!(
             "{} gave an answer that s3mem does not understand. Check that the address is that of an \
@@ -342,12 +344,14 @@ fn tls_failure(error: &StoreError, asked: &Asked<'_>) -> String {
              address as http://..."
         );
     }
+    let reason = error.source().and_then(tls_reason);
     format!(
-        "the certificate of {server} is not trusted, so s3mem did not connect. If the server \
-         has a certificate of your institution's own authority, give its file with --ca-bundle \
-         (AWS_CA_BUNDLE), or add it to this machine (update-ca-certificates){}",
+        "s3mem did not connect to {server}, since TLS failed: {}{}",
+        reason.unwrap_or("the two do not agree"),
         match asked.virtual_host() {
-            Some(host) => format!(". If it is not for the name {host}, add --path-style"),
+            Some(host) => {
+                format!(". If the certificate is not for the name {host}, add --path-style")
+            }
             None => String::new(),
         }
     )
@@ -406,6 +410,7 @@ fn said(error: &StoreError) -> String {
         | StoreErrorKind::Full
         | StoreErrorKind::Transient
         | StoreErrorKind::ShortBody
+        | StoreErrorKind::Damaged
         | StoreErrorKind::NotS3
         | StoreErrorKind::Other => format!(" (the server says: {detail}{id})"),
     }
@@ -531,7 +536,12 @@ mod tests {
         let told =
             |cause: &str| explain(&unreachable(io::Error::other(cause.to_owned())), &asked());
         let untrusted = told("invalid peer certificate: UnknownIssuer");
-        assert!(untrusted.contains("is not trusted"), "{untrusted}");
+        assert!(
+            untrusted.contains("doesn't know") && untrusted.contains("--ca-bundle"),
+            "{untrusted}"
+        );
+        let expired = told("invalid peer certificate: Expired");
+        assert!(expired.contains("has expired"), "{expired}");
         let plain = told("received corrupt message of type InvalidContentType");
         assert!(plain.contains("http://"), "{plain}");
     }

@@ -16,7 +16,9 @@ mod log_file;
 mod mount;
 mod mount_point;
 mod mount_table;
+mod namespace;
 mod prerequisites;
+mod run;
 mod runtime_folder;
 mod signals;
 mod start_lock;
@@ -31,6 +33,7 @@ pub use assemble::{Assembled, assemble};
 
 use self::daemonize::DaemonError;
 use self::mount::StartError;
+use self::run::RunError;
 use self::text::tell;
 use crate::cli::Command;
 use crate::config::Environment;
@@ -40,6 +43,8 @@ use crate::config::Environment;
 enum AppError {
     #[error(transparent)]
     Start(#[from] mount::StartError),
+    #[error(transparent)]
+    Run(#[from] run::RunError),
     #[error(transparent)]
     Umount(#[from] umount::UmountError),
     #[error(transparent)]
@@ -52,7 +57,10 @@ pub fn run(command: Command) -> ExitCode {
     match do_it(command, &environment) {
         Ok(status) => status,
         // The daemon has said it already, on the same terminal.
-        Err(AppError::Start(StartError::Daemon(DaemonError::AlreadyTold))) => ExitCode::FAILURE,
+        Err(
+            AppError::Start(StartError::Daemon(DaemonError::AlreadyTold))
+            | AppError::Run(RunError::Daemon(DaemonError::AlreadyTold)),
+        ) => ExitCode::FAILURE,
         Err(error) => {
             tell(&error.to_string());
             ExitCode::FAILURE
@@ -63,6 +71,7 @@ pub fn run(command: Command) -> ExitCode {
 fn do_it(command: Command, environment: &Environment) -> Result<ExitCode, AppError> {
     match command {
         Command::Mount(args) => mount::run(&args, environment)?,
+        Command::Run(args) => return Ok(run::run(&args, environment)?),
         Command::Umount(args) => umount::run(&args, environment)?,
         Command::Status(args) => return Ok(ask_status::run(&args, environment)?),
     }

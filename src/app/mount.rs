@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::runtime::{self, Runtime};
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::assemble::{Assembled, assemble};
 use super::control::{Answers, Control, Listening};
@@ -85,6 +85,11 @@ pub(super) fn run(args: &MountArgs, environment: &Environment) -> Result<(), Sta
     if !args.allow_core_dumps {
         // Before the credentials are looked up. Those in the environment are in it already.
         sys::hide_memory()?;
+    }
+    if args.ends_with_parent {
+        sys::signal_at_parents_end(libc::SIGTERM)?;
+        // Decoders need not mount.
+        sys::let_children_mount(false)?;
     }
     let settings = MountSettings::new(args, environment)?;
     if settings.fake {
@@ -191,20 +196,21 @@ async fn connect_with_notice(
     let limit = settings.retry.request_timeout;
     let connecting = timeout(limit, S3::connect(settings.s3.clone()));
     tokio::pin!(connecting);
-    let in_time = match limit > MOMENT {
-        true => timeout(MOMENT, &mut connecting).await.ok(),
-        false => None,
-    };
-    let outcome = match in_time {
-        Some(outcome) => outcome,
-        None if limit > MOMENT => {
+    if limit <= MOMENT {
+        return connecting.await.map_err(|_| StartError::Credentials(limit.as_secs_f64()));
+    }
+    // The moment comes first: the SDK too gives a metadata service one second, and begins
+    // to count a little later.
+    let outcome = tokio::select! {
+        biased;
+        () = sleep(MOMENT) => {
             tell(
                 "still looking for AWS credentials and the region (a profile's program, single \
                  sign-on, or this machine's metadata service)",
             );
             connecting.await
         }
-        None => connecting.await,
+        outcome = &mut connecting => outcome,
     };
     outcome.map_err(|_| StartError::Credentials(limit.as_secs_f64()))
 }

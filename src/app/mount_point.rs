@@ -130,7 +130,7 @@ fn check_folder(path: &Path) -> Result<(), MountPointError> {
     if first.map_err(|cause| unreadable(path, cause))?.is_some() {
         return Err(MountPointError::NotEmpty(path.into()));
     }
-    if sys::effective_uid() == 0 {
+    if sys::may_mount() {
         return Ok(());
     }
     // What fusermount3 would refuse in its own words.

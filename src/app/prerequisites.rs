@@ -35,7 +35,7 @@ pub(super) enum Missing {
 /// Makes sure that this user can mount on this machine.
 pub(super) fn check(allow_other: bool, environment: &Environment) -> Result<(), Missing> {
     open_device(Path::new("/dev/fuse"))?;
-    if sys::effective_uid() == 0 {
+    if sys::may_mount() {
         return Ok(());
     }
     if environment.fusermount().is_none() {

@@ -1,17 +1,18 @@
 //! The pages that were listed, kept while memory lasts and shared by all who ask.
 //!
 //! Two who want the same page wait for one LIST; both get its error if it fails. The
-//! LIST runs in a task of its own, so it ends well even if those who wait give up.
+//! LIST runs in a task of its own, and ends when nobody waits for it any more.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
-use futures_util::future::{BoxFuture, FutureExt, Shared};
+use futures_util::future::{BoxFuture, FutureExt, Shared, WeakShared};
 use lru::LruCache;
 use tokio::runtime::Handle as Runtime;
+use tokio::task::AbortHandle;
 
 use super::page::{Known, Page, PageEntry, PageRequest};
 use crate::key::{ObjectKey, ObjectVersion, Prefix};
@@ -37,6 +38,8 @@ pub(super) struct Listings {
     inner: Arc<Mutex<Inner>>,
     /// Whether the server was seen to list in another order than that of keys.
     is_unordered: Arc<AtomicBool>,
+    /// How the server writes keys, as far as what is known here was read.
+    way: Arc<AtomicU8>,
 }
 
 type PageResult = Result<Arc<Page>, Arc<StoreError>>;
@@ -48,7 +51,26 @@ struct Inner {
     used: LruCache<PageRequest, u64>,
     limit_bytes: u64,
     counted: Reservation,
-    in_flight: HashMap<PageRequest, Shared<BoxFuture<'static, PageResult>>>,
+    /// Those who wait for a LIST keep it going.
+    in_flight: HashMap<PageRequest, WeakShared<BoxFuture<'static, PageResult>>>,
+}
+
+/// A LIST that is under way, and ends with this.
+struct UnderWay {
+    inner: Arc<Mutex<Inner>>,
+    request: PageRequest,
+    task: AbortHandle,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.task.abort();
+        let mut inner = lock(&self.inner);
+        // Somebody may have asked again meanwhile.
+        if inner.in_flight.get(&self.request).is_some_and(|one| one.upgrade().is_none()) {
+            inner.in_flight.remove(&self.request);
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -71,7 +93,15 @@ impl Listings {
             in_flight: HashMap::new(),
         };
         let (born, inner) = (Instant::now(), Arc::new(Mutex::new(inner)));
-        Listings { store, runtime, born, budget, inner, is_unordered: Arc::default() }
+        Listings {
+            store,
+            runtime,
+            born,
+            budget,
+            inner,
+            is_unordered: Arc::default(),
+            way: Arc::default(),
+        }
     }
 
     /// In which order the server lists, as far as that is known.
@@ -219,6 +249,60 @@ impl Listings {
         None
     }
 
+    /// Shows the entries of a directory behind a name, with their pages, as long as `look` goes
+    /// on and pages that arrived at `oldest` or later follow; whether that was all of them.
+    pub(super) fn behind(
+        &self,
+        dir: &Prefix,
+        name: Option<String>,
+        oldest: Instant,
+        mut look: impl FnMut(&Page, &PageEntry) -> bool,
+    ) -> bool {
+        let base = dir.as_str().len();
+        let inner = lock(&self.inner);
+        let Some(known) = inner.dirs.get(dir) else { return false };
+        let before = match &name {
+            None => (Bound::Unbounded, Bound::Included(None)),
+            Some(_) => (Bound::Unbounded, Bound::Excluded(name.clone())),
+        };
+        let mut page = known.pages.range(before).next_back().map(|(_, page)| page);
+        while let Some(here) = page.filter(|page| page.fetched >= oldest) {
+            let from = here.entries.partition_point(|entry| {
+                name.as_deref().is_some_and(|name| entry.rest(base) <= name)
+            });
+            if !here.entries[from..].iter().all(|entry| look(here, entry)) {
+                return false;
+            }
+            let Some(last) = here.last() else { return true };
+            page = known.pages.get(&Some(last.to_owned()));
+        }
+        false
+    }
+
+    /// What the page was asked for with that `name` would be on, if it arrived before `oldest`
+    /// and its directory has several.
+    pub(super) fn outdated(
+        &self,
+        dir: &Prefix,
+        name: &str,
+        oldest: Instant,
+    ) -> Option<PageRequest> {
+        let inner = lock(&self.inner);
+        let known = inner.dirs.get(dir).filter(|known| known.is_large)?;
+        let before = (Bound::Unbounded, Bound::Excluded(Some(name.to_owned())));
+        let (_, page) = known.pages.range(before).next_back()?;
+        let is_it = page.fetched < oldest && page.last().is_none_or(|last| name <= last);
+        is_it.then(|| page.request().clone())
+    }
+
+    /// How many pages like this one fit into a quarter of what listings may take; none if it is
+    /// not here.
+    pub(super) fn room_for(&self, page: &PageRequest) -> usize {
+        let inner = lock(&self.inner);
+        let weight = inner.used.peek(page).copied();
+        weight.map_or(0, |weight| (inner.limit_bytes / 4 / weight.max(1)) as usize)
+    }
+
     pub(super) fn forget(&self, dir: &Prefix) {
         let mut inner = lock(&self.inner);
         inner.forget(dir);
@@ -234,14 +318,17 @@ impl Listings {
         inner.recount();
     }
 
-    async fn list(&self, request: PageRequest) -> PageResult {
+    /// Lists a page now, or waits for who does.
+    pub(super) async fn list(&self, request: PageRequest) -> PageResult {
         let listing = {
             let mut inner = lock(&self.inner);
-            match inner.in_flight.get(&request) {
-                Some(under_way) => under_way.clone(),
+            match inner.in_flight.get(&request).and_then(WeakShared::upgrade) {
+                Some(under_way) => under_way,
                 None => {
                     let listing = self.start(request.clone());
-                    inner.in_flight.insert(request, listing.clone());
+                    if let Some(weak) = listing.downgrade() {
+                        inner.in_flight.insert(request, weak);
+                    }
                     listing
                 }
             }
@@ -249,11 +336,14 @@ impl Listings {
         listing.await
     }
 
-    /// Sets a LIST going in a task of its own, so that it ends well whoever gives up.
+    /// Sets a LIST going in a task of its own, so that it gets on whoever of those who wait
+    /// for it gives up.
     fn start(&self, request: PageRequest) -> Shared<BoxFuture<'static, PageResult>> {
         let (store, inner) = (self.store.clone(), self.inner.clone());
+        let known_way = self.way.clone();
         let (budget, is_unordered) = (self.budget.clone(), self.is_unordered.clone());
         let name = format!("LIST {}{}", request.dir, request.start);
+        let (of, held) = (request.clone(), self.inner.clone());
         let task = self.runtime.spawn(async move {
             let listed = match request.whole {
                 true => list_all(&*store, &budget, &request).await,
@@ -276,11 +366,18 @@ impl Listings {
                 inner.forget_all();
                 is_in_order = false;
             }
+            let way = store.spelling().way();
+            if known_way.swap(way, Ordering::Relaxed) != way {
+                // Keys in it were read in another way.
+                inner.forget_all();
+            }
             let page = Arc::new(Page::new(request.clone(), listed, is_in_order));
             inner.insert(request, page.clone());
             Ok(page)
         });
+        let under_way = UnderWay { inner: held, request: of, task: task.abort_handle() };
         async move {
+            let _ends_with_it = &under_way;
             task.await.unwrap_or_else(|gone| {
                 let given_up = "the listing was given up";
                 Err(Arc::new(StoreError::given_up(name, given_up).caused_by(gone)))
@@ -303,12 +400,14 @@ async fn list_all(
     loop {
         let page = store.list_page(asked.clone()).await?;
         let entries = page.objects.len() + page.prefixes.len();
+        if let Some(token) = &page.next {
+            trail.follow(&request.dir, page.ends(), token)?;
+        }
         all.objects.extend(page.objects);
         all.prefixes.extend(page.prefixes);
         all.unreachable.extend(page.unreachable);
         counted.resize(counted.bytes() + entries as u64 * ENTRY_BYTES);
         let Some(token) = page.next else { return Ok(all) };
-        trail.follow(&request.dir, entries, &token)?;
         asked.token = Some(token);
     }
 }

@@ -7,6 +7,7 @@
 //! sent to learn that something exists. Never reads an object's bytes.
 
 mod dir;
+mod following;
 mod listing;
 mod names;
 mod page;
@@ -185,7 +186,7 @@ impl Catalog {
                         return self.exact_segment(dir, rest).await;
                     }
                     Some(token) => {
-                        let followed = trail.follow(dir.prefix(), page.entries.len(), token);
+                        let followed = trail.follow(dir.prefix(), page.ends(), token);
                         followed.map_err(Arc::new)?;
                         behind = Some(page);
                         continue;
@@ -224,7 +225,7 @@ impl Catalog {
         let mut trail = Trail::default();
         while page.entries.is_empty() && page.unreachable.is_empty() {
             let Some(token) = &page.next else { return Ok(false) };
-            trail.follow(dir.prefix(), 0, token).map_err(Arc::new)?;
+            trail.follow(dir.prefix(), None, token).map_err(Arc::new)?;
             page = self.listings.probe(dir.prefix(), "", Some(&page)).await?;
         }
         Ok(true)
@@ -244,7 +245,7 @@ impl Catalog {
                 return Ok(true);
             }
             let Some(token) = &page.next else { return Ok(false) };
-            let followed = trail.follow(dir.prefix(), page.entries.len(), token);
+            let followed = trail.follow(dir.prefix(), page.ends(), token);
             followed.map_err(Arc::new)?;
             behind = Some(page);
         }

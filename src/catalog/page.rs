@@ -113,6 +113,12 @@ impl Page {
         Page { request, next, fetched, last, is_in_order, entries, unreachable }
     }
 
+    /// Where it begins and ends, for [`Trail::follow`](crate::store::Trail::follow).
+    pub(super) fn ends(&self) -> Option<(&str, &str)> {
+        let base = self.request.dir.as_str().len();
+        Some((self.entries.first()?.rest(base), self.entries.last()?.rest(base)))
+    }
+
     /// What it was asked for with.
     pub(super) fn request(&self) -> &PageRequest {
         &self.request

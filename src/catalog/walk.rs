@@ -160,7 +160,7 @@ impl Catalog {
         }
         let Naming { held_back, long_shown, entries, .. } = naming;
         if let (true, Some(token)) = (at + 1 == walk.starts.len(), &page.next) {
-            walk.trail.follow(dir.prefix(), page.entries.len(), token).map_err(Arc::new)?;
+            walk.trail.follow(dir.prefix(), page.ends(), token).map_err(Arc::new)?;
             let behind = PageStart {
                 first: start.first + entries.len() as u64,
                 token: Some(token.clone()),

@@ -28,7 +28,10 @@ fn is_mount_fuse3_call(words: &[OsString]) -> bool {
     !is_flag(source)
         && !is_flag(dir)
         && option.as_encoded_bytes().starts_with(b"-o")
-        && !matches!(source.to_str(), Some("mount" | "umount" | "unmount" | "status" | "help"))
+        && !matches!(
+            source.to_str(),
+            Some("mount" | "run" | "umount" | "unmount" | "status" | "help")
+        )
 }
 
 fn rewrite_mount_helper(words: Vec<OsString>) -> Result<Vec<OsString>, String> {

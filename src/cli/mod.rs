@@ -8,17 +8,18 @@
 
 mod helper;
 mod options;
+mod run;
 mod views;
 mod writes;
 
 pub use views::ViewArgs;
 pub use writes::WriteArgs;
 
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 /// The widest that help texts get, in columns, on a wider terminal too.
 const HELP_COLUMNS: usize = 100;
@@ -84,6 +85,9 @@ pub enum Command {
     /// Mount a bucket, or a folder of it
     #[command(long_about = MOUNT_ABOUT)]
     Mount(Box<MountArgs>),
+    /// Mount a bucket for one command, and unmount it after the command
+    #[command(long_about = run::ABOUT)]
+    Run(Box<RunArgs>),
     /// Unmount what s3mem has mounted
     #[command(visible_alias = "unmount", long_about = UMOUNT_ABOUT)]
     Umount(UmountArgs),
@@ -229,6 +233,18 @@ pub struct MountArgs {
     )]
     pub request_timeout: Option<String>,
 
+    /// Compare objects that are read whole with the server's checksum
+    #[arg(
+        long, help_heading = HEADING_BEHAVIOUR,
+        long_help = "Compare each object that a program reads from its first byte to its last with \
+            the checksum that the server keeps of it: a CRC of the whole object or of its parts, or \
+            an ETag that is an MD5. If they differ, the read that needs the last bytes fails with an \
+            input/output error, and the next one fetches all of it again; what was read before \
+            can't be taken back. Costs a HEAD for each object, and two for one that was uploaded in \
+            parts. The log names objects that can't be compared."
+    )]
+    pub verify: bool,
+
     /// Never change anything in the bucket (the default)
     #[arg(
         long, help_heading = HEADING_BEHAVIOUR,
@@ -361,6 +377,10 @@ pub struct MountArgs {
     /// byte, which says that the mount is usable.
     #[arg(long, hide = true)]
     pub daemon: bool,
+
+    /// This process ends when the one that has started it does.
+    #[arg(long, hide = true)]
+    pub ends_with_parent: bool,
 }
 
 const HEADING_WHERE: &str = "Where the bucket is";
@@ -368,6 +388,19 @@ const HEADING_ACCESS: &str = "Who is asking";
 const HEADING_BEHAVIOUR: &str = "Memory and freshness";
 const HEADING_OWNER: &str = "Owner and permissions";
 const HEADING_RUNNING: &str = "Running and logging";
+
+/// The arguments of `s3mem run`, as typed.
+#[derive(Debug, Args)]
+#[command(max_term_width = HELP_COLUMNS)]
+pub struct RunArgs {
+    /// What to mount, and how.
+    #[command(flatten)]
+    pub mount: MountArgs,
+
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
 
 /// The arguments of `s3mem umount`.
 #[derive(Debug, Args)]
@@ -411,8 +444,12 @@ pub enum LogLevel {
 /// (`s3mem SOURCE DIR -o ...`).
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
     let mut words = helper::rewrite(args.into_iter().collect()).map_err(usage_error)?;
-    let command = Cli::try_parse_from(&words)?.command;
-    let Command::Mount(mount) = &command else { return Ok(command) };
+    let command = parsed(&words)?;
+    let mount = match &command {
+        Command::Mount(mount) => mount.as_ref(),
+        Command::Run(run) => &run.mount,
+        Command::Umount(_) | Command::Status(_) => return Ok(command),
+    };
     if mount.options.is_empty() {
         return Ok(command);
     }
@@ -420,7 +457,17 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::
         options::flags_of(&mount.options, mount.sloppy, &mount_flags()).map_err(usage_error)?;
     // Right after `s3mem mount`: a flag that was typed comes later, and wins.
     words.splice(2..2, flags);
-    Ok(Cli::try_parse_from(&words)?.command)
+    parsed(&words)
+}
+
+fn parsed(words: &[OsString]) -> Result<Command, clap::Error> {
+    let mut matches = grammar().try_get_matches_from(words)?;
+    Ok(Cli::from_arg_matches_mut(&mut matches)?.command)
+}
+
+/// All commands with their arguments.
+fn grammar() -> clap::Command {
+    Cli::command().mut_subcommand("run", |run| run::grammar(run, HEADING_RUNNING))
 }
 
 impl MountArgs {
@@ -436,9 +483,36 @@ impl MountArgs {
     }
 }
 
+impl RunArgs {
+    /// The folder for the files, if one is named.
+    pub fn at(&self) -> Option<&Path> {
+        Some(self.mount.mount_point.as_path()).filter(|path| !path.as_os_str().is_empty())
+    }
+
+    /// The arguments that make this program mount for the command, as the daemon, on
+    /// `folder`; without the program's own name. `typed` are those of `s3mem run`.
+    pub fn daemon_call(typed: Vec<OsString>, folder: &Path) -> Result<Vec<OsString>, clap::Error> {
+        let words = helper::rewrite(typed).map_err(usage_error)?;
+        let mut call = vec!["mount".into(), "--daemon".into(), "--ends-with-parent".into()];
+        let mut typed = words.into_iter().skip(2);
+        while let Some(word) = typed.next() {
+            if word == OsStr::new("--") {
+                break;
+            }
+            if word == OsStr::new("--at") {
+                typed.next();
+            } else if !word.as_encoded_bytes().starts_with(b"--at=") {
+                call.push(word);
+            }
+        }
+        call.extend(["--".into(), folder.into()]);
+        Ok(call)
+    }
+}
+
 /// The long flags of `s3mem mount` that may be given with `-o`, without the dashes.
 fn mount_flags() -> Vec<String> {
-    let command = Cli::command();
+    let command = grammar();
     let mount = command.find_subcommand("mount");
     mount
         .into_iter()
@@ -451,7 +525,7 @@ fn mount_flags() -> Vec<String> {
 
 /// A usage error of `s3mem mount`.
 fn usage_error(sentence: String) -> clap::Error {
-    let mut command = Cli::command();
+    let mut command = grammar();
     // Gives the subcommands their full names.
     command.build();
     match command.find_subcommand_mut("mount") {

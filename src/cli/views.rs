@@ -1,29 +1,48 @@
 //! The flags of virtual siblings.
 
+use std::path::PathBuf;
+
 const HEADING_VIEWS: &str = "Virtual siblings of images";
 
 /// Which siblings images have, and what may be decoded for them.
 #[derive(clap::Args, Debug, Clone, Default)]
 pub struct ViewArgs {
-    /// Which virtual siblings images have: png,preview,npy,tif,json, or none [default: all]
+    /// Which virtual siblings images have: png,preview,npy,tif,json,indexed,reduced, or none [default: all]
     #[arg(
         long, value_name = "LIST", help_heading = HEADING_VIEWS,
         long_help = "Which virtual siblings images have: files that are not in the bucket and are made \
             in memory when you read them. The image B01.jp2 has B01.jp2.png (the image as it is), \
             B01.jp2.preview.png (a small 8-bit picture, for people), B01.jp2.npy (its pixels for \
             numpy), B01.jp2.tif (tiled, with overviews and georeference) and B01.jp2.json (what the \
-            header says). Give some of png,preview,npy,tif,json, or 'all' (the default), or 'none'."
+            header says). A JPEG 2000 image also has B01.jp2.indexed.jp2 (the file itself with an index \
+            of its tiles, so that decoders find one at once) and B01.jp2.r2.j2k, .r4.j2k, .r8.j2k and \
+            .r16.j2k (its lower resolutions, cut out without decoding); these are never listed. Give \
+            some of png,preview,npy,tif,json,indexed,reduced, or 'all' (the default), or 'none'."
     )]
     pub views: Option<String>,
 
-    /// Show the siblings in listings
+    /// Show the siblings in listings: all five, or those of --list-views=png,preview,npy,tif,json
     #[arg(
-        long, help_heading = HEADING_VIEWS,
-        long_help = "Show the siblings in listings, beside the files whose names end like an image's. \
-            Without this flag you can open them by name, but 'ls' does not show them. Listing them \
-            with their sizes costs a small request for each image."
+        long, value_name = "LIST", help_heading = HEADING_VIEWS,
+        num_args = 0..=1, require_equals = true, default_missing_value = "all",
+        long_help = "Show the siblings in listings, beside the files whose names end like an image's, so \
+            that patterns such as '*.jp2.tif', the Tab key and file choosers find them. Without this \
+            flag you can open them by name, but 'ls' does not show them. --list-views lists all five; \
+            --list-views=tif,preview lists those that you name. Names alone cost no request, and may \
+            be of siblings that turn out not to exist. Listing them with their sizes, as 'ls -l' does, \
+            costs a small request for each image."
     )]
-    pub list_views: bool,
+    pub list_views: Option<String>,
+
+    /// Keep the places of tiles in JPEG 2000 files in this folder, across mounts
+    #[arg(
+        long, value_name = "DIR", help_heading = HEADING_VIEWS,
+        long_help = "Keep in this folder, across mounts, where the tiles of JPEG 2000 files are that do \
+            not list them. Finding that out once costs about a tenth of such a file; kept, it is a \
+            kilobyte. Several mounts and machines may share the folder, and you may delete anything in \
+            it at any time. By default nothing is written to disk."
+    )]
+    pub index_cache: Option<PathBuf>,
 
     /// The longest side of a preview, in pixels [default: 1024]
     #[arg(
@@ -33,12 +52,23 @@ pub struct ViewArgs {
     )]
     pub preview_size: Option<String>,
 
-    /// Compress X.png: none or fast [default: none]
+    /// Which bands previews of images with many show, such as 4,3,2 [default: 1,2,3]
+    #[arg(
+        long, value_name = "BANDS", help_heading = HEADING_VIEWS,
+        long_help = "Which bands the previews of images with many show: three as red, green and blue, \
+            such as 4,3,2, or one in gray. They are counted from 1. Images that are gray or RGB, with or \
+            without opacity, are shown as they are, and so are those that have no such band. The default \
+            is 1,2,3."
+    )]
+    pub preview_bands: Option<String>,
+
+    /// Compress X.png and X.preview.png: none or fast [default: none]
     #[arg(
         long, value_name = "HOW", help_heading = HEADING_VIEWS,
-        long_help = "Whether B01.jp2.png is compressed. Without compression its size is known at once, \
-            and reading a part of it decodes only that part. With 'fast' it is about half as large, \
-            but has to be made whole, in memory, before its size can be shown. The default is none."
+        long_help = "Whether B01.jp2.png and B01.jp2.preview.png are compressed. Without compression \
+            their sizes are known at once, and reading a part of B01.jp2.png decodes only that part. \
+            With 'fast' they are about half as large, or much less, but have to be made whole, in \
+            memory, before their sizes can be shown. The default is none."
     )]
     pub png_compression: Option<String>,
 

@@ -11,8 +11,8 @@ pub struct WriteArgs {
         long_help = "What programs may write. With 'deny', the default, nothing: the file system is \
             read-only. With 'memory' they can create, overwrite, rename and delete anything; it \
             stays in memory for as long as the mount lasts, and nothing in the bucket changes. With \
-            'upload', a file is uploaded to the bucket when it is closed; existing objects do not \
-            change without --allow-overwrite or --allow-delete (see below)."
+            'upload', a file is uploaded to the bucket when it is closed; objects that were there \
+            before do not change without --allow-overwrite or --allow-delete (see below)."
     )]
     pub writes: Option<String>,
 
@@ -27,11 +27,20 @@ pub struct WriteArgs {
     pub write_memory: Option<String>,
 
     /// Let programs overwrite existing objects (with --writes upload)
-    #[arg(long, help_heading = HEADING_WRITES)]
+    #[arg(
+        long, help_heading = HEADING_WRITES,
+        long_help = "Let programs overwrite objects that were there before. What this mount has made \
+            itself they may overwrite in any case. For --writes upload."
+    )]
     pub allow_overwrite: bool,
 
-    /// Let programs delete and rename objects (with --writes upload)
-    #[arg(long, help_heading = HEADING_WRITES)]
+    /// Let programs delete and rename existing objects (with --writes upload)
+    #[arg(
+        long, help_heading = HEADING_WRITES,
+        long_help = "Let programs delete and rename objects that were there before. What this mount has \
+            made itself they may delete and rename in any case, so that programs which save a \
+            file under another name and rename it work without this flag. For --writes upload."
+    )]
     pub allow_delete: bool,
 
     /// Names that stay in memory, such as '*.aux.xml' (with --writes upload)
@@ -52,6 +61,18 @@ pub struct WriteArgs {
             themselves. For --writes upload."
     )]
     pub rename_directories: Option<u64>,
+
+    /// When close returns: wait (until the file is uploaded) or later [default: wait]
+    #[arg(
+        long, value_name = "WHEN", help_heading = HEADING_WRITES,
+        long_help = "When 'close' returns. With 'wait', the default, when the file is in the bucket, or \
+            with the reason why it isn't. With 'later' at once: the file is safe in memory, and is \
+            uploaded within a second, many at a time; 'fsync' still waits. An upload that fails is \
+            reported by the next close or fsync of that file and by 's3mem status', and is tried again; \
+            unmounting waits for it (see --on-unmount). What a daemon has not uploaded when it is \
+            killed (kill -9) or the machine stops is lost. For --writes upload."
+    )]
+    pub on_close: Option<String>,
 
     /// If files are not in the bucket on unmount: wait, refuse or discard [default: wait]
     #[arg(

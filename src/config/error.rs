@@ -80,9 +80,41 @@ pub enum ConfigError {
     /// `--views` names something that is not a view.
     #[error("--views: {0}")]
     Views(#[from] UnknownView),
+    /// `--list-views` names something that is never listed.
+    #[error(
+        "--list-views=\"{0}\" names what can't be listed: give some of png,preview,npy,tif,json, as in \
+         --list-views=tif,preview, or --list-views alone for all five"
+    )]
+    ListViews(String),
+    /// `--list-views` names siblings that `--views` leaves out.
+    #[error(
+        "--list-views={listed} names siblings that --views {views} leaves out: name them in both, or in \
+         neither"
+    )]
+    ListedWithoutView {
+        /// What `--list-views` says.
+        listed: String,
+        /// The kinds that there are.
+        views: String,
+    },
     /// `--preview-size` is not a number of pixels, or out of range.
     #[error("--preview-size \"{0}\" is not a valid size: give a number of pixels from 16 to 16384")]
     PreviewSize(String),
+    /// `--preview-bands` is neither one band nor three.
+    #[error(
+        "--preview-bands \"{0}\" is not valid: give one band or three, counted from 1, such as 4,3,2"
+    )]
+    PreviewBands(String),
+    /// `--list-views` lists compressed pictures where programs may write.
+    #[error(
+        "--list-views lists {listed}, which --png-compression fast makes whole before their sizes can \
+         be shown: with --writes, 'cp -r' and 'git add' would have each image decoded. List others, as in \
+         --list-views=npy,tif,json, or leave --png-compression out"
+    )]
+    ListedPacked {
+        /// The kinds in question.
+        listed: String,
+    },
     /// `--png-compression` is neither `none` nor `fast`.
     #[error("--png-compression \"{0}\" is unknown: give 'none' or 'fast'")]
     PngCompression(String),
@@ -121,6 +153,9 @@ pub enum ConfigError {
         "--memory-only \"{0}\" is not a pattern: write a name with * and ?, such as '*.aux.xml'"
     )]
     MemoryOnly(String),
+    /// `--on-close` is neither `wait` nor `later`.
+    #[error("--on-close \"{0}\" is unknown: give 'wait' or 'later'")]
+    OnClose(String),
     /// `--on-unmount` is not `wait`, `refuse` or `discard`.
     #[error("--on-unmount \"{0}\" is unknown: give 'wait', 'refuse' or 'discard'")]
     OnUnmount(String),
@@ -182,6 +217,12 @@ pub enum ConfigError {
     /// The current folder has been deleted, so a relative path leads nowhere.
     #[error("\"{0}\" can't be looked up, because the folder that you are in no longer exists")]
     RelativePath(String),
+    /// The indexes would be written into the mount itself.
+    #[error("the folder {folder} of --index-cache lies inside the mount point; put it elsewhere")]
+    IndexesInsideMount {
+        /// The path of the folder, as an absolute one.
+        folder: String,
+    },
     /// The log would be written into the mount itself.
     #[error("the log file {log} lies inside the mount point; put it somewhere else")]
     LogInsideMount {

@@ -5,6 +5,7 @@
 //! reads the environment, except for the AWS SDK, which reads its own variables.
 //! Never touches the network or the mount point.
 
+mod absolute;
 mod environment;
 mod error;
 mod machine;
@@ -16,9 +17,10 @@ mod tree;
 mod views;
 mod writes;
 
-use std::path::{self, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub(crate) use absolute::absolute;
 pub use environment::Environment;
 pub use error::ConfigError;
 pub(crate) use size::show as show_size;
@@ -111,6 +113,8 @@ impl MountSettings {
             memory_bytes,
             MIN_MEMORY_BYTES,
         )?;
+        let views = views::view_config(&args.views, &place, &mount_point)?;
+        views::check_listed(&views, !matches!(writes, Writes::Deny))?;
         let fs = FsConfig {
             prefix: source.prefix.clone(),
             metadata_ttl: metadata_ttl(args)?,
@@ -119,7 +123,8 @@ impl MountSettings {
             file_mode: mode("--file-mode", args.file_mode.as_deref(), DEFAULT_FILE_MODE, "0644")?,
             dir_mode: mode("--dir-mode", args.dir_mode.as_deref(), DEFAULT_DIR_MODE, "0755")?,
             memory_bytes,
-            views: views::view_config(&args.views)?,
+            verify: args.verify,
+            views,
             decoders: views::place_of_decoders(&args.views)?,
             writes,
         };
@@ -174,15 +179,6 @@ fn check_order(args: &MountArgs) -> Result<(), ConfigError> {
         return Err(ConfigError::Swapped { folder: folder.into_owned(), bucket });
     }
     Ok(())
-}
-
-/// An absolute path without touching the disk: the mount point may be dead, and
-/// then looking at it fails.
-pub(crate) fn absolute(typed: &Path) -> Result<PathBuf, ConfigError> {
-    if typed == "~" || typed.starts_with("~") {
-        return Err(ConfigError::Tilde(typed.display().to_string()));
-    }
-    path::absolute(typed).map_err(|_| ConfigError::RelativePath(typed.display().to_string()))
 }
 
 fn log_target(args: &MountArgs, mount_point: &Path) -> Result<LogTarget, ConfigError> {

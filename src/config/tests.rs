@@ -25,6 +25,7 @@ fn refusal(flags: &[&str]) -> String {
 fn without_flags_the_defaults_hold() {
     let settings = settings(&[]).unwrap();
     assert_eq!(settings.fs.metadata_ttl, Duration::from_secs(60));
+    assert!(!settings.fs.verify);
     assert_eq!(settings.retry.request_timeout, Duration::from_secs(30));
     assert_eq!((settings.fs.file_mode, settings.fs.dir_mode), (0o644, 0o755));
     assert_eq!(settings.fs.uid, sys::effective_uid());
@@ -32,6 +33,11 @@ fn without_flags_the_defaults_hold() {
     assert_eq!(settings.mount.source, "s3://tiles/10");
     assert_eq!(settings.log_target, LogTarget::System);
     assert!(settings.notes.is_empty());
+}
+
+#[test]
+fn what_is_read_whole_is_verified_if_asked_for() {
+    assert!(settings(&["--verify"]).unwrap().fs.verify);
 }
 
 #[test]

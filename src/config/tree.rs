@@ -24,6 +24,8 @@ pub struct FsConfig {
     pub dir_mode: u16,
     /// Everything that is held, in bytes.
     pub memory_bytes: u64,
+    /// Whether what is read whole is compared with the server's checksum.
+    pub verify: bool,
     /// The virtual siblings of images.
     pub views: ViewConfig,
     /// Where decoders run that are not ours.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::tree::Writes;
 use super::{ConfigError, Environment, size};
 use crate::cli::WriteArgs;
-use crate::publish::UploadConfig;
+use crate::publish::{OnClose, RecordPlace, UploadConfig};
 use crate::store::{Encryption, WriteSettings};
 use crate::sys;
 
@@ -118,10 +118,19 @@ fn upload_config(
         content_type: args.content_type.as_deref().map(Arc::from),
         memory_only: args.memory_only.iter().map(pattern).collect::<Result<_, _>>()?,
         rename_objects: args.rename_directories.unwrap_or(0),
-        bucket: bucket.to_owned(),
-        record_folder: record_folder(environment),
+        on_close: on_close(args)?,
+        record: RecordPlace { bucket: bucket.to_owned(), folder: record_folder(environment) },
         ..UploadConfig::default()
     })
+}
+
+/// Checks `--on-close`.
+fn on_close(args: &WriteArgs) -> Result<OnClose, ConfigError> {
+    match args.on_close.as_deref() {
+        None | Some("wait") => Ok(OnClose::Wait),
+        Some("later") => Ok(OnClose::Later),
+        Some(text) => Err(ConfigError::OnClose(text.into())),
+    }
 }
 
 /// Where unfinished uploads are written down: in memory that outlives the daemon.
@@ -152,6 +161,7 @@ fn only_for_upload(args: &WriteArgs) -> Result<(), ConfigError> {
         ("--allow-delete", args.allow_delete),
         ("--memory-only", !args.memory_only.is_empty()),
         ("--rename-directories", args.rename_directories.is_some()),
+        ("--on-close", args.on_close.is_some()),
         ("--on-unmount", args.on_unmount.is_some()),
         ("--content-type", args.content_type.is_some()),
         ("--storage-class", args.storage_class.is_some()),
@@ -231,6 +241,23 @@ mod tests {
         let flags = WriteArgs { on_unmount: Some("wait".into()), ..args(Some("memory"), None) };
         let alone = ConfigError::WritesAlone("--on-unmount", "upload");
         assert_eq!(with(flags), Err(alone));
+    }
+
+    #[test]
+    fn closing_waits_for_the_bucket_unless_it_is_told_otherwise() {
+        let told = |text: Option<&str>| {
+            let on_close = text.map(str::to_owned);
+            match with(WriteArgs { on_close, ..args(Some("upload"), None) })?.writes {
+                Writes::Upload { uploads, .. } => Ok(uploads.on_close),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(told(None), Ok(OnClose::Wait));
+        assert_eq!(told(Some("wait")), Ok(OnClose::Wait));
+        assert_eq!(told(Some("later")), Ok(OnClose::Later));
+        assert_eq!(told(Some("never")), Err(ConfigError::OnClose("never".into())));
+        let flags = WriteArgs { on_close: Some("later".into()), ..args(Some("memory"), None) };
+        assert_eq!(with(flags), Err(ConfigError::WritesAlone("--on-close", "upload")));
     }
 
     #[test]

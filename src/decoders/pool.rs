@@ -199,7 +199,9 @@ struct Task<'a> {
 impl Task<'_> {
     fn limits(&self) -> &Limits {
         match &self.request {
-            Request::Header { limits, .. } | Request::Pixels { limits, .. } => limits,
+            Request::Header { limits, .. }
+            | Request::Pixels { limits, .. }
+            | Request::ToSrgb { limits, .. } => limits,
         }
     }
 }
@@ -302,9 +304,10 @@ impl Decoders for Workers {
         let behind = file.pieces.iter().map(|(_, piece)| &piece[..]).collect();
         let task = Task { request, behind, files: Vec::new() };
         match self.ask(task, limits.decode_time).await? {
-            Reply::Header(header) => {
+            Reply::Header(header, picture) => {
                 let header = believable(*header).ok_or_else(no_sense)?;
-                Ok(Parsed::Header(Box::new(header)))
+                let picture = picture.believable(&header);
+                Ok(Parsed::Header(Box::new(header), picture))
             }
             Reply::Missing(at) if at < file.size => Ok(Parsed::Missing(at)),
             reply => Err(failed(reply)),
@@ -329,11 +332,30 @@ impl Decoders for Workers {
         source.copy_to(&take).await.map_err(RasterError::Source)?;
         file.forbid_writing().map_err(no_memory)?;
         let pixels = SharedFile::new(size(header.pixel_bytes())).map_err(no_memory)?;
-        let request = Request::Pixels { codec, limits: *limits, header: header.clone() };
+        let request = Request::Pixels { codec, limits: *limits, header: Box::new(header.clone()) };
         let task = Task { request, behind: Vec::new(), files: vec![&*file, &pixels] };
         match self.ask(task, limits.decode_time).await? {
             // A worker that has not let go of them could still change them.
             Reply::Done => pixels.seal().map(Bytes::from_owner).map_err(|_| no_sense()),
+            reply => Err(failed(reply)),
+        }
+    }
+
+    async fn to_srgb(
+        &self,
+        profile: &[u8],
+        bands: usize,
+        samples: Bytes,
+        limits: &Limits,
+    ) -> Result<Bytes, RasterError> {
+        let no_memory = |error: io::Error| RasterError::NoDecoder(error.to_string());
+        let file = SharedFile::new(samples.len()).map_err(no_memory)?;
+        file.write_at(0, &samples).map_err(no_memory)?;
+        let (profile, bands) = (profile.to_vec(), u8::try_from(bands).unwrap_or(u8::MAX));
+        let request = Request::ToSrgb { profile, bands, limits: *limits };
+        let task = Task { request, behind: Vec::new(), files: vec![&file] };
+        match self.ask(task, limits.decode_time).await? {
+            Reply::Done => file.seal().map(Bytes::from_owner).map_err(|_| no_sense()),
             reply => Err(failed(reply)),
         }
     }
@@ -343,7 +365,7 @@ fn failed(reply: Reply) -> RasterError {
     match reply {
         Reply::Unsupported(why) => RasterError::Unsupported(printable(&why)),
         Reply::Corrupt(why) => RasterError::Corrupt(printable(&why)),
-        Reply::Ready(_) | Reply::Header(_) | Reply::Missing(_) | Reply::Done => no_sense(),
+        Reply::Ready(_) | Reply::Header(..) | Reply::Missing(_) | Reply::Done => no_sense(),
     }
 }
 

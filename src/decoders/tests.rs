@@ -15,7 +15,7 @@ use super::wire::{Reply, believable, printable};
 use super::*;
 use crate::mem::Budget;
 use crate::raster::foreign::{Parsed, Pieces};
-use crate::raster::{Codec, Color, Decoders, Header, Limits, RasterError, SampleType};
+use crate::raster::{Codec, Color, Decoders, Header, Limits, Picture, RasterError, SampleType};
 use crate::stats::Stats;
 
 fn header() -> Header {
@@ -28,8 +28,10 @@ fn header() -> Header {
         color: Color::Gray,
         nodata: None,
         geo: None,
+        frame: 1,
         scratch_bytes: 0,
         unsupported: None,
+        warnings: Vec::new(),
     }
 }
 
@@ -119,10 +121,14 @@ async fn nonsense_is_not_believed() {
         assert!(matches!(&parsed, Err(RasterError::Stopped(_))), "{parsed:?}");
     }
     let three = Header { bands: 3, ..header() };
-    let (parsed, _) = outcome(says, &[ready(), ("answer", Reply::Header(three.into()))]).await;
+    let (parsed, _) =
+        outcome(says, &[ready(), ("answer", Reply::Header(three.into(), Picture::default()))])
+            .await;
     assert!(matches!(&parsed, Err(RasterError::Stopped(_))), "{parsed:?}");
-    let (parsed, _) = outcome(says, &[ready(), ("answer", Reply::Header(header().into()))]).await;
-    assert!(matches!(&parsed, Ok(Parsed::Header(said)) if **said == header()), "{parsed:?}");
+    let (parsed, _) =
+        outcome(says, &[ready(), ("answer", Reply::Header(header().into(), Picture::default()))])
+            .await;
+    assert!(matches!(&parsed, Ok(Parsed::Header(said, _)) if **said == header()), "{parsed:?}");
 }
 
 #[tokio::test]
@@ -151,7 +157,10 @@ async fn eventually(holds: impl Fn() -> bool) {
 
 #[tokio::test]
 async fn a_worker_that_nobody_waits_for_is_killed_and_the_next_one_works() {
-    let ready = [("ready", Reply::Ready(confined())), ("answer", Reply::Header(header().into()))];
+    let ready = [
+        ("ready", Reply::Ready(confined())),
+        ("answer", Reply::Header(header().into(), Picture::default())),
+    ];
     // The first one hangs, later ones answer.
     let script = "cat ready >&0\nif mkdir first 2>/dev/null; then echo $$ >p; mv p pid; exec sleep 100; fi\n\
         cat answer >&0; exec sleep 100";
@@ -164,7 +173,7 @@ async fn a_worker_that_nobody_waits_for_is_killed_and_the_next_one_works() {
     let pid = fs::read_to_string(folder.path().join("pid")).unwrap();
     let gone = || !PathBuf::from(format!("/proc/{}", pid.trim())).exists();
     eventually(gone).await;
-    assert!(matches!(asked(&workers).await, Ok(Parsed::Header(_))));
+    assert!(matches!(asked(&workers).await, Ok(Parsed::Header(..))));
     assert_eq!(stats.decoders_stopped.get(), 0, "leaving is no fault");
 }
 
@@ -179,16 +188,22 @@ proptest! {
     fn a_header_is_believed_only_if_there_can_be_one(
         bands in 0u16..6,
         bit_depth in 0u8..70,
-        color in 0usize..5,
+        color in 0usize..8,
     ) {
-        let color = [Color::Gray, Color::GrayAlpha, Color::Rgb, Color::Rgba, Color::Bands][color];
+        let colors = [
+            Color::Gray, Color::GrayAlpha, Color::Rgb, Color::Rgba, Color::Bands,
+            Color::RgbBands, Color::Cmyk, Color::Palette,
+        ];
+        let color = colors[color];
         let said = Header { bands, bit_depth, color, ..header() };
         let fits = match color {
             Color::Bands => bands > 0,
             Color::Gray => bands == 1,
             Color::GrayAlpha => bands == 2,
             Color::Rgb => bands == 3,
-            Color::Rgba => bands == 4,
+            Color::Rgba | Color::Cmyk => bands == 4,
+            Color::RgbBands => bands > 3,
+            Color::Palette => bands == 1,
         };
         prop_assert_eq!(believable(said).is_some(), fits && (1..=8).contains(&bit_depth));
     }

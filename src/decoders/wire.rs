@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Confinement;
-use crate::raster::{Codec, Color, Header, Limits, RasterError};
+use crate::raster::{Codec, Color, Header, Limits, Picture, RasterError};
 
 /// What a worker is asked to do.
 #[derive(Debug, Serialize, Deserialize)]
@@ -19,7 +19,10 @@ pub(super) enum Request {
         pieces: Vec<(u64, u64)>,
     },
     /// Decode the file that comes as the first descriptor into the second.
-    Pixels { codec: Codec, limits: Limits, header: Header },
+    Pixels { codec: Codec, limits: Limits, header: Box<Header> },
+    /// Convert the samples that come as the first descriptor from the colors of this profile
+    /// to sRGB.
+    ToSrgb { profile: Vec<u8>, bands: u8, limits: Limits },
 }
 
 /// What a worker answers.
@@ -27,7 +30,7 @@ pub(super) enum Request {
 pub(super) enum Reply {
     /// It has begun, and what it tried of what it must not be able to do.
     Ready(Confinement),
-    Header(Box<Header>),
+    Header(Box<Header>, Picture),
     /// The parser needs the bytes from here on.
     Missing(u64),
     /// The pixels are where they belong.
@@ -63,6 +66,9 @@ pub(super) fn believable(mut header: Header) -> Option<Header> {
         Color::Rgb => header.bands == 3,
         Color::Rgba => header.bands == 4,
         Color::Bands => header.bands > 0,
+        Color::RgbBands => header.bands > 3,
+        Color::Cmyk => header.bands == 4,
+        Color::Palette => header.bands == 1,
     };
     let bits = 8 * header.sample.bytes();
     let depth = (1..=bits).contains(&usize::from(header.bit_depth)) || header.unsupported.is_some();

@@ -72,13 +72,25 @@ fn reply(request: Received<Request>, before: u64) -> io::Result<Reply> {
                 file.pieces.push((start, rest.split_to(length)));
             }
             match foreign::header(codec, file, &limits) {
-                Ok(Parsed::Header(header)) => Reply::Header(header),
+                Ok(Parsed::Header(header, picture)) => Reply::Header(header, picture),
                 Ok(Parsed::Missing(at)) => Reply::Missing(at),
                 Err(error) => Reply::failure(error),
             }
         }
         Request::Pixels { codec, limits, header } => {
             match decode(codec, &header, &limits, descriptors, before)? {
+                Ok(()) => Reply::Done,
+                Err(error) => Reply::failure(error),
+            }
+        }
+        Request::ToSrgb { profile, bands, limits } => {
+            let Ok([samples]) = <[OwnedFd; 1]>::try_from(descriptors) else {
+                return Err(io::Error::other("the samples are missing"));
+            };
+            let samples = SharedFile::received(samples)?;
+            let bytes = samples.size().saturating_add(HEADER_BYTES);
+            allow(before.saturating_add(bytes), limits.decode_time.as_secs() + 1)?;
+            match foreign::to_srgb(&profile, bands.into(), &mut samples.map()?) {
                 Ok(()) => Reply::Done,
                 Err(error) => Reply::failure(error),
             }

@@ -1,5 +1,6 @@
 //! What programs make: files, directories, symbolic links, pipes and sockets.
 
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,6 +9,7 @@ use std::time::SystemTime;
 use super::attributes::{AttrChange, Attributes};
 use super::file::DraftFile;
 use super::progress::Progress;
+use super::xattrs::{XattrError, XattrRoom, XattrSet, Xattrs};
 use crate::sync::{Mutex, Rank};
 
 /// Something that a program made. It lives as long as a name, the kernel or an open
@@ -26,6 +28,7 @@ struct Owned {
     attributes: Attributes,
     /// How many names it has.
     links: u32,
+    xattrs: Xattrs,
 }
 
 /// What a draft is: a closed set.
@@ -46,7 +49,8 @@ pub enum Body {
 impl Draft {
     /// A draft with one name. `ino` is its inode number for life.
     pub fn new(ino: u64, body: Body, attributes: Attributes) -> Arc<Self> {
-        let owned = Mutex::new(Rank::Draft, Owned { attributes, links: 1 });
+        let xattrs = Xattrs::default();
+        let owned = Mutex::new(Rank::Draft, Owned { attributes, links: 1, xattrs });
         Arc::new(Draft { ino, body, owned, was_changed: AtomicBool::new(false) })
     }
 
@@ -115,6 +119,43 @@ impl Draft {
         self.owned.lock().attributes.change(change);
         self.was_changed.store(true, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// The value of an extended attribute that a program gave it.
+    pub fn xattr(&self, name: &OsStr) -> Option<Vec<u8>> {
+        self.owned.lock().xattrs.get(name)
+    }
+
+    /// The names of its extended attributes.
+    pub fn xattrs(&self) -> Vec<OsString> {
+        self.owned.lock().xattrs.names()
+    }
+
+    /// Gives it an extended attribute, which is counted in `room`.
+    ///
+    /// # Errors
+    /// There is one, or none, against what `how` wants; there is no room for it.
+    pub fn set_xattr(
+        &self,
+        room: &Arc<XattrRoom>,
+        name: &OsStr,
+        value: &[u8],
+        how: XattrSet,
+    ) -> Result<(), XattrError> {
+        let mut owned = self.owned.lock();
+        owned.xattrs.set(room, name, value, how)?;
+        owned.touch(false);
+        Ok(())
+    }
+
+    /// Takes an extended attribute away; returns whether there was one.
+    pub fn remove_xattr(&self, name: &OsStr) -> bool {
+        let mut owned = self.owned.lock();
+        let was_there = owned.xattrs.remove(name);
+        if was_there {
+            owned.touch(false);
+        }
+        was_there
     }
 
     /// Notes that one of its names, or with `contents` what it contains, changed now.

@@ -15,6 +15,7 @@ mod progress;
 mod send_error;
 mod sent_parts;
 mod write_order;
+mod xattrs;
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,8 +29,9 @@ pub use parts::Parts;
 pub use progress::{Attempt, Progress};
 pub use send_error::{SendError, SendErrorKind};
 pub use sent_parts::{SentAway, Session};
+pub use xattrs::{XattrError, XattrRoom, XattrSet};
 
-use crate::mem::Arena;
+use crate::mem::{Arena, is_out_of_files};
 
 /// Numbers from here on are of things that programs made; those of the bucket are below.
 const FIRST_INO: u64 = 1 << 62;
@@ -42,6 +44,7 @@ pub struct Drafts {
     arena: Arc<Arena>,
     opened: Opened,
     next_ino: AtomicU64,
+    xattr_room: Arc<XattrRoom>,
     told_full: Once,
 }
 
@@ -52,6 +55,7 @@ impl Drafts {
             arena: Arena::new(limit_bytes),
             opened: Opened::default(),
             next_ino: AtomicU64::new(FIRST_INO + fastrand::u64(..FIRST_INOS)),
+            xattr_room: Arc::default(),
             told_full: Once::new(),
         }
     }
@@ -66,21 +70,39 @@ impl Drafts {
         &self.opened
     }
 
+    /// The room that extended attributes take.
+    pub fn xattr_room(&self) -> &Arc<XattrRoom> {
+        &self.xattr_room
+    }
+
     /// An inode number that nothing else has or had.
     pub fn new_ino(&self) -> u64 {
         self.next_ino.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// An empty file without a name; with `progress`, one that becomes an object.
+    /// An empty file without a name; with `progress`, one that becomes an object. Where as
+    /// many files are open as may be, `let_one_go` is asked to close one, and tells whether
+    /// it did.
     ///
     /// # Errors
     /// Too many open files, or no memory.
-    pub fn new_file(&self, progress: Option<Progress>) -> io::Result<Arc<DraftFile>> {
-        let file = self.arena.file().inspect_err(|error| {
+    pub fn new_file(
+        &self,
+        progress: Option<Progress>,
+        let_one_go: impl Fn() -> bool,
+    ) -> io::Result<Arc<DraftFile>> {
+        let file = loop {
+            match self.arena.file() {
+                Err(error) if is_out_of_files(&error) && let_one_go() => {}
+                outcome => break outcome,
+            }
+        };
+        let file = file.inspect_err(|error| {
             self.told_full.call_once(|| {
                 tracing::warn!(
                     "no file can be made: {error}; each that programs write is an open file \
-                     of this process (ulimit -n): mount with a higher limit"
+                     of this process (ulimit -n), as long as it is open, stays in memory or is \
+                     not in the bucket: mount with a higher limit"
                 );
             });
         });

@@ -2,12 +2,14 @@
 //!
 //! Pure arithmetic. S3 takes 10,000 parts of an object and none but the last may be
 //! under 5 MiB, so parts grow as the file does, and part `n` is the same range
-//! whatever comes behind it.
+//! whatever comes behind it. They grow late: some servers (Cloudflare R2) want all parts of
+//! an object but the last to have one size, and get that of half of the parts that there can
+//! be.
 
 use std::ops::Range;
 
 /// So many parts of so many times the first part's size, one tier behind the other.
-const TIERS: [(u64, u64); 3] = [(2000, 1), (4000, 4), (4000, 16)];
+const TIERS: [(u64, u64); 2] = [(5000, 1), (5000, 16)];
 /// Files of up to so many times the first part's size are one request.
 const ONE_REQUEST: u64 = 2;
 
@@ -28,7 +30,7 @@ impl Parts {
         ONE_REQUEST * self.first_bytes
     }
 
-    /// The largest file that has few enough parts, in bytes: 640 GiB and some where the
+    /// The largest file that has few enough parts, in bytes: 660 GiB and some where the
     /// first have 8 MiB.
     pub fn max_bytes(self) -> u64 {
         self.tiers().map(|(count, bytes)| count * bytes).into_iter().sum()
@@ -73,7 +75,7 @@ impl Parts {
         })
     }
 
-    fn tiers(self) -> [(u64, u64); 3] {
+    fn tiers(self) -> [(u64, u64); 2] {
         TIERS.map(|(count, times)| (count, times * self.first_bytes))
     }
 }
@@ -93,8 +95,18 @@ mod tests {
             end = part.end;
         }
         assert_eq!(end, parts.max_bytes());
-        assert_eq!(end, (16_000 + 128_000 + 512_000) << 20);
+        assert_eq!(end, (40_000 + 640_000) << 20);
         assert_eq!(parts.at(end), 10_001);
+    }
+
+    #[test]
+    fn half_of_all_parts_have_one_size() {
+        let size_of = |number| {
+            let part = Parts::new(8 << 20).range(number);
+            part.end - part.start
+        };
+        assert!((1..=5000).all(|number| size_of(number) == 8 << 20));
+        assert_eq!(size_of(5001), 128 << 20);
     }
 
     #[test]

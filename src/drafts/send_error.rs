@@ -34,7 +34,7 @@ pub enum SendErrorKind {
     #[error("the file is written all the time while it is sent, or its parts get lost")]
     KeepsChanging,
     /// More parts than an object can have.
-    #[error("files of more than 640 GiB can't be sent")]
+    #[error("files of more than 660 GiB can't be sent")]
     TooLarge,
     /// Without an ETag no later change could be made safely.
     #[error("the server tells no ETag, so nothing would be safe to overwrite")]

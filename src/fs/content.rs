@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use tokio::runtime::Handle as Runtime;
-
+use super::ahead::Ahead;
 use super::error::FsError;
 use crate::drafts::Draft;
-use crate::names::{Sibling, Thing};
-use crate::reader::{Answer, BlockCache, ReadBytes, Reader};
-use crate::store::{ListedObject, ObjectStore};
-use crate::view::{ViewFile, Views};
+use crate::names::{Names, Sibling, Thing};
+use crate::reader::{Answer, Opener, ReadBytes};
+use crate::view::{ViewFile, Views, Watched};
 
 /// What the first read of an archived object asks for, in bytes: what a program that opens
 /// it will read first, so that nothing is fetched twice.
@@ -19,7 +17,7 @@ const FIRST_READ_BYTES: usize = 64 << 10;
 #[derive(Debug)]
 pub(super) enum Content {
     /// The object itself.
-    Object(Reader),
+    Object(Watched),
     /// A virtual sibling of an image.
     Sibling(ViewFile),
     /// What a program wrote.
@@ -30,12 +28,18 @@ pub(super) enum Content {
 #[derive(Debug)]
 pub(super) struct Readers {
     pub(super) views: Arc<Views>,
-    pub(super) cache: Arc<BlockCache>,
-    pub(super) store: Arc<dyn ObjectStore>,
-    pub(super) runtime: Runtime,
+    pub(super) objects: Opener,
+    /// What is fetched ahead of who goes through a directory in order.
+    pub(super) ahead: Ahead,
 }
 
 impl Readers {
+    /// What opens objects and siblings, of which `names` knows what comes next.
+    pub(super) fn new(names: Arc<Names>, views: Arc<Views>, objects: Opener) -> Self {
+        let ahead = Ahead::new(names, views.clone(), objects.clone());
+        Readers { views, objects, ahead }
+    }
+
     /// The bytes of a thing. That costs no request, except for an object in an archive
     /// class, which may have to be restored first, and for a sibling of an image that
     /// nobody has looked at.
@@ -47,23 +51,19 @@ impl Readers {
             Thing::Dir(_) => Err(FsError::IsADirectory),
             Thing::Draft(draft) => Ok(Content::Draft(draft)),
             Thing::Object(object) => {
-                let reader = self.reader(&object);
+                let reader = self.objects.open(&object.version);
                 if object.is_archived()
                     && let Answer::Later(answer) = reader.read(0, FIRST_READ_BYTES)
                 {
                     answer.await?;
                 }
-                Ok(Content::Object(reader))
+                Ok(Content::Object(self.views.watch(reader)))
             }
-            Thing::Sibling(Sibling { original, kind, .. }) => {
-                let opened = self.views.open(&original, kind).await?;
+            Thing::Sibling(Sibling { original, view, .. }) => {
+                let opened = self.views.open(&original, view).await?;
                 Ok(Content::Sibling(opened.ok_or(FsError::NotFound)?))
             }
         }
-    }
-
-    fn reader(&self, object: &ListedObject) -> Reader {
-        Reader::open(&object.version, self.cache.clone(), self.store.clone(), self.runtime.clone())
     }
 }
 

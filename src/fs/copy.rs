@@ -33,7 +33,8 @@ impl FileSystem {
         let attr = self.names.attr(ino, &thing);
         let size = attr.size.min(keep);
         let copy = Copy { fs: self, ino, thing: &thing };
-        let file = drafts.new_file(copy.progress(&place, keep)?)?;
+        let progress = copy.progress(&place, keep)?;
+        let file = drafts.new_file(progress, || self.publishing.let_one_go())?;
         copy.fill(&file, size).await?;
         if size < attr.size {
             file.resize(size)?;
@@ -88,9 +89,11 @@ impl Copy<'_> {
     /// What the bucket has of a copy, if the copy belongs there.
     fn progress(&self, place: &Place, keep: u64) -> Result<Option<Progress>, FsError> {
         let Some(publisher) = self.fs.publishing.get() else { return Ok(None) };
-        let Some(key) = publisher.key_for(&place.folder, &place.name)? else { return Ok(None) };
+        let Some(key) = publisher.config().key_for(&place.folder, &place.name)? else {
+            return Ok(None);
+        };
         match self.thing {
-            Thing::Object(object) if !publisher.config().allow_overwrite => {
+            Thing::Object(object) if !publisher.allowed().overwrites(&object.version) => {
                 let (key, publishing) = (&object.version.key, &self.fs.publishing);
                 Err(publishing.refused(key, Change::Overwrite, FsError::NotPermitted))
             }

@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Attr, FileSystem, FsError, Ino, OpenHow, OpenedFile};
+use super::{Attr, FileSystem, FsError, Ino, OpenHow, OpenedFile, begun};
 use crate::drafts::{Attributes, Body, Draft};
 use crate::key::ObjectKey;
 use crate::names::{Found, Place, Thing, ttl};
@@ -58,6 +58,7 @@ impl FileSystem {
     ) -> Result<(Attr, Duration), FsError> {
         let new = NewName::free(self, parent, name).await?;
         let publisher = self.publishing.get();
+        begun::note([parent]);
         let thing = match (&node, publisher, self.publishing.key_for(&new.place)?) {
             (NewNode::Dir, Some(publisher), Some(_)) => {
                 let thing = Thing::Dir(publisher.make_dir(&new.place).await?);
@@ -75,7 +76,7 @@ impl FileSystem {
         self.names.touch(&new.place);
         // mknod(2) makes files that nobody closes.
         if let (Some(publisher), Thing::Draft(draft)) = (publisher, &thing) {
-            publisher.send(draft).await?;
+            publisher.send_or_wait(draft).await?;
         }
         new.enter(thing, self.names.ttl().draft())
     }
@@ -94,6 +95,7 @@ impl FileSystem {
         let key = self.publishing.key_for(&new.place)?;
         let draft = new.draft(NewNode::File, maker, key)?;
         self.names.touch(&new.place);
+        self.note_maker(&new.place, maker.thread);
         let how = OpenHow { writes: true, truncates: false, thread: maker.thread };
         let opened = self.open_draft(draft.clone(), how)?;
         let (attr, ttl) = new.enter(Thing::Draft(draft), self.names.ttl().draft())?;
@@ -158,7 +160,9 @@ impl<'f> NewName<'f> {
         let progress = key.zip(self.fs.publishing.get());
         let progress = progress.map(|(key, publisher)| publisher.progress(key, None, false));
         let body = match node {
-            NewNode::File => Body::File(drafts.new_file(progress)?),
+            NewNode::File => {
+                Body::File(drafts.new_file(progress, || self.fs.publishing.let_one_go())?)
+            }
             NewNode::Dir => Body::Dir,
             NewNode::Symlink(target) => Body::Symlink(target),
             NewNode::Fifo => Body::Fifo,

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::drafts::{SendError, SendErrorKind};
+use crate::drafts::{SendError, SendErrorKind, XattrError};
 use crate::names::NameError;
 use crate::publish::PublishError;
 use crate::store::{StoreError, StoreErrorKind};
@@ -65,6 +65,9 @@ pub enum FsError {
     /// There is no data behind an offset.
     #[error("no such device or address")]
     NoData,
+    /// The program that asked wants to end.
+    #[error("interrupted")]
+    Interrupted,
     /// The system refused.
     #[error("{0}")]
     System(Arc<std::io::Error>),
@@ -100,6 +103,7 @@ impl FsError {
             FsError::Unsupported => libc::EOPNOTSUPP,
             FsError::CrossDevice => libc::EXDEV,
             FsError::NoData => libc::ENXIO,
+            FsError::Interrupted => libc::EINTR,
             FsError::System(error) if error.kind() == std::io::ErrorKind::StorageFull => {
                 libc::ENOSPC
             }
@@ -139,17 +143,20 @@ impl FsError {
                 | StoreErrorKind::ShortBody
                 | StoreErrorKind::Timeout
                 | StoreErrorKind::Unreachable
+                | StoreErrorKind::Damaged
                 | StoreErrorKind::NotS3
                 | StoreErrorKind::Other => libc::EIO,
             },
         }
     }
 
-    /// Whether it says that an object was overwritten or deleted.
+    /// Whether it says that what is known of an object is wrong: it was overwritten or
+    /// deleted, or its bytes are damaged, which the kernel may have, too.
     pub(super) fn is_outdated(&self) -> bool {
         match self {
             FsError::Store(error) => {
-                matches!(error.kind, StoreErrorKind::Changed | StoreErrorKind::NotFound)
+                use StoreErrorKind::{Changed, Damaged, NotFound};
+                matches!(error.kind, Changed | NotFound | Damaged)
             }
             other => matches!(other, FsError::Stale),
         }
@@ -212,6 +219,16 @@ impl From<PublishError> for FsError {
             },
             PublishError::Name(error) => error.into(),
             PublishError::Store(error) => FsError::Store(error),
+        }
+    }
+}
+
+impl From<XattrError> for FsError {
+    fn from(error: XattrError) -> Self {
+        match error {
+            XattrError::Exists => FsError::Exists,
+            XattrError::Missing => FsError::NoAttribute,
+            XattrError::NoRoom => FsError::NoSpace,
         }
     }
 }

@@ -11,13 +11,14 @@ use super::open_dir::OpenDir;
 use super::{Attr, FileSystem, FsError, Ino};
 use crate::catalog::{Listed, Walk};
 use crate::names::{Contents, Place, Slot, Thing};
+use crate::publish::process_of;
 use crate::sync::lock;
 use crate::view::ViewKind;
 
 /// Entries `.` and `..` come before those of the catalog.
 const DOTS: u64 = 2;
 /// Each entry of the catalog has a place for itself and one for each sibling.
-const SLOTS: u64 = 1 + ViewKind::ALL.len() as u64;
+const SLOTS: u64 = 1 + ViewKind::LISTED.len() as u64;
 /// Cookies from here on are of what programs made, which is listed last.
 const DRAFTS: u64 = 1 << 62;
 /// How many of those are looked at together.
@@ -101,6 +102,10 @@ impl<'l> ReadDir<'l> {
         if self.add_dots(cookie) {
             return Ok(());
         }
+        if cookie == 0 {
+            self.fs.names.note_listed(&self.open.folder, || process_of(self.open.pid));
+            self.fs.readers.ahead.lists(self.open.ino, &self.open.folder);
+        }
         if cookie < DRAFTS && self.add_entries(walk, cookie).await? {
             return Ok(());
         }
@@ -126,11 +131,14 @@ impl<'l> ReadDir<'l> {
     async fn add_entries(&mut self, walk: &mut Walk, cookie: u64) -> Result<bool, FsError> {
         let mut from = Position::of(cookie);
         loop {
-            let listed = self.contents().entries(walk, from.number, self.plus).await?;
+            // The kernel wants attributes with the first entries in any case. Whether the program
+            // does shows in what it asks about those: then they come with the next ones too.
+            let sizes = self.plus && cookie > 0;
+            let listed = self.contents().entries(walk, from.number, sizes).await?;
             if listed.entries.is_empty() {
                 return Ok(false);
             }
-            if self.pour(listed, from) {
+            if self.pour(listed, from, self.plus && !sizes) {
                 return Ok(true);
             }
             // Nothing of these is shown any more: an empty answer would be the end.
@@ -138,14 +146,19 @@ impl<'l> ReadDir<'l> {
         }
     }
 
-    /// Adds what was listed from the place `from` on, until the sink is full. Returns
-    /// whether anything was added, or would have been.
-    fn pour(&mut self, listed: Listed<'_>, from: Position) -> bool {
+    /// Adds what was listed from the place `from` on, until the sink is full; with `waits`,
+    /// until siblings come whose sizes are not known. Returns whether anything was added, or
+    /// would have been.
+    fn pour(&mut self, listed: Listed<'_>, from: Position, waits: bool) -> bool {
         let ttl = listed.ttl;
         let since = self.open.made_before.load(Ordering::Relaxed);
         let mut any = false;
         for (entry, number) in listed.entries.iter().zip(from.number..) {
-            let slots = self.contents().shown(entry, since, self.plus);
+            let mut slots = self.contents().shown(entry, since, self.plus);
+            let ends = waits && self.contents().has_unknown_siblings(entry);
+            if ends {
+                slots.truncate(1);
+            }
             for Slot { number: slot, name, thing } in slots {
                 let here = Position { number, slot };
                 if here < from {
@@ -155,6 +168,9 @@ impl<'l> ReadDir<'l> {
                 if !self.show(&name, &thing, here.next_cookie(), ttl) {
                     return true;
                 }
+            }
+            if ends && any {
+                return true;
             }
         }
         any
@@ -173,7 +189,8 @@ impl<'l> ReadDir<'l> {
             let (drafts, next) = contents.drafts(numbers, DRAFTS_AT_ONCE);
             let Some(next) = next else { return };
             for Slot { number, name, thing } in drafts {
-                let siblings = contents.siblings_of(&name, &thing, self.plus).await;
+                // What they are is in memory, so there is nothing to wait for.
+                let siblings = contents.siblings_of(&name, &thing, true).await;
                 let own = Slot { number: 0, name, thing };
                 for Slot { number: slot, name, thing } in [own].into_iter().chain(siblings) {
                     let next = DRAFTS + number * SLOTS + slot + 1;

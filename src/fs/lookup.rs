@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::time::Duration;
 
-use super::{Attr, FileSystem, FsError, Ino};
+use super::{Attr, FileSystem, FsError, Ino, begun};
 use crate::drafts::Body;
 use crate::key::MAX_NAME_BYTES;
 use crate::names::{Place, Thing, ttl};
@@ -26,9 +26,28 @@ impl FileSystem {
         }
         // Every name here is made from a key, and keys are UTF-8.
         let Some(name) = name.to_str() else { return Ok((None, ttl::LONGEST)) };
-        let found = self.names.find(&folder, name).await?;
+        let mut found = self.names.find(&folder, name).await?;
+        if found.thing.is_none() {
+            found.thing = self.names.left_behind(&folder, name, begun::caller);
+        }
         let place = Place { parent, folder, name: name.to_owned() };
+        if let Some(Thing::Sibling(sibling)) = &found.thing
+            && self.is_copied_here(&place, sibling, begun::caller)
+        {
+            found.thing = None;
+        }
+        if let Some(Thing::Sibling(sibling)) = &found.thing {
+            self.readers.ahead.looked_at(&place, sibling);
+        }
         Ok(self.names.enter(&place, found))
+    }
+
+    /// Makes the kernel look a name up again: what it stands for has changed after the call
+    /// was answered that changed it.
+    pub fn note_outdated(&self, parent: Ino, name: &OsStr) {
+        if let Some(name) = name.to_str() {
+            self.names.notices().send(parent, name.to_owned());
+        }
     }
 
     /// Takes back look-ups.

@@ -12,27 +12,40 @@
 //! | `list` | opendir, readdir, releasedir |
 //! | `open` | open, read, release |
 //! | `write` | write, fallocate, lseek, setattr, flush, fsync, statfs |
+//! | `copied` | whether a program copies siblings, and what it finds then |
 //! | `copy` | an object becomes a draft before it is written to |
 //! | `create` | create, mknod, mkdir, symlink, link |
 //! | `remove` | unlink, rmdir |
 //! | `rename` | rename |
-//! | `xattr` | getxattr, listxattr |
+//! | `xattr` | getxattr, listxattr, setxattr, removexattr |
+//!
+//! Who goes through a directory in order finds what comes next in memory (`ahead`).
+//!
+//! Whoever calls may drop what waits, unless the call has said that it has begun to change
+//! something (`begun`).
 
+mod ahead;
+mod begun;
 mod content;
+mod copied;
 mod copy;
 mod copying;
 mod create;
+mod credit;
 mod error;
 mod handles;
 mod list;
 mod lookup;
+mod makers;
 mod open;
 mod open_dir;
 mod open_file;
+mod passed;
 mod publishing;
 mod refusals;
 mod remove;
 mod rename;
+mod sequence;
 mod write;
 mod xattr;
 
@@ -41,26 +54,29 @@ use std::sync::mpsc::Receiver;
 
 use tokio::runtime::Handle as Runtime;
 
+pub use begun::Begun;
 pub use create::{Maker, NewNode};
 pub use error::FsError;
 pub use list::{DirSink, SinkEntry};
 pub use open::{OpenHow, OpenedFile};
 pub use open_file::ReadAnswer;
 
-pub use crate::drafts::{AttrChange, Attributes};
+pub use crate::drafts::{AttrChange, Attributes, XattrSet};
 pub use crate::mem::{MemFile, Seek};
 pub use crate::names::{Attr, Ino, Kind, Outdated, ROOT, RenameHow};
+pub use crate::reader::ReadBytes;
 
 use content::Readers;
 use copying::Copying;
 use handles::{Handles, OpenFiles};
+use makers::Makers;
 use open_dir::OpenDir;
 use publishing::Publishing;
 
 use crate::drafts::Drafts;
 use crate::names::Names;
 use crate::publish::Publisher;
-use crate::reader::BlockCache;
+use crate::reader::{BlockCache, Opener};
 use crate::store::ObjectStore;
 use crate::view::Views;
 
@@ -93,6 +109,7 @@ pub struct FileSystem {
     files: OpenFiles,
     dirs: Handles<OpenDir>,
     copying: Copying,
+    makers: Makers,
 }
 
 impl FileSystem {
@@ -101,24 +118,25 @@ impl FileSystem {
         let FsParts { names, drafts, publisher, views, cache, store, runtime } = parts;
         FileSystem {
             files: OpenFiles::new(drafts.clone()),
+            readers: Readers::new(names.clone(), views, Opener::new(cache, store, runtime)),
             names,
             drafts,
             publishing: Publishing::new(publisher),
-            readers: Readers { views, cache, store, runtime },
             dirs: Handles::default(),
             copying: Copying::default(),
+            makers: Makers::default(),
         }
     }
 
     /// Takes the receiver of names that the kernel should forget; `None` after the first
     /// call.
     pub fn outdated_names(&self) -> Option<Receiver<Outdated>> {
-        self.names.outdated()
+        self.names.notices().outdated()
     }
 
     /// The runtime that requests run on, for whoever has to wait for an answer.
     pub fn runtime(&self) -> &Runtime {
-        &self.readers.runtime
+        self.readers.objects.runtime()
     }
 
     /// How many inodes the kernel remembers, the root among them.

@@ -7,13 +7,15 @@
 use std::sync::Arc;
 
 use super::content::Content;
-use super::open_file::{OpenFile, PAGE_BYTES, ReadAnswer};
+use super::open_file::{OpenFile, ReadAnswer};
+use super::passed::Passed;
 use super::{FileSystem, FsError, Ino};
 use crate::drafts::Draft;
-use crate::mem::MemFile;
+use crate::mem::{MemFile, page_bytes};
 use crate::names::Thing;
 use crate::publish::process_of;
 use crate::reader::Answer;
+use crate::view::{FormAnswer, ViewFile};
 
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub struct OpenedFile {
     pub backing: Option<Arc<MemFile>>,
     /// Whether closing it has to be told, and may fail.
     pub flushes: bool,
+    /// Whether the kernel may have bytes of it that are wrong.
+    pub was_damaged: bool,
 }
 
 impl FileSystem {
@@ -47,7 +51,7 @@ impl FileSystem {
     /// ESTALE when the object was overwritten since the inode was looked up; EROFS where
     /// nothing may be written, ENOSPC where it does not fit into memory.
     pub async fn open_file(&self, ino: Ino, how: OpenHow) -> Result<OpenedFile, FsError> {
-        let (thing, _) = self.names.inodes().current(ino)?;
+        let (thing, place) = self.names.inodes().current(ino)?;
         if thing.folder().is_some() {
             return Err(FsError::IsADirectory);
         }
@@ -57,13 +61,24 @@ impl FileSystem {
         if how.writes || how.truncates {
             let keep = if how.truncates { 0 } else { u64::MAX };
             let draft = self.own_copy(ino, keep).await?;
-            return self.open_draft(draft, how);
+            let opened = self.open_draft(draft, how)?;
+            return Ok(OpenedFile { was_damaged: self.was_damaged(&thing), ..opened });
         }
-        let opened = self.readers.open(thing).await;
+        let opened = self.readers.open(thing.clone()).await;
         if opened.as_ref().is_err_and(FsError::is_outdated) {
             self.names.note_changed(ino);
         }
-        Ok(self.opened(ino, opened?))
+        let passed = match &thing {
+            Thing::Object(object) => self.readers.ahead.opened(place, ino, object),
+            Thing::Dir(_) | Thing::Sibling(_) | Thing::Draft(_) => None,
+        };
+        let opened = self.opened(ino, opened?, how.thread, passed);
+        Ok(OpenedFile { was_damaged: self.was_damaged(&thing), ..opened })
+    }
+
+    /// Whether the kernel may have wrong bytes of an object; told once.
+    fn was_damaged(&self, thing: &Thing) -> bool {
+        matches!(thing, Thing::Object(object) if self.readers.objects.cache().take_damaged(&object.version))
     }
 
     pub(super) fn open_draft(
@@ -92,11 +107,20 @@ impl FileSystem {
             self.files.remove(handle);
             return Err(FsError::Stale);
         }
-        Ok(OpenedFile { handle, backing, flushes })
+        Ok(OpenedFile { handle, backing, flushes, was_damaged: false })
     }
 
-    fn opened(&self, ino: Ino, content: Content) -> OpenedFile {
-        let handle = self.files.insert(OpenFile::new(ino, content));
+    fn opened(
+        &self,
+        ino: Ino,
+        content: Content,
+        thread: u32,
+        passed: Option<Arc<Passed>>,
+    ) -> OpenedFile {
+        let is_sibling = matches!(content, Content::Sibling(_));
+        let opener = if is_sibling && self.siblings_are_copied() { process_of(thread) } else { 0 };
+        let file = OpenFile::new(ino, content).opened_by(opener, false).passed(passed);
+        let handle = self.files.insert(file);
         // Whoever has copied it for a writer meanwhile did not find this handle.
         if self.is_writable()
             && let Ok(Thing::Draft(draft)) = self.names.inodes().thing(ino)
@@ -104,15 +128,14 @@ impl FileSystem {
         {
             let _ = open.replaced.set(draft);
         }
-        OpenedFile { handle, backing: None, flushes: false }
+        OpenedFile { handle, backing: None, flushes: false, was_damaged: false }
     }
 
     /// Reads from an open file: `length` bytes, fewer only at its end.
     pub fn read(&self, handle: u64, offset: u64, length: usize) -> Result<ReadAnswer, FsError> {
         let file = self.files.get(handle).ok_or(FsError::BadHandle)?;
-        if length <= PAGE_BYTES
-            && let Some(error) = file.failed_just_now(offset)
-        {
+        file.note_read();
+        if let Some(error) = file.failed_just_now(offset, length, page_bytes()) {
             return Err(error);
         }
         if let Some(draft) = file.draft() {
@@ -121,23 +144,31 @@ impl FileSystem {
         }
         match &file.content {
             Content::Draft(_) => Err(FsError::BadHandle),
-            Content::Object(reader) => match reader.read(offset, length) {
-                Answer::Ready(bytes) => Ok(ReadAnswer::Ready(bytes)),
-                Answer::Later(answer) => {
-                    let answer = async { answer.await.map_err(FsError::from) };
-                    Ok(file.later(self.names.clone(), offset, answer))
+            Content::Object(reader) => {
+                let answer = reader.read(offset, length);
+                if let Some(passed) = file.note_begun(offset, length) {
+                    self.readers.ahead.began(passed);
                 }
-            },
-            Content::Sibling(view) => match view.read_now(offset, length) {
+                match answer {
+                    Answer::Ready(bytes) => Ok(ReadAnswer::Ready(bytes)),
+                    Answer::Later(answer) => {
+                        let answer = async { answer.await.map_err(FsError::from) };
+                        Ok(file.later(self.names.clone(), offset, answer))
+                    }
+                }
+            }
+            Content::Sibling(ViewFile::Rendered(view)) => match view.read_now(offset, length) {
                 Some(bytes) => Ok(ReadAnswer::Ready(bytes.into())),
                 None => {
                     let opened = file.clone();
-                    let answer = async move {
-                        let Content::Sibling(view) = &opened.content else {
-                            return Err(FsError::BadHandle);
-                        };
-                        Ok(view.read(offset, length).await?.into())
-                    };
+                    let answer = async move { opened.content.read(offset, length).await };
+                    Ok(file.later(self.names.clone(), offset, answer))
+                }
+            },
+            Content::Sibling(ViewFile::Form(view)) => match view.read(offset, length) {
+                FormAnswer::Ready(bytes) => Ok(ReadAnswer::Ready(bytes.into())),
+                FormAnswer::Later(answer) => {
+                    let answer = async { Ok(answer.await?.into()) };
                     Ok(file.later(self.names.clone(), offset, answer))
                 }
             },

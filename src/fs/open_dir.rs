@@ -13,7 +13,7 @@ pub(super) struct OpenDir {
     pub(super) ino: Ino,
     pub(super) parent: Ino,
     /// The process that opened it.
-    pid: u32,
+    pub(super) pid: u32,
     /// Drafts from this number on were made after the listing began. They are shown only
     /// in the place of something of the bucket: so a listing ends, and shows a file once
     /// that is written to meanwhile.

@@ -57,6 +57,18 @@ impl Publishing {
         }
     }
 
+    /// A rename, as far as it lacks a flag that would allow it.
+    pub(super) fn change_of_rename(&self, source: &Thing, target: Option<&Thing>) -> Change {
+        let (source, target) = (source.seen(), target.and_then(Thing::seen));
+        let Some(publisher) = &self.0 else {
+            return Change::Rename { overwrites: false, deletes: false };
+        };
+        Change::Rename {
+            overwrites: target.is_some_and(|version| !publisher.allowed().overwrites(&version)),
+            deletes: source.is_some_and(|version| !publisher.allowed().deletes(&version)),
+        }
+    }
+
     /// Why a draft that is opened to be written to may not change.
     pub(super) fn may_not_change(&self, draft: &Draft) -> FsError {
         match draft.progress() {
@@ -73,7 +85,7 @@ impl Publishing {
     /// EINVAL for a name that no key has, ENAMETOOLONG.
     pub(super) fn key_for(&self, place: &Place) -> Result<Option<ObjectKey>, FsError> {
         match &self.0 {
-            Some(publisher) => Ok(publisher.key_for(&place.folder, &place.name)?),
+            Some(publisher) => Ok(publisher.config().key_for(&place.folder, &place.name)?),
             None => Ok(None),
         }
     }
@@ -105,11 +117,18 @@ impl Publishing {
         self.note_written(draft, 0..0);
     }
 
+    /// Lets a file go that the bucket has all of, and that nobody has open; returns whether
+    /// there was one.
+    pub(super) fn let_one_go(&self) -> bool {
+        self.0.as_ref().is_some_and(|publisher| publisher.let_one_go())
+    }
+
     /// Gives memory back that the bucket has the bytes of; returns whether there was any.
-    pub(super) async fn make_room(&self, writing: Option<&Draft>) -> bool {
-        match &self.0 {
-            Some(publisher) => publisher.make_room(writing).await,
-            None => false,
-        }
+    /// In a task of its own: what it sends is of use to others, and parts of an upload that
+    /// was begun and dropped would stay on the server.
+    pub(super) async fn make_room(&self, writing: Option<Arc<Draft>>) -> bool {
+        let Some(publisher) = self.0.clone() else { return false };
+        let making = tokio::spawn(async move { publisher.make_room(writing.as_deref()).await });
+        making.await.unwrap_or(false)
     }
 }

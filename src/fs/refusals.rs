@@ -23,8 +23,9 @@ pub(super) enum Change {
     Overwrite,
     /// To delete an object or a folder.
     Delete,
-    /// To give an object another name, perhaps that of another object.
-    Rename { replaces: bool },
+    /// To give a file another name: whether that replaces an object, and takes the name
+    /// from one, that the mount's flags protect.
+    Rename { overwrites: bool, deletes: bool },
     /// To give a folder another name.
     RenameFolder,
 }
@@ -92,12 +93,11 @@ fn missing_flag(
         }
         (Change::Overwrite, FsError::NotPermitted) => (vec![overwrite], "overwritten"),
         (Change::Delete, FsError::NotPermitted) => (vec![delete], "deleted"),
-        (Change::Rename { replaces: true }, FsError::NotPermitted) => {
-            (vec![overwrite, delete], "renamed")
+        (Change::Rename { overwrites, deletes }, FsError::NotPermitted) => {
+            let of = |is_lacking: bool, flag: Option<&'static str>| flag.filter(|_| is_lacking);
+            (vec![of(overwrites, overwrite), of(deletes, delete)], "renamed")
         }
-        (Change::Rename { .. } | Change::RenameFolder, FsError::NotPermitted) => {
-            (vec![delete], "renamed")
-        }
+        (Change::RenameFolder, FsError::NotPermitted) => (vec![delete], "renamed"),
         _ => return None,
     };
     let flags: Vec<&str> = flags.into_iter().flatten().collect();
@@ -119,9 +119,11 @@ mod tests {
         let of = |change| flag(change, &refused, &none).unwrap();
         assert_eq!(of(Change::Overwrite), "--allow-overwrite");
         assert_eq!(of(Change::Delete), "--allow-delete");
-        assert_eq!(of(Change::Rename { replaces: false }), "--allow-delete");
-        let both = "--allow-overwrite and --allow-delete";
-        assert_eq!(of(Change::Rename { replaces: true }), both);
+        let rename = |overwrites, deletes| Change::Rename { overwrites, deletes };
+        assert_eq!(of(rename(false, true)), "--allow-delete");
+        assert_eq!(of(rename(true, false)), "--allow-overwrite");
+        assert_eq!(of(rename(true, true)), "--allow-overwrite and --allow-delete");
+        assert_eq!(of(Change::RenameFolder), "--allow-delete");
         let folder = flag(Change::RenameFolder, &FsError::CrossDevice, &none).unwrap();
         assert_eq!(folder, "--rename-directories and --allow-delete");
         let some = UploadConfig { rename_objects: 10, allow_delete: true, ..none };

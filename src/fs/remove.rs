@@ -3,11 +3,13 @@
 use std::ffi::OsStr;
 
 use super::refusals::Change;
-use super::{FileSystem, FsError, Ino};
+use super::{FileSystem, FsError, Ino, begun};
 use crate::names::{Place, Thing};
 
 impl FileSystem {
-    /// Deletes the name of something that is not a directory.
+    /// Deletes the name of something that is not a directory. A sibling is hidden, and its
+    /// image stays as it is; where files become objects and no sibling is listed, nobody has a
+    /// reason to, and it is EPERM.
     ///
     /// # Errors
     /// ENOENT, EISDIR, EROFS.
@@ -16,7 +18,16 @@ impl FileSystem {
         if thing.folder().is_some() {
             return Err(FsError::IsADirectory);
         }
-        match self.publishing.of(&place, &thing)? {
+        let hides = self.publishing.get().is_none() || self.siblings_are_copied();
+        if matches!(thing, Thing::Sibling(_)) && hides {
+            self.names.delete_sibling(&place, thing, begun::caller);
+            self.names.touch(&place);
+            return Ok(());
+        }
+        let publisher = self.publishing.of(&place, &thing)?;
+        let beside = self.names.beside(&place, &thing).await;
+        begun::note([parent]);
+        match publisher {
             Some(publisher) => {
                 let refused = |error| self.publishing.refused_at(&place, Change::Delete, error);
                 publisher.delete(&place, &thing).await.map_err(refused)?;
@@ -24,6 +35,7 @@ impl FileSystem {
             }
             None => self.names.remove(&place, thing),
         }
+        self.names.note_deleted(&place, beside, begun::caller);
         self.names.touch(&place);
         Ok(())
     }
@@ -38,7 +50,9 @@ impl FileSystem {
         if !self.names.contents(&folder).is_empty().await? {
             return Err(FsError::NotEmpty);
         }
-        match (self.publishing.of(&place, &thing)?, &thing) {
+        let publisher = self.publishing.of(&place, &thing)?;
+        begun::note([parent, self.names.inodes().number_of(&thing)]);
+        match (publisher, &thing) {
             (Some(publisher), Thing::Dir(dir)) => {
                 let refused = |error| self.publishing.refused_at(&place, Change::Delete, error);
                 publisher.delete_dir(&place, dir).await.map_err(refused)?;
@@ -59,6 +73,9 @@ impl FileSystem {
         self.drafts()?;
         let place = self.names.place(parent, name)?;
         let found = self.names.find(&place.folder, &place.name).await?;
-        Ok((place, found.thing.ok_or(FsError::NotFound)?))
+        let thing = found
+            .thing
+            .or_else(|| self.names.left_behind(&place.folder, &place.name, begun::caller));
+        Ok((place, thing.ok_or(FsError::NotFound)?))
     }
 }

@@ -9,7 +9,7 @@
 use std::ffi::OsStr;
 
 use super::refusals::Change;
-use super::{FileSystem, FsError, Ino};
+use super::{FileSystem, FsError, Ino, begun};
 use crate::names::{Folder, RenameHow, Thing};
 
 impl FileSystem {
@@ -52,9 +52,11 @@ impl FileSystem {
             return Ok(self.names.rename((&from, source), (&to, target), how)?);
         };
         let ino = self.names.inodes().number_of(&source);
+        let replaced = target.iter().map(|target| self.names.inodes().number_of(target));
+        begun::note([from.parent, to.parent].into_iter().chain(replaced).collect::<Vec<_>>());
         let change = match &source {
             Thing::Dir(_) => Change::RenameFolder,
-            _ => Change::Rename { replaces: target.is_some() },
+            _ => self.publishing.change_of_rename(&source, target.as_ref()),
         };
         let renamed = match &source {
             Thing::Dir(dir) => publisher.rename_dir(&from, dir, &to).await,

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use super::{Attr, FileSystem, FsError, Ino};
+use super::{Attr, FileSystem, FsError, Ino, begun};
 use crate::drafts::AttrChange;
 use crate::mem::Seek;
 use crate::names::Thing;
@@ -48,7 +48,7 @@ impl FileSystem {
         loop {
             match self.write(handle, offset, bytes) {
                 Err(error) if self.can_make_room(&error) => {
-                    if !self.publishing.make_room(Some(&draft)).await {
+                    if !self.publishing.make_room(Some(draft.clone())).await {
                         return Err(FsError::NoSpace);
                     }
                 }
@@ -93,8 +93,8 @@ impl FileSystem {
         }
     }
 
-    /// Sends a file that was written through a handle which the process `pid` closes,
-    /// unless that process, or the one that opened it, still has it open for writing.
+    /// Sends a file that was written through a handle which the process `pid` closes, now or
+    /// later, unless that process, or the one that opened it, still has it open for writing.
     ///
     /// # Errors
     /// What the upload failed with; ESTALE when somebody else changed the object.
@@ -155,11 +155,12 @@ impl FileSystem {
         if !publisher.may_change(&draft) {
             return Err(self.publishing.may_not_change(&draft));
         }
+        begun::note([]);
         file.resize(size)?;
         self.publishing.note_dirty(&draft);
         // Where nobody has it open, nobody will close it.
         if !self.drafts()?.opened().is_written(ino) {
-            publisher.send_closed(&draft).await?;
+            publisher.send_closed_or_wait(&draft).await?;
         }
         Ok(())
     }

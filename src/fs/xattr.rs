@@ -1,12 +1,16 @@
-//! Extended attributes: what S3 knows of an object beside its bytes.
+//! Extended attributes: what S3 knows of an object beside its bytes, and what programs give
+//! to what stays in memory.
 
 use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use super::{FileSystem, FsError, Ino};
-use crate::names::KnownHead;
+use crate::drafts::{Draft, XattrSet};
+use crate::names::{KnownHead, Thing};
 use crate::store::{ListedObject, ObjectHead};
 
+const OURS: &str = "user.s3.";
 const META: &str = "user.s3.meta.";
 /// What S3 leaves out of its answers for the class that most objects have.
 const DEFAULT_CLASS: &str = "STANDARD";
@@ -29,8 +33,11 @@ impl FileSystem {
     /// ENODATA for a name that is not there (such as ACLs and labels, which programs probe
     /// for on every file: those cost nothing).
     pub async fn get_xattr(&self, ino: Ino, name: &OsStr) -> Result<Vec<u8>, FsError> {
+        if let Ok(Thing::Draft(draft)) = self.names.inodes().thing(ino) {
+            return draft.xattr(name).ok_or(FsError::NoAttribute);
+        }
         let asked = asked(name.to_str().ok_or(FsError::NoAttribute)?)?;
-        // A sibling is not in the bucket, nor is what a program made.
+        // A sibling is not in the bucket.
         let object = self.names.inodes().object(ino)?;
         let (object, known) = object.ok_or(FsError::NoAttribute)?;
         let value = match asked {
@@ -46,6 +53,10 @@ impl FileSystem {
     /// `pid` that is listing the directory (`ls -l` of newer coreutils asks this
     /// of every file): it gets what is known.
     pub async fn list_xattrs(&self, ino: Ino, pid: u32) -> Result<Vec<u8>, FsError> {
+        if let Ok(Thing::Draft(draft)) = self.names.inodes().thing(ino) {
+            let names = draft.xattrs();
+            return Ok(names.iter().flat_map(|name| [name.as_bytes(), &[0]].concat()).collect());
+        }
         let Ok(Some((object, known))) = self.names.inodes().object(ino) else {
             return Ok(Vec::new());
         };
@@ -69,6 +80,47 @@ impl FileSystem {
         Ok(names.iter().flat_map(|name| name.bytes().chain([0])).collect())
     }
 
+    /// Gives a file or folder that stays in memory an attribute of the user's.
+    ///
+    /// # Errors
+    /// EROFS; EOPNOTSUPP for what is in the bucket or is to be, which keeps none, and for
+    /// names that are not the user's; EEXIST, ENODATA, ENOSPC.
+    pub fn set_xattr(
+        &self,
+        ino: Ino,
+        name: &OsStr,
+        value: &[u8],
+        how: XattrSet,
+    ) -> Result<(), FsError> {
+        let draft = self.in_memory(ino, name)?;
+        draft.set_xattr(self.drafts()?.xattr_room(), name, value, how)?;
+        Ok(())
+    }
+
+    /// Takes an attribute away that a program gave.
+    ///
+    /// # Errors
+    /// As [`FileSystem::set_xattr`].
+    pub fn remove_xattr(&self, ino: Ino, name: &OsStr) -> Result<(), FsError> {
+        match self.in_memory(ino, name)?.remove_xattr(name) {
+            true => Ok(()),
+            false => Err(FsError::NoAttribute),
+        }
+    }
+
+    /// What an attribute of this name may be given to.
+    fn in_memory(&self, ino: Ino, name: &OsStr) -> Result<Arc<Draft>, FsError> {
+        self.drafts()?;
+        let bytes = name.as_bytes();
+        let is_theirs = bytes.starts_with(b"user.") && !bytes.starts_with(OURS.as_bytes());
+        match self.names.inodes().thing(ino)? {
+            Thing::Draft(draft) if is_theirs && draft.progress().is_none() => Ok(draft),
+            Thing::Draft(_) | Thing::Dir(_) | Thing::Object(_) | Thing::Sibling(_) => {
+                Err(FsError::Unsupported)
+            }
+        }
+    }
+
     async fn head(
         &self,
         ino: Ino,
@@ -78,7 +130,8 @@ impl FileSystem {
         if let Some(head) = known.get() {
             return Ok(head.clone());
         }
-        let head = self.readers.store.head(&object.version.key).await.map_err(Arc::new)?;
+        let head =
+            self.readers.objects.store().head(&object.version.key).await.map_err(Arc::new)?;
         let pinned = &object.version;
         let is_other = match (&head.etag, &pinned.etag) {
             (Some(found), Some(etag)) => found != etag,
@@ -110,7 +163,7 @@ fn asked(name: &str) -> Result<Asked<'_>, FsError> {
     if let Some(name) = name.strip_prefix(META) {
         return Ok(Asked::Meta(name));
     }
-    match name.strip_prefix("user.s3.") {
+    match name.strip_prefix(OURS) {
         Some("content-type") => Ok(Asked::ContentType),
         Some(name @ ("key" | "etag" | "storage-class" | "last-modified")) => {
             Ok(Asked::Listed(name))

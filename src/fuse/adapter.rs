@@ -1,17 +1,16 @@
 //! Each kernel call: decode, ask `fs`, reply.
 //!
-//! [`Adapter::answer`] is how every call is answered that may have to wait. Two are not
-//! put into it whole. A read that is answered from memory copies nothing, and a write is
-//! tried on the bytes of the kernel's buffer: both would need a copy for a task that is
-//! hardly ever begun.
+//! [`Calls::answer`] is how every call is answered that may have to wait, and
+//! [`Calls::change`] one that changes a name. Two are not put into it whole. A read that
+//! is answered from memory copies nothing, and a write is tried on the bytes of the kernel's
+//! buffer: both would need a copy for a task that is hardly ever begun.
 
 use std::ffi::OsStr;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
-use std::task::{Context, Waker};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use fuser::{
     BsdFileFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
@@ -20,10 +19,13 @@ use fuser::{
     ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
+use super::calls::Calls;
 use super::decode;
 use super::passthrough::Ways;
-use super::reply::{self, Listing, done, errno};
-use crate::fs::{AttrChange, FileSystem, Ino, Maker, NewNode, OpenedFile, ReadAnswer};
+use super::reply::{self, Filling, Listing, done, errno};
+use crate::fs::{
+    Attr, AttrChange, FileSystem, FsError, Ino, Maker, NewNode, OpenedFile, ReadAnswer, ReadBytes,
+};
 use crate::key::MAX_NAME_BYTES;
 
 /// Reads that may be under way. Readahead counts, and the kernel's 16 would let
@@ -41,58 +43,57 @@ const STACK_DEPTH: u32 = 1;
 pub(super) struct Adapter {
     fs: Arc<FileSystem>,
     ways: Arc<Ways>,
+    calls: Calls,
 }
 
 impl Adapter {
     pub(super) fn new(fs: Arc<FileSystem>) -> Self {
-        Adapter { fs, ways: Arc::default() }
+        Adapter { calls: Calls::new(fs.clone()), fs, ways: Arc::default() }
     }
 
-    /// Answers a call on the thread that the kernel asked, as far as nothing is waited for,
-    /// since waking another thread takes longer than most answers; the rest in a task.
-    fn answer(&self, call: impl Future<Output = ()> + Send + 'static) {
-        let runtime = self.fs.runtime();
-        let _entered = runtime.enter();
-        let mut call = Box::pin(call);
-        // The task asks again, with a waker that wakes it. A panic ends the call, as it
-        // does in a task, and not the thread.
-        let mut begin = || call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        if catch_unwind(AssertUnwindSafe(&mut begin)).is_ok_and(|state| state.is_pending()) {
-            runtime.spawn(call);
-        }
-    }
-
-    fn list(&self, handle: FileHandle, cookie: u64, mut listing: Listing) {
+    fn list(&self, req: &Request, handle: FileHandle, cookie: u64, listing: Listing) {
         let (fs, plus) = (self.fs.clone(), listing.is_plus());
-        self.answer(async move {
-            let outcome = fs.read_dir(handle.0, cookie, plus, &mut listing).await;
-            listing.send(outcome);
-        });
+        let filling = Filling::new(listing);
+        let mut sink = filling.clone();
+        let work = async move { fs.read_dir(handle.0, cookie, plus, &mut sink).await };
+        self.calls.answer(req, work, move |outcome| filling.send(outcome));
     }
 
     fn opened(&self, ino: Ino, reply: ReplyOpen, opened: OpenedFile) {
-        let OpenedFile { handle, backing, flushes } = opened;
+        let OpenedFile { handle, backing, flushes, was_damaged } = opened;
         let handle = FileHandle(handle);
         if !self.fs.is_writable() {
-            return reply.opened(handle, reply::open_flags(false));
+            return reply.opened(handle, reply::open_flags(false, was_damaged));
         }
         let file = backing.as_deref();
         let register = |file: &crate::fs::MemFile| reply.open_backing(file);
         match self.ways.open(ino, file, register) {
             Some(backing) => reply.opened_passthrough(handle, FopenFlags::FOPEN_NOFLUSH, &backing),
-            None if self.ways.may_be_outdated(file) => {
-                reply.opened(handle, reply::open_flags(flushes) & !FopenFlags::FOPEN_KEEP_CACHE);
+            None => {
+                let drops = was_damaged || self.ways.may_be_outdated(file);
+                reply.opened(handle, reply::open_flags(flushes, drops));
             }
-            None => reply.opened(handle, reply::open_flags(flushes)),
         }
     }
 
-    fn make(&self, parent: Ino, name: &OsStr, node: NewNode, maker: Maker, reply: ReplyEntry) {
-        let (fs, name) = (self.fs.clone(), name.to_owned());
-        self.answer(async move {
-            let made = fs.make(parent, &name, node, maker).await;
-            reply::entry(reply, made.map(|(attr, ttl)| (Some(attr), ttl)));
-        });
+    fn make(
+        &self,
+        req: &Request,
+        (parent, name): (INodeNo, &OsStr),
+        node: NewNode,
+        maker: Maker,
+        reply: ReplyEntry,
+    ) {
+        let (fs, parent, name) = (self.fs.clone(), parent.0, name.to_owned());
+        let names = vec![(parent, name.clone())];
+        let work = async move { fs.make(parent, &name, node, maker).await };
+        self.calls.change(req, names, work, |made| reply::made(reply, made), self.uncounted());
+    }
+
+    /// Takes back the look-up of something that the kernel is not told of.
+    fn uncounted(&self) -> impl FnOnce((Attr, Duration)) + Send + 'static {
+        let fs = self.fs.clone();
+        move |(attr, _)| fs.forget(attr.ino, 1)
     }
 }
 
@@ -131,9 +132,10 @@ impl Filesystem for Adapter {
         Ok(())
     }
 
-    fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+    fn lookup(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let (fs, name) = (self.fs.clone(), name.to_owned());
-        self.answer(async move { reply::entry(reply, fs.lookup(parent.0, &name).await) });
+        let work = async move { fs.lookup(parent.0, &name).await };
+        self.calls.answer(req, work, |found| reply::entry(reply, found));
     }
 
     fn forget(&self, _req: &Request, ino: INodeNo, nlookup: u64) {
@@ -150,18 +152,18 @@ impl Filesystem for Adapter {
     }
 
     fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        let (adapter, how) = (self.clone(), decode::open_how(req, flags));
-        self.answer(async move {
-            match adapter.fs.open_file(ino.0, how).await {
-                Ok(opened) => adapter.opened(ino.0, reply, opened),
-                Err(error) => reply.error(errno(&error)),
-            }
+        let (adapter, fs) = (self.clone(), self.fs.clone());
+        let how = decode::open_how(req, flags);
+        let work = async move { fs.open_file(ino.0, how).await };
+        self.calls.answer(req, work, move |opened| match opened {
+            Ok(opened) => adapter.opened(ino.0, reply, opened),
+            Err(error) => reply.error(errno(&error)),
         });
     }
 
     fn read(
         &self,
-        _req: &Request,
+        req: &Request,
         _ino: INodeNo,
         fh: FileHandle,
         offset: u64,
@@ -173,12 +175,11 @@ impl Filesystem for Adapter {
         now(|| match self.fs.read(fh.0, offset, size as usize) {
             Ok(ReadAnswer::Ready(bytes)) => reply.data(&bytes),
             Ok(ReadAnswer::Later(answer)) => {
-                self.fs.runtime().spawn(async move {
-                    match answer.await {
-                        Ok(bytes) => reply.data(&bytes),
-                        Err(error) => reply.error(errno(&error)),
-                    }
-                });
+                let reply = |read: Result<ReadBytes, FsError>| match read {
+                    Ok(bytes) => reply.data(&bytes),
+                    Err(error) => reply.error(errno(&error)),
+                };
+                self.calls.answer_later(req, answer, reply);
             }
             Err(error) => reply.error(errno(&error)),
         });
@@ -212,24 +213,24 @@ impl Filesystem for Adapter {
 
     fn readdir(
         &self,
-        _req: &Request,
+        req: &Request,
         _ino: INodeNo,
         fh: FileHandle,
         offset: u64,
         reply: ReplyDirectory,
     ) {
-        self.list(fh, offset, Listing::Plain(reply));
+        self.list(req, fh, offset, Listing::Plain(reply));
     }
 
     fn readdirplus(
         &self,
-        _req: &Request,
+        req: &Request,
         _ino: INodeNo,
         fh: FileHandle,
         offset: u64,
         reply: ReplyDirectoryPlus,
     ) {
-        self.list(fh, offset, Listing::Plus(reply));
+        self.list(req, fh, offset, Listing::Plus(reply));
     }
 
     fn releasedir(
@@ -259,14 +260,45 @@ impl Filesystem for Adapter {
         });
     }
 
-    fn getxattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+    fn getxattr(&self, req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
         let (fs, name) = (self.fs.clone(), name.to_owned());
-        self.answer(async move { reply::xattr(reply, size, fs.get_xattr(ino.0, &name).await) });
+        let work = async move { fs.get_xattr(ino.0, &name).await };
+        self.calls.answer(req, work, move |value| reply::xattr(reply, size, value));
+    }
+
+    fn setxattr(
+        &self,
+        _req: &Request,
+        ino: INodeNo,
+        name: &OsStr,
+        value: &[u8],
+        flags: i32,
+        _position: u32,
+        reply: ReplyEmpty,
+    ) {
+        now(|| {
+            let set = match decode::xattr_set(flags) {
+                Ok(how) => self.fs.set_xattr(ino.0, name, value, how).map_err(|e| errno(&e)),
+                Err(errno) => Err(errno),
+            };
+            match set {
+                Ok(()) => reply.ok(),
+                Err(errno) => reply.error(errno),
+            }
+        });
+    }
+
+    fn removexattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        now(|| match self.fs.remove_xattr(ino.0, name) {
+            Ok(()) => reply.ok(),
+            Err(error) => reply.error(errno(&error)),
+        });
     }
 
     fn listxattr(&self, req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
         let (fs, pid) = (self.fs.clone(), req.pid());
-        self.answer(async move { reply::xattr(reply, size, fs.list_xattrs(ino.0, pid).await) });
+        let work = async move { fs.list_xattrs(ino.0, pid).await };
+        self.calls.answer(req, work, move |names| reply::xattr(reply, size, names));
     }
 
     fn lseek(
@@ -303,7 +335,7 @@ impl Filesystem for Adapter {
 
     fn write(
         &self,
-        _req: &Request,
+        req: &Request,
         _ino: INodeNo,
         fh: FileHandle,
         offset: u64,
@@ -321,12 +353,12 @@ impl Filesystem for Adapter {
                 Err(_) => {}
             }
             let (fs, bytes) = (self.fs.clone(), data.to_vec());
-            self.fs.runtime().spawn(async move {
-                match fs.write_with_room(fh.0, offset, &bytes).await {
-                    Ok(()) => reply.written(written),
-                    Err(error) => reply.error(errno(&error)),
-                }
-            });
+            let work = async move { fs.write_with_room(fh.0, offset, &bytes).await };
+            let reply = move |outcome| match outcome {
+                Ok(()) => reply.written(written),
+                Err(error) => reply.error(errno(&error)),
+            };
+            self.calls.answer_later(req, work, reply);
         });
     }
 
@@ -338,21 +370,20 @@ impl Filesystem for Adapter {
         _lock_owner: LockOwner,
         reply: ReplyEmpty,
     ) {
-        // In a task from the start: what is sent is read and hashed first.
         let (fs, pid) = (self.fs.clone(), req.pid());
-        self.fs.runtime().spawn(async move { done(reply, fs.flush(fh.0, pid).await) });
+        self.calls.send(req, async move { fs.flush(fh.0, pid).await }, reply);
     }
 
     fn fsync(
         &self,
-        _req: &Request,
+        req: &Request,
         _ino: INodeNo,
         fh: FileHandle,
         _datasync: bool,
         reply: ReplyEmpty,
     ) {
         let fs = self.fs.clone();
-        self.fs.runtime().spawn(async move { done(reply, fs.fsync(fh.0).await) });
+        self.calls.send(req, async move { fs.fsync(fh.0).await }, reply);
     }
 
     fn fsyncdir(
@@ -383,7 +414,7 @@ impl Filesystem for Adapter {
 
     fn setattr(
         &self,
-        _req: &Request,
+        req: &Request,
         ino: INodeNo,
         mode: Option<u32>,
         uid: Option<u32>,
@@ -403,11 +434,10 @@ impl Filesystem for Adapter {
         let mode = mode.map(decode::permissions);
         let change = AttrChange { mode, uid, gid, size, accessed, modified };
         let fs = self.fs.clone();
-        self.answer(async move {
-            match fs.set_attr(ino.0, change).await {
-                Ok((attr, ttl)) => reply.attr(&ttl, &reply::file_attr(&attr)),
-                Err(error) => reply.error(errno(&error)),
-            }
+        let work = async move { fs.set_attr(ino.0, change).await };
+        self.calls.answer(req, work, |changed| match changed {
+            Ok((attr, ttl)) => reply.attr(&ttl, &reply::file_attr(&attr)),
+            Err(error) => reply.error(errno(&error)),
         });
     }
 
@@ -422,14 +452,17 @@ impl Filesystem for Adapter {
         reply: ReplyCreate,
     ) {
         let (adapter, name, maker) = (self.clone(), name.to_owned(), decode::maker(req, mode));
-        self.answer(async move {
-            let (attr, ttl, opened) = match adapter.fs.create(parent.0, &name, maker).await {
+        let (fs, parent) = (self.fs.clone(), parent.0);
+        let names = vec![(parent, name.clone())];
+        let work = async move { fs.create(parent, &name, maker).await };
+        let reply = move |created| {
+            let (attr, ttl, opened): (Attr, Duration, OpenedFile) = match created {
                 Ok(created) => created,
                 Err(error) => return reply.error(errno(&error)),
             };
             let handle = FileHandle(opened.handle);
             let register = |file: &crate::fs::MemFile| reply.open_backing(file);
-            let flags = reply::open_flags(opened.flushes);
+            let flags = reply::open_flags(opened.flushes, false);
             let way = adapter.ways.open(attr.ino, opened.backing.as_deref(), register);
             let (attr, generation) = (reply::file_attr(&attr), Generation(0));
             match way {
@@ -439,7 +472,9 @@ impl Filesystem for Adapter {
                 }
                 None => reply.created(&ttl, &attr, generation, handle, flags),
             }
-        });
+        };
+        // It only waits before it has made anything.
+        self.calls.change(req, names, work, reply, drop);
     }
 
     fn mknod(
@@ -453,7 +488,7 @@ impl Filesystem for Adapter {
         reply: ReplyEntry,
     ) {
         match decode::new_node(mode) {
-            Ok(node) => self.make(parent.0, name, node, decode::maker(req, mode), reply),
+            Ok(node) => self.make(req, (parent, name), node, decode::maker(req, mode), reply),
             Err(errno) => reply.error(errno),
         }
     }
@@ -467,7 +502,7 @@ impl Filesystem for Adapter {
         _umask: u32,
         reply: ReplyEntry,
     ) {
-        self.make(parent.0, name, NewNode::Dir, decode::maker(req, mode), reply);
+        self.make(req, (parent, name), NewNode::Dir, decode::maker(req, mode), reply);
     }
 
     fn symlink(
@@ -480,22 +515,26 @@ impl Filesystem for Adapter {
     ) {
         let Some(target) = target.to_str() else { return reply.error(Errno::EILSEQ) };
         let node = NewNode::Symlink(target.to_owned());
-        self.make(parent.0, link_name, node, decode::maker(req, 0o777), reply);
+        self.make(req, (parent, link_name), node, decode::maker(req, 0o777), reply);
     }
 
-    fn unlink(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+    fn unlink(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let (fs, name) = (self.fs.clone(), name.to_owned());
-        self.answer(async move { done(reply, fs.unlink(parent.0, &name).await) });
+        let names = vec![(parent.0, name.clone())];
+        let work = async move { fs.unlink(parent.0, &name).await };
+        self.calls.change(req, names, work, |outcome| done(reply, outcome), drop);
     }
 
-    fn rmdir(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+    fn rmdir(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let (fs, name) = (self.fs.clone(), name.to_owned());
-        self.answer(async move { done(reply, fs.rmdir(parent.0, &name).await) });
+        let names = vec![(parent.0, name.clone())];
+        let work = async move { fs.rmdir(parent.0, &name).await };
+        self.calls.change(req, names, work, |outcome| done(reply, outcome), drop);
     }
 
     fn rename(
         &self,
-        _req: &Request,
+        req: &Request,
         parent: INodeNo,
         name: &OsStr,
         newparent: INodeNo,
@@ -508,23 +547,22 @@ impl Filesystem for Adapter {
             Err(errno) => return reply.error(errno),
         };
         let (fs, name, newname) = (self.fs.clone(), name.to_owned(), newname.to_owned());
-        self.answer(async move {
-            done(reply, fs.rename((parent.0, &name), (newparent.0, &newname), how).await);
-        });
+        let names = vec![(parent.0, name.clone()), (newparent.0, newname.clone())];
+        let work = async move { fs.rename((parent.0, &name), (newparent.0, &newname), how).await };
+        self.calls.change(req, names, work, |outcome| done(reply, outcome), drop);
     }
 
     fn link(
         &self,
-        _req: &Request,
+        req: &Request,
         ino: INodeNo,
         newparent: INodeNo,
         newname: &OsStr,
         reply: ReplyEntry,
     ) {
         let (fs, name) = (self.fs.clone(), newname.to_owned());
-        self.answer(async move {
-            let linked = fs.link(ino.0, newparent.0, &name).await;
-            reply::entry(reply, linked.map(|(attr, ttl)| (Some(attr), ttl)));
-        });
+        let names = vec![(newparent.0, name.clone())];
+        let work = async move { fs.link(ino.0, newparent.0, &name).await };
+        self.calls.change(req, names, work, |linked| reply::made(reply, linked), self.uncounted());
     }
 }

@@ -4,13 +4,16 @@ use std::time::SystemTime;
 
 use fuser::{Errno, OpenAccMode, OpenFlags, RenameFlags, Request, TimeOrNow};
 
-use crate::fs::{Maker, NewNode, OpenHow, RenameHow, Seek};
+use crate::fs::{Maker, NewNode, OpenHow, RenameHow, Seek, XattrSet};
 
 /// open(2)'s flag, as Linux has it everywhere that fuser runs.
 const O_TRUNC: i32 = 0o1000;
 /// lseek(2)'s names for what is looked for.
 const SEEK_DATA: i32 = 3;
 const SEEK_HOLE: i32 = 4;
+/// setxattr(2)'s flags.
+const XATTR_CREATE: i32 = 1;
+const XATTR_REPLACE: i32 = 2;
 /// The part of a mode that says what kind of thing it is, and the kinds.
 const KIND_BITS: u32 = 0o170_000;
 const KIND_FIFO: u32 = 0o010_000;
@@ -63,6 +66,16 @@ pub(super) fn seek(offset: i64, whence: i32) -> Result<Seek, Errno> {
     match whence {
         SEEK_DATA => Ok(Seek::Data(offset)),
         SEEK_HOLE => Ok(Seek::Hole(offset)),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// Whether setxattr(2) wants an attribute to be there.
+pub(super) fn xattr_set(flags: i32) -> Result<XattrSet, Errno> {
+    match flags {
+        0 => Ok(XattrSet::Always),
+        XATTR_CREATE => Ok(XattrSet::Create),
+        XATTR_REPLACE => Ok(XattrSet::Replace),
         _ => Err(Errno::EINVAL),
     }
 }

@@ -1,5 +1,6 @@
 //! Our answers as the kernel takes them.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use fuser::{
@@ -24,12 +25,13 @@ pub(super) fn done(reply: ReplyEmpty, outcome: Result<(), FsError>) {
 }
 
 /// The flags of an open file. An inode's page cache is right for ever: in the bucket it is
-/// one version, and what is written is written through it. Most closes have nothing to
-/// flush.
-pub(super) fn open_flags(flushes: bool) -> FopenFlags {
+/// one version, and what is written is written through it; unless it `drops` what the kernel
+/// has. Most closes have nothing to flush.
+pub(super) fn open_flags(flushes: bool, drops: bool) -> FopenFlags {
+    let keeps = if drops { FopenFlags::empty() } else { FopenFlags::FOPEN_KEEP_CACHE };
     match flushes {
-        true => FopenFlags::FOPEN_KEEP_CACHE,
-        false => FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_NOFLUSH,
+        true => keeps,
+        false => keeps | FopenFlags::FOPEN_NOFLUSH,
     }
 }
 
@@ -87,6 +89,11 @@ pub(super) fn entry(reply: ReplyEntry, found: Result<(Option<Attr>, Duration), F
     }
 }
 
+/// Answers a call that has made something.
+pub(super) fn made(reply: ReplyEntry, made: Result<(Attr, Duration), FsError>) {
+    entry(reply, made.map(|(attr, ttl)| (Some(attr), ttl)));
+}
+
 /// Answers a question for extended attributes: the size first, then the value.
 pub(super) fn xattr(reply: ReplyXattr, size: u32, value: Result<Vec<u8>, FsError>) {
     match value {
@@ -103,12 +110,51 @@ pub(super) enum Listing {
     Plus(ReplyDirectoryPlus),
 }
 
+/// A directory reply, shared by the call that fills it and by who sends it: a call that is
+/// given up leaves what it has put there, which counts as looked up. Clones are one reply.
+#[derive(Clone)]
+pub(super) struct Filling(Arc<Mutex<Option<Filled>>>);
+
+struct Filled {
+    listing: Listing,
+    has_any: bool,
+}
+
+impl Filling {
+    pub(super) fn new(listing: Listing) -> Self {
+        Filling(Arc::new(Mutex::new(Some(Filled { listing, has_any: false }))))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Filled>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Answers the call.
+    pub(super) fn send(&self, outcome: Result<(), FsError>) {
+        let Some(Filled { listing, has_any }) = self.lock().take() else { return };
+        match outcome {
+            Err(FsError::Interrupted) if has_any => listing.send(Ok(())),
+            outcome => listing.send(outcome),
+        }
+    }
+}
+
+impl DirSink for Filling {
+    fn add(&mut self, entry: SinkEntry<'_>) -> bool {
+        let mut filled = self.lock();
+        let Some(Filled { listing, has_any }) = &mut *filled else { return false };
+        let fits = listing.add(entry);
+        *has_any |= fits;
+        fits
+    }
+}
+
 impl Listing {
     pub(super) fn is_plus(&self) -> bool {
         matches!(self, Listing::Plus(_))
     }
 
-    pub(super) fn send(self, outcome: Result<(), FsError>) {
+    fn send(self, outcome: Result<(), FsError>) {
         match (self, outcome) {
             (Listing::Plain(reply), Ok(())) => reply.ok(),
             (Listing::Plus(reply), Ok(())) => reply.ok(),
@@ -116,9 +162,7 @@ impl Listing {
             (Listing::Plus(reply), Err(error)) => reply.error(errno(&error)),
         }
     }
-}
 
-impl DirSink for Listing {
     fn add(&mut self, entry: SinkEntry<'_>) -> bool {
         let SinkEntry { name, next_cookie, attr, ttl } = entry;
         let ino = INodeNo(attr.ino);

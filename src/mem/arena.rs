@@ -4,6 +4,10 @@
 //! most of what a write costs) and a limit that the kernel holds, also against
 //! writes that this process never sees. Mounting it takes privileges; without
 //! them each file is a memfd, and the limit is held here, before each write.
+//!
+//! Either way a file is an open file of this process, of which the system allows so many
+//! (`ulimit -n`). Files take no more than their share, so that there are some left to speak
+//! to the server with, and to answer who asks for the status.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -11,21 +15,47 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{MemfdFlags, Mode, OFlags, fstatvfs, memfd_create, openat};
+use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_string, fsmount,
     fsopen,
 };
+use rustix::process::{Resource, getrlimit};
 
 /// What others may write between a look at what is left and a write.
 const AT_ONCE_BYTES: u64 = 16 << 20;
 /// Files have large pages (2 MiB) where they may take this much together.
 const LEAST_FOR_LARGE_PAGES: u64 = 64 << 20;
+/// So many open files are left for everything else: connections to the server, clients that
+/// ask for the status, decoders. Where the system allows few, it is half of them.
+const OTHER_FILES: u64 = 512;
 
 /// Files in memory that together take no more than a limit.
 #[derive(Debug)]
 pub struct Arena {
     limit_bytes: u64,
     home: Home,
+    files: Files,
+}
+
+/// How many files there are, and how many there may be.
+#[derive(Debug)]
+struct Files {
+    open: AtomicU64,
+    most: u64,
+}
+
+impl Files {
+    /// None yet, of as many as this process may have.
+    fn allowed() -> Self {
+        let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        Files { open: AtomicU64::new(0), most: limit - OTHER_FILES.min(limit / 2) }
+    }
+}
+
+/// Whether there are as many open files as there may be.
+pub fn is_out_of_files(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
 #[derive(Debug)]
@@ -46,12 +76,13 @@ impl Arena {
                 Home::Anonymous(AtomicU64::new(0))
             }
         };
-        Arc::new(Arena { limit_bytes, home })
+        Arc::new(Arena { limit_bytes, home, files: Files::allowed() })
     }
 
     /// An arena of memfds, as where a tmpfs may not be mounted.
     pub fn of_memfds(limit_bytes: u64) -> Arc<Self> {
-        Arc::new(Arena { limit_bytes, home: Home::Anonymous(AtomicU64::new(0)) })
+        let home = Home::Anonymous(AtomicU64::new(0));
+        Arc::new(Arena { limit_bytes, home, files: Files::allowed() })
     }
 
     /// The limit in bytes.
@@ -69,18 +100,29 @@ impl Arena {
         }
     }
 
-    /// A new empty file, of which nothing is counted.
+    /// A new empty file, of which no bytes are counted. [`Arena::closed`] has to be told
+    /// when it is closed.
     ///
     /// # Errors
     /// Too many open files, or no memory.
     pub(super) fn descriptor(&self) -> io::Result<OwnedFd> {
-        match &self.home {
+        if self.files.open.fetch_add(1, Ordering::Relaxed) >= self.files.most {
+            self.closed();
+            return Err(Errno::MFILE.into());
+        }
+        let opened = match &self.home {
             Home::Tmpfs(root) => {
                 let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-                Ok(openat(root, ".", flags, Mode::RUSR | Mode::WUSR)?)
+                openat(root, ".", flags, Mode::RUSR | Mode::WUSR)
             }
-            Home::Anonymous(_) => Ok(memfd_create("s3mem", MemfdFlags::CLOEXEC)?),
-        }
+            Home::Anonymous(_) => memfd_create("s3mem", MemfdFlags::CLOEXEC),
+        };
+        Ok(opened.inspect_err(|_| self.closed())?)
+    }
+
+    /// Notes that one of its files is closed.
+    pub(super) fn closed(&self) {
+        self.files.open.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Whether writing `bytes` more may find no room that this process did not look for.
@@ -134,4 +176,27 @@ fn private_tmpfs(limit_bytes: u64) -> io::Result<OwnedFd> {
     // Some sandboxes let a file system be mounted and no file be made in it.
     openat(&root, ".", OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, Mode::RUSR)?;
     Ok(root)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_take_their_share_of_the_open_files_and_no_more() {
+        let allowed = Files::allowed().most;
+        let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        assert!(allowed >= limit / 2 && allowed < limit);
+        for home in [Arena::new(1 << 20), Arena::of_memfds(1 << 20)] {
+            let mut arena = Arc::into_inner(home).unwrap();
+            arena.files.most = 2;
+            let arena = Arc::new(arena);
+            let (first, _second) = (arena.file().unwrap(), arena.file().unwrap());
+            for _ in 0..3 {
+                assert!(is_out_of_files(&arena.file().unwrap_err()));
+            }
+            drop(first);
+            assert!(arena.file().is_ok());
+        }
+    }
 }

@@ -11,11 +11,15 @@ use rustix::fs::{
     FallocateFlags, SeekFrom, Timespec, Timestamps, UTIME_OMIT, fallocate, futimens, seek,
 };
 use rustix::io::Errno;
+use rustix::param::page_size;
 
 use super::Arena;
 
-/// What memory is had and given back by, in bytes.
-const PAGE_BYTES: u64 = 4096;
+/// What memory is had and given back by, in bytes: 4 KiB on most machines, 16 or 64 KiB on
+/// some.
+pub fn page_bytes() -> usize {
+    page_size()
+}
 
 /// A file in an [`Arena`]. Its memory is given back when it is dropped, and when
 /// what the kernel maps or reads of it is let go.
@@ -174,11 +178,10 @@ impl MemFile {
             return grow();
         }
         let mut counted = self.lock();
-        let most = match self.has_hole(offset, length) {
-            true => offset.saturating_add(length).div_ceil(PAGE_BYTES) - offset / PAGE_BYTES,
+        let most_bytes = match self.has_hole(offset, length) {
+            true => most_bytes(offset, length, page_bytes() as u64),
             false => 0,
         };
-        let most_bytes = most.saturating_mul(PAGE_BYTES);
         if !self.arena.take(most_bytes) {
             return Err(io::Error::from(ErrorKind::StorageFull));
         }
@@ -230,6 +233,8 @@ impl AsFd for MemFile {
 impl Drop for MemFile {
     fn drop(&mut self) {
         self.arena.give_back(*self.lock());
+        // A moment before the descriptor goes, which the share for others has room for.
+        self.arena.closed();
     }
 }
 
@@ -262,6 +267,12 @@ fn timespec(time: SystemTime) -> Timespec {
     }
 }
 
+/// What a range takes at most, in pages of `page` bytes.
+fn most_bytes(offset: u64, length: u64, page: u64) -> u64 {
+    let pages = offset.saturating_add(length).div_ceil(page) - offset / page;
+    pages.saturating_mul(page)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,6 +280,26 @@ mod tests {
     /// Each kind of arena that this machine can have.
     fn arenas(limit_bytes: u64) -> [Arc<Arena>; 2] {
         [Arena::new(limit_bytes), Arena::of_memfds(limit_bytes)]
+    }
+
+    fn page(byte: u8) -> Vec<u8> {
+        vec![byte; page_bytes()]
+    }
+
+    #[test]
+    fn a_range_takes_whole_pages_of_whichever_size() {
+        for (offset, length, small, large) in [
+            (0, 1, 4 << 10, 64 << 10),
+            (4095, 2, 8 << 10, 64 << 10),
+            (65_535, 2, 8 << 10, 128 << 10),
+            (0, 65_536, 64 << 10, 64 << 10),
+            (8192, 65_536, 64 << 10, 128 << 10),
+        ] {
+            assert_eq!(most_bytes(offset, length, 4 << 10), small, "{offset} {length}");
+            assert_eq!(most_bytes(offset, length, 64 << 10), large, "{offset} {length}");
+        }
+        assert_eq!(most_bytes(u64::MAX - 1, 10, 1 << 16), 1 << 16);
+        assert!(page_bytes().is_power_of_two() && page_bytes() >= 4096);
     }
 
     #[test]
@@ -291,11 +322,11 @@ mod tests {
         for arena in arenas(1 << 20) {
             let (first, second) = (arena.file().unwrap(), arena.file().unwrap());
             first.write_at(&vec![1; 1 << 20], 0).unwrap();
-            let refused = second.write_at(&[2; 4096], 0).unwrap_err();
+            let refused = second.write_at(&page(2), 0).unwrap_err();
             assert_eq!(refused.kind(), ErrorKind::StorageFull);
-            first.write_at(&[3; 4096], 8192).unwrap();
-            first.punch(0, 8192).unwrap();
-            second.write_at(&[2; 4096], 0).unwrap();
+            first.write_at(&page(3), 2 * page_bytes() as u64).unwrap();
+            first.punch(0, 2 * page_bytes() as u64).unwrap();
+            second.write_at(&page(2), 0).unwrap();
             drop(first);
             second.write_at(&vec![2; 1 << 19], 0).unwrap();
             drop(second);

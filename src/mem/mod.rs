@@ -21,6 +21,8 @@
 //!   would take more is refused.
 //! - A decoder's process that has nothing to do counts as 1 MiB.
 //! - A body under way counts as the 400 KiB that its connection buffers.
+//! - An object that this mount has made counts as 96 bytes, of 100,000 at most. Extended
+//!   attributes of drafts are not counted, and are 4 MiB at most.
 //!
 //! Not in the budget: code, stacks, copies of replies that span blocks, and what the
 //! decoder of JPEG 2000 needs while it works, at most `--max-decode-memory` for each core.
@@ -37,10 +39,10 @@ mod shared;
 mod shelf;
 mod slab;
 
-pub use arena::Arena;
+pub use arena::{Arena, is_out_of_files};
 pub use block::{Block, BlockWriter};
 pub use budget::{Budget, Reservation};
-pub use file::{MemFile, MemStat, Seek};
+pub use file::{MemFile, MemStat, Seek, page_bytes};
 pub use shared::{Sealed, SharedFile, Writable};
 pub use shelf::{Counted, Making, OnShelf, Shelf};
 pub use slab::{BLOCK_BYTES, BlockPool};

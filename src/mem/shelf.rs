@@ -91,6 +91,13 @@ where
         self.lock().kept.get(key).cloned()
     }
 
+    /// Whether the thing is there or being made.
+    pub fn has(&self, key: &K) -> bool {
+        let inner = self.lock();
+        let is_made = || inner.making.get(key).is_some_and(|making| making.upgrade().is_some());
+        inner.kept.contains(key) || is_made()
+    }
+
     /// The thing, or its making: the one under way, or else what `make` returns,
     /// which gives the thing and its size in bytes.
     pub fn get_or_make<F>(self: &Arc<Self>, key: K, make: impl FnOnce() -> F) -> OnShelf<V, E>

@@ -10,7 +10,14 @@ use super::place::Place;
 use super::thing::{Folder, Thing};
 use super::tree::{Entry, NoRoom, NodeId, Tree};
 use crate::drafts::{Attributes, Draft};
+use crate::sync::MutexGuard;
 use crate::view::has_image_name;
+
+/// A change of names under way, which holds their lock.
+pub(super) struct Change<'a> {
+    names: &'a Names,
+    pub(super) tree: MutexGuard<'a, Tree>,
+}
 
 impl From<NoRoom> for NameError {
     fn from(_: NoRoom) -> Self {
@@ -45,10 +52,10 @@ impl Names {
     /// Takes a name away from what stands for it by now.
     pub fn remove(&self, place: &Place, thing: Thing) {
         let thing = {
-            let mut tree = self.tree.lock();
-            let thing = self.newest(&tree, place, thing);
-            self.vacate(&mut tree, place);
-            self.unname_in(&mut tree, &thing);
+            let mut change = self.change();
+            let thing = change.newest(place, thing);
+            change.vacate(place);
+            change.unname(&thing);
             thing
         };
         self.forget_siblings_of(place, &thing);
@@ -56,7 +63,7 @@ impl Names {
 
     /// Notes that something of the bucket has lost its name.
     pub fn unname(&self, thing: &Thing) {
-        self.unname_in(&mut self.tree.lock(), thing);
+        self.change().unname(thing);
     }
 
     /// Makes an inode, its name and its number stand for a draft that is a copy of it. The
@@ -133,10 +140,24 @@ impl Names {
         self.tree.lock().forget_home(ino);
     }
 
+    /// Begins a change of names that others see whole or not at all.
+    pub(super) fn change(&self) -> Change<'_> {
+        Change { names: self, tree: self.tree.lock() }
+    }
+
+    /// Makes the kernel forget the siblings of an object that has lost its name.
+    pub(super) fn forget_siblings_of(&self, place: &Place, thing: &Thing) {
+        if matches!(thing, Thing::Object(_)) && has_image_name(&place.name) {
+            self.forget_siblings(place.parent, &place.name);
+        }
+    }
+}
+
+impl Change<'_> {
     /// What a name stands for by now: `thing`, or the copy that somebody who writes has
     /// made of it since it was looked at.
-    pub(super) fn newest(&self, tree: &Tree, place: &Place, thing: Thing) -> Thing {
-        match self.entry(tree, &place.folder, &place.name) {
+    pub(super) fn newest(&self, place: &Place, thing: Thing) -> Thing {
+        match self.names.entry(&self.tree, &place.folder, &place.name) {
             Some(Entry::Thing(made @ Thing::Draft(_))) => made.clone(),
             Some(Entry::Thing(_) | Entry::Hidden) | None => thing,
         }
@@ -144,44 +165,37 @@ impl Names {
 
     /// Takes a name away. It is hidden where the bucket has it or may have, and where it
     /// would be a sibling's from now on: what is deleted is gone.
-    pub(super) fn vacate(&self, tree: &mut Tree, place: &Place) {
-        let (folder, contents) = (&place.folder, self.contents(&place.folder));
-        let is_there = |name: &str| match self.entry(tree, folder, name) {
+    pub(super) fn vacate(&mut self, place: &Place) {
+        let (folder, contents) = (&place.folder, self.names.contents(&place.folder));
+        let is_there = |name: &str| match self.names.entry(&self.tree, folder, name) {
             Some(Entry::Thing(_)) => true,
             Some(Entry::Hidden) => false,
             None => contents.bucket_may_have(name),
         };
-        let mut images = self.siblings.kinds().sources(&place.name).map(|(image, _)| image);
+        let mut images = self.names.siblings.kinds().sources(&place.name).map(|(image, _)| image);
         if contents.bucket_may_have(&place.name) || images.any(is_there) {
-            tree.hide(folder, &place.name);
+            self.tree.hide(folder, &place.name);
         } else {
-            tree.clear(folder, &place.name);
+            self.tree.clear(folder, &place.name);
         }
     }
 
     /// Notes that something has lost a name.
-    pub(super) fn unname_in(&self, tree: &mut Tree, thing: &Thing) {
+    pub(super) fn unname(&mut self, thing: &Thing) {
         if let Some(folder) = thing.folder() {
-            tree.remove_dir(&folder);
+            self.tree.remove_dir(&folder);
         }
         match thing {
             Thing::Draft(draft) => {
                 draft.remove_link();
                 if draft.links() == 0 {
-                    self.siblings.images.forget(draft.ino());
-                    tree.forget_home(draft.ino());
+                    self.names.siblings.images.forget(draft.ino());
+                    self.tree.forget_home(draft.ino());
                 }
             }
             Thing::Dir(_) | Thing::Object(_) | Thing::Sibling(_) => {
-                self.inodes.unname(thing);
+                self.names.inodes.unname(thing);
             }
-        }
-    }
-
-    /// Makes the kernel forget the siblings of an object that has lost its name.
-    pub(super) fn forget_siblings_of(&self, place: &Place, thing: &Thing) {
-        if matches!(thing, Thing::Object(_)) && has_image_name(&place.name) {
-            self.forget_siblings(place.parent, &place.name);
         }
     }
 }

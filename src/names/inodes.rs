@@ -1,7 +1,7 @@
 //! Which inode number stands for which directory, object version or sibling of one.
 //!
 //! A number is a hash of what it stands for: a directory, an object version (key, size,
-//! ETag, time), or a version and the kind of sibling. So it is the same again when the kernel
+//! ETag, time), or a version and which of its siblings. So it is the same again when the kernel
 //! forgets it and comes back, and the table holds no more than the kernel remembers.
 //! What is renamed or written to keeps its number until the kernel forgets it.
 
@@ -237,7 +237,7 @@ impl Table {
         match thing {
             Thing::Dir(dir) => self.hasher.hash_one(dir),
             Thing::Object(object) => self.hasher.hash_one(&object.version),
-            Thing::Sibling(sibling) => self.hasher.hash_one((&sibling.original, sibling.kind)),
+            Thing::Sibling(sibling) => self.hasher.hash_one((&sibling.original, sibling.view)),
             Thing::Draft(draft) => self.hasher.hash_one(draft.ino()),
         }
     }
@@ -363,7 +363,7 @@ impl Inode {
             (Thing::Dir(held), Thing::Dir(dir)) => held == dir,
             (Thing::Object(held), Thing::Object(object)) => held.version == object.version,
             (Thing::Sibling(held), Thing::Sibling(sibling)) => {
-                held.kind == sibling.kind && held.original == sibling.original
+                held.view == sibling.view && held.original == sibling.original
             }
             (Thing::Draft(held), Thing::Draft(draft)) => held.ino() == draft.ino(),
             (Thing::Dir(_) | Thing::Object(_) | Thing::Sibling(_) | Thing::Draft(_), _) => false,

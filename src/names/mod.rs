@@ -21,7 +21,10 @@ mod attr;
 mod bucket;
 mod change;
 mod contents;
+mod deleted;
+mod deleting;
 mod error;
+mod following;
 mod found;
 mod ino;
 mod inodes;
@@ -41,7 +44,9 @@ use std::time::Duration;
 pub use attr::{Attr, Kind, Looks};
 pub use bucket::BucketChange;
 pub use contents::{Contents, Slot};
+pub use deleted::Beside;
 pub use error::NameError;
+pub use following::{Numbers, Of, ending_of};
 pub use found::Found;
 pub use ino::{Ino, ROOT};
 pub use inodes::{Inodes, KnownHead};
@@ -50,6 +55,7 @@ pub use rename::RenameHow;
 pub use thing::{Folder, Sibling, Thing};
 pub use ttl::{Ttl, WritesGo};
 
+use deleted::DeletedSiblings;
 use originals::DraftImages;
 use tree::{NodeId, Tree};
 
@@ -109,11 +115,13 @@ struct Siblings {
     views: Arc<Views>,
     /// Drafts that were looked at as images.
     images: DraftImages,
+    /// Which were deleted.
+    deleted: DeletedSiblings,
 }
 
 /// Where it is said which names the kernel should forget.
 #[derive(Debug)]
-struct Notices {
+pub struct Notices {
     sender: Sender<Outdated>,
     receiver: std::sync::Mutex<Option<Receiver<Outdated>>>,
 }
@@ -126,7 +134,11 @@ impl Names {
         let (sender, receiver) = channel();
         Names {
             catalog,
-            siblings: Siblings { views, images: DraftImages::default() },
+            siblings: Siblings {
+                views,
+                images: DraftImages::default(),
+                deleted: DeletedSiblings::new(&budget),
+            },
             drafts,
             tree: Mutex::new(Rank::Tree, Tree::new(&budget, limit / NAMES_SHARE)),
             inodes: Inodes::new(root, &budget),
@@ -136,10 +148,9 @@ impl Names {
         }
     }
 
-    /// Takes the receiver of names that the kernel should forget; `None` after the first
-    /// call.
-    pub fn outdated(&self) -> Option<Receiver<Outdated>> {
-        crate::sync::lock(&self.notices.receiver).take()
+    /// Where it is said which names the kernel should forget.
+    pub fn notices(&self) -> &Notices {
+        &self.notices
     }
 
     /// How long answers hold.
@@ -212,7 +223,13 @@ impl Names {
 }
 
 impl Notices {
-    fn send(&self, parent: Ino, name: String) {
+    /// Takes the receiver; `None` after the first call.
+    pub fn outdated(&self) -> Option<Receiver<Outdated>> {
+        crate::sync::lock(&self.receiver).take()
+    }
+
+    /// Makes the kernel forget what a name stands for.
+    pub fn send(&self, parent: Ino, name: String) {
         // Only fails when nobody listens, as in tests without a kernel.
         let _ = self.sender.send(Outdated { parent, name });
     }

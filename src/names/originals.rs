@@ -79,6 +79,14 @@ impl DraftImages {
         Ok(self.of_draft(&draft, name, &file, state))
     }
 
+    /// As [`DraftImages::original`], of a file whose state is known without reading it.
+    pub(super) fn original_known(&self, name: &str, thing: Thing) -> Option<Original> {
+        let Thing::Draft(draft) = thing else { return of_bucket(Some(thing)) };
+        let file = draft.file().cloned()?;
+        let state = file.state_known()?;
+        self.of_draft(&draft, name, &file, state)
+    }
+
     fn of_draft(
         &self,
         draft: &Draft,

@@ -33,27 +33,27 @@ impl Names {
         let (source, target) = {
             // Held until all is noted: who copies an object for a writer finds out under
             // the same lock where its name is.
-            let mut tree = self.tree.lock();
-            let source = self.newest(&tree, from, source);
-            let target = target.map(|target| self.newest(&tree, to, target));
+            let mut change = self.change();
+            let source = change.newest(from, source);
+            let target = target.map(|target| change.newest(to, target));
             let moved = (&to.folder, to.name.as_str(), Entry::Thing(source.clone()));
             match (&target, how) {
                 (Some(target), RenameHow::Exchange) => {
                     let back = Entry::Thing(target.clone());
-                    tree.put_both(moved, (&from.folder, &from.name, back))?;
+                    change.tree.put_both(moved, (&from.folder, &from.name, back))?;
                     self.inodes.move_thing(target, from);
                 }
                 (_, RenameHow::Replace | RenameHow::Keep | RenameHow::Exchange) => {
-                    tree.put(moved.0, moved.1, moved.2)?;
-                    self.vacate(&mut tree, from);
+                    change.tree.put(moved.0, moved.1, moved.2)?;
+                    change.vacate(from);
                 }
             }
             self.inodes.move_thing(&source, to);
             if let (Some(target), RenameHow::Replace) = (&target, how) {
-                self.unname_in(&mut tree, target);
+                change.unname(target);
             }
             if let Thing::Draft(draft) = &source {
-                tree.set_home(draft.ino(), &to.folder, &to.name);
+                change.tree.set_home(draft.ino(), &to.folder, &to.name);
             }
             (source, target)
         };

@@ -6,8 +6,13 @@
 //! is looked up: a listing in memory answers that. If it is neither empty nor archived,
 //! `Views::size` opens its header.
 //!
+//! A file that has the name and the size of a sibling of an image beside it is a copy of that
+//! sibling, as `cp -r` makes them of all that it sees. It is a file like any other, but has no
+//! siblings: otherwise each copy of a folder would have more of them.
+//!
 //! With `--list-views` only the listing differs: each entry of the bucket has a cookie for
-//! itself and one for each sibling, and their headers are read before sizes are shown.
+//! itself and one for each sibling. Names are listed without a request, and those that turn out
+//! not to exist are not listed again; their headers are read before sizes are shown.
 
 use std::time::Duration;
 
@@ -33,6 +38,11 @@ impl Siblings {
     pub(super) fn kinds(&self) -> ViewSet {
         self.views.config().kinds
     }
+
+    /// Which of them directories list.
+    fn listed(&self) -> ViewSet {
+        self.views.config().listed
+    }
 }
 
 impl Contents<'_> {
@@ -42,17 +52,23 @@ impl Contents<'_> {
     /// # Errors
     /// Why the image can't be looked at.
     pub(super) async fn sibling(&self, name: &str, mut ttl: Duration) -> Result<Found, NameError> {
-        for (image, kind) in self.names.siblings.kinds().sources(name) {
+        for (image, view) in self.names.siblings.kinds().sources(name) {
             let found = self.names.own(self.folder, image).await?;
             ttl = ttl.min(found.ttl);
+            let size = found.thing.as_ref().and_then(size_of);
             let Some(original) = self.names.siblings.images.original(image, found.thing).await?
             else {
                 continue;
             };
-            match self.names.siblings.views.size(&original, kind).await {
+            if self.names.siblings.deleted.has(self.folder, name)
+                || self.is_copied_sibling(image, size).await?
+            {
+                continue;
+            }
+            match self.names.siblings.views.size(&original, view).await {
                 Ok(None) => {}
                 Ok(Some(size)) => {
-                    let sibling = Sibling { original, kind, size };
+                    let sibling = Sibling { original, view, size };
                     return Ok(Found::thing(Thing::Sibling(sibling), ttl));
                 }
                 Err(error) if is_changed(&error) => {
@@ -67,10 +83,76 @@ impl Contents<'_> {
         Ok(Found::missing(ttl))
     }
 
+    /// Whether a file of `size` bytes is a copy of a sibling of an image beside it, after a
+    /// small GET for each image that it could be one of.
+    async fn is_copied_sibling(&self, name: &str, size: Option<u64>) -> Result<bool, NameError> {
+        for (image, view) in COPIED.sources(name) {
+            let found = self.names.own(self.folder, image).await?;
+            let image_size = found.thing.as_ref().and_then(size_of);
+            let original = self.names.siblings.images.original(image, found.thing).await?;
+            let Some(original) = original else { continue };
+            let known = self.names.siblings.views.size(&original, view).await;
+            // What can't be looked at has no siblings that were copied.
+            if known.is_ok_and(|known| known == size)
+                && !Box::pin(self.is_copied_sibling(image, image_size)).await?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// As [`Contents::is_copied_sibling`], as far as is known without a request; what might be
+    /// one counts as one.
+    fn may_be_copied_sibling(&self, name: &str, size: Option<u64>) -> bool {
+        COPIED.sources(name).filter(|(image, _)| has_image_name(image)).any(|(image, view)| {
+            let own = self.names.own_known(self.folder, image);
+            let Some(thing) = own.and_then(|found| found.thing) else { return false };
+            if thing.folder().is_some() {
+                return false;
+            }
+            let image_size = size_of(&thing);
+            let original = self.names.siblings.images.original_known(image, thing);
+            let known =
+                original.and_then(|original| self.names.siblings.views.size_known(&original, view));
+            let is_one = known.is_none_or(|known| known.is_ok_and(|known| known == size));
+            is_one && !self.may_be_copied_sibling(image, image_size)
+        })
+    }
+
+    /// Looks at what programs made that a file could be a copied sibling of, so that it is
+    /// known whether it is one. That needs no request.
+    async fn look_at_drafts(&self, name: &str) {
+        for (image, view) in COPIED.sources(name) {
+            let Some(found) = self.names.own_known(self.folder, image) else { continue };
+            let Some(thing @ Thing::Draft(_)) = found.thing else { continue };
+            let original = self.names.siblings.images.original(image, Some(thing)).await;
+            if let Ok(Some(original)) = original {
+                // What is wrong with an image is told to whoever asks for a sibling by name.
+                let _ = self.names.siblings.views.size(&original, view).await;
+            }
+        }
+    }
+
+    /// The sibling that a directory may have shown under this name, before it was known that it
+    /// does not exist.
+    pub(super) fn never_was(&self, name: &str) -> Option<Sibling> {
+        let listed = self.names.siblings.listed();
+        // Pages are not listed.
+        let sources = listed.sources(name).filter(|(_, view)| view.page.is_none());
+        sources.filter(|(image, _)| has_image_name(image)).find_map(|(image, view)| {
+            let thing = self.names.own_known(self.folder, image)?.thing?;
+            if self.may_be_copied_sibling(image, size_of(&thing)) {
+                return None;
+            }
+            let original = self.names.siblings.images.original_known(image, thing)?;
+            Some(Sibling { original, view, size: 0 })
+        })
+    }
+
     /// Some of the entries that were listed, with what their siblings' sizes need.
     pub(super) async fn with_siblings<'w>(&self, listed: Listed<'w>, plus: bool) -> Listed<'w> {
-        let config = self.names.siblings.views.config();
-        if !plus || !config.are_listed || config.kinds.is_empty() {
+        if !plus || self.names.siblings.listed().is_empty() {
             return listed;
         }
         let entries = &listed.entries[..listed.entries.len().min(ENTRIES_AT_ONCE)];
@@ -89,17 +171,21 @@ impl Contents<'_> {
     /// The siblings that a directory shows behind an entry, with their places.
     /// With `sizes` those whose size is known alone, else all that there may be.
     pub(super) fn listed_siblings(&self, entry: &DirEntry, sizes: bool) -> Vec<Slot> {
-        let config = self.names.siblings.views.config();
-        match image_of(entry).filter(|_| config.are_listed) {
+        match image_of(entry).filter(|_| !self.names.siblings.listed().is_empty()) {
             Some(original) => self.kinds_of(&entry.name, &original, sizes),
             None => Vec::new(),
         }
     }
 
+    /// Whether an entry has siblings that are listed, of which it takes a request to know
+    /// whether they exist, and how large they are.
+    pub fn has_unknown_siblings(&self, entry: &DirEntry) -> bool {
+        self.listed_siblings(entry, false).len() > self.listed_siblings(entry, true).len()
+    }
+
     /// The siblings that a directory shows behind something that a program made.
     pub async fn siblings_of(&self, name: &str, thing: &Thing, sizes: bool) -> Vec<Slot> {
-        let config = self.names.siblings.views.config();
-        if !config.are_listed || config.kinds.is_empty() || !has_image_name(name) {
+        if self.names.siblings.listed().is_empty() || !has_image_name(name) {
             return Vec::new();
         }
         let Ok(Some(original)) =
@@ -111,18 +197,48 @@ impl Contents<'_> {
             // What is wrong with an image is told to whoever asks for a sibling by name.
             let _ = self.names.siblings.views.size(&original, ViewKind::Json).await;
         }
+        self.look_at_drafts(name).await;
         self.kinds_of(name, &original, sizes)
+    }
+
+    /// The siblings that a directory may have shown behind something, whether or not it is
+    /// known by now that they exist.
+    pub(super) async fn may_have_shown(
+        &self,
+        name: &str,
+        thing: &Thing,
+    ) -> Option<(Original, Vec<ViewKind>)> {
+        if self.names.siblings.listed().is_empty() || !has_image_name(name) {
+            return None;
+        }
+        let original = self.names.siblings.images.original(name, Some(thing.clone())).await;
+        let original = original.ok().flatten()?;
+        if self.may_be_copied_sibling(name, Some(original.size())) {
+            return None;
+        }
+        let kinds = self.names.siblings.listed().listed();
+        let kinds = kinds.filter(|kind| self.is_free(&format!("{name}{}", kind.suffix())));
+        Some((original, kinds.collect()))
+    }
+
+    /// Whether a sibling may have a name: nothing else has it, and it was not deleted.
+    fn is_free(&self, name: &str) -> bool {
+        // A real one wins, and one that was deleted is not there either.
+        let own = self.names.own_known(self.folder, name);
+        let is_taken = own.is_some_and(|found| found.is_final());
+        let is_deleted = self.names.siblings.deleted.has(self.folder, name);
+        !is_taken && !is_deleted && name.len() <= MAX_NAME_BYTES
     }
 
     /// All siblings of an image, with their places behind it.
     fn kinds_of(&self, image: &str, original: &Original, sizes: bool) -> Vec<Slot> {
         let mut siblings = Vec::new();
-        for kind in self.names.siblings.views.config().kinds.kinds() {
+        if self.may_be_copied_sibling(image, Some(original.size())) {
+            return siblings;
+        }
+        for kind in self.names.siblings.listed().listed() {
             let name = format!("{image}{}", kind.suffix());
-            // A real one wins, and one that was deleted is not there either.
-            let own = self.names.own_known(self.folder, &name);
-            let is_taken = own.is_some_and(|found| found.is_final());
-            if is_taken || name.len() > MAX_NAME_BYTES {
+            if !self.is_free(&name) {
                 continue;
             }
             let size = match self.names.siblings.views.size_known(original, kind) {
@@ -131,10 +247,23 @@ impl Contents<'_> {
                 None if sizes => continue,
                 None => 0,
             };
-            let sibling = Sibling { original: original.clone(), kind, size };
+            let sibling = Sibling { original: original.clone(), view: kind.into(), size };
             siblings.push(Slot { number: 1 + kind as u64, name, thing: Thing::Sibling(sibling) });
         }
         siblings
+    }
+}
+
+/// The siblings that are images, so that a copy of one could have siblings.
+const COPIED: ViewSet = ViewSet::of(&[ViewKind::Png, ViewKind::Preview, ViewKind::Tif]);
+
+/// The size of a file in bytes.
+fn size_of(thing: &Thing) -> Option<u64> {
+    match thing {
+        Thing::Object(object) => Some(object.version.size),
+        Thing::Sibling(sibling) => Some(sibling.size),
+        Thing::Draft(draft) => draft.file()?.bytes().stat().ok().map(|stat| stat.size),
+        Thing::Dir(_) => None,
     }
 }
 

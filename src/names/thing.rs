@@ -7,7 +7,7 @@ use crate::catalog::{Dir, Node};
 use crate::drafts::Draft;
 use crate::key::ObjectVersion;
 use crate::store::ListedObject;
-use crate::view::{Original, ViewKind};
+use crate::view::{Original, View};
 
 /// What an inode stands for: a closed set.
 #[derive(Debug, Clone)]
@@ -28,7 +28,7 @@ pub struct Sibling {
     /// The image.
     pub original: Original,
     /// Which of its siblings.
-    pub kind: ViewKind,
+    pub view: View,
     /// The size in bytes.
     pub size: u64,
 }

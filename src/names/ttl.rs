@@ -57,6 +57,11 @@ impl Ttl {
         }
     }
 
+    /// How long a listing is believed.
+    pub fn listing(self) -> Duration {
+        self.metadata
+    }
+
     /// Whether what programs write becomes objects.
     pub(super) fn is_published(self) -> bool {
         self.writes == WritesGo::IntoTheBucket

@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -16,7 +17,9 @@ use crate::catalog::{Dir, Node};
 use crate::drafts::Draft;
 use crate::key::{ObjectKey, ObjectVersion};
 use crate::names::{Folder, Place, Thing};
-use crate::store::{Condition, ListRequest, ListedObject, PutRequest, StoreErrorKind, Trail};
+use crate::store::{
+    Condition, ListRequest, ListedObject, PutRequest, StoreErrorKind, Trail, Written,
+};
 
 /// This many objects are copied or deleted at once.
 const AT_ONCE: usize = 8;
@@ -34,14 +37,18 @@ impl Publisher {
     pub async fn make_dir(&self, place: &Place) -> Outcome<Dir> {
         let dir = place.folder.bucket().and_then(|dir| dir.dir_of(&place.name));
         let dir = dir.ok_or(PublishError::NoSuchKey)?;
+        let key = ObjectKey::new(dir.prefix().as_str());
         let request = PutRequest {
-            key: ObjectKey::new(dir.prefix().as_str()),
+            key: key.clone(),
             body: Bytes::new(),
             content_type: Some(Arc::from(MARKER_TYPE)),
             condition: Condition::Absent,
         };
         match self.sender.store.put(request).await {
-            Ok(_) => {}
+            Ok(Written { etag }) => {
+                let marker = ObjectVersion { key, size: 0, etag, last_modified: SystemTime::now() };
+                self.allowed().made.note(&marker, true);
+            }
             Err(error) if error.kind == StoreErrorKind::Changed => {
                 return Err(PublishError::Exists);
             }
@@ -55,7 +62,7 @@ impl Publisher {
     /// Deletes the marker of a directory that has nothing else in it.
     ///
     /// # Errors
-    /// ENOTEMPTY, EPERM where nothing may be deleted; what the requests failed with.
+    /// ENOTEMPTY, EPERM where the marker may not be deleted; what the requests failed with.
     pub async fn delete_dir(&self, place: &Place, dir: &Dir) -> Outcome<()> {
         let request = ListRequest {
             prefix: dir.prefix().clone(),
@@ -86,7 +93,7 @@ impl Publisher {
     /// requests failed with, after which the same rename goes on where it was.
     pub async fn rename_dir(&self, from: &Place, dir: &Dir, to: &Place) -> Outcome<()> {
         let Folder::Bucket(parent) = &to.folder else { return Err(PublishError::CrossDevice) };
-        if self.key_for(&to.folder, &to.name)?.is_none() || self.config.rename_objects == 0 {
+        if self.config.key_for(&to.folder, &to.name)?.is_none() || self.config.rename_objects == 0 {
             return Err(PublishError::CrossDevice);
         }
         let target = parent.dir_of(&to.name).ok_or(PublishError::NoSuchKey)?;
@@ -173,13 +180,14 @@ impl Publisher {
                 max_keys: MAX_KEYS,
             };
             let page = self.sender.store.list_page(request).await?;
-            let entries = page.objects.len();
+            if let Some(next) = &page.next {
+                trail.follow(dir.prefix(), page.ends(), next)?;
+            }
             versions.extend(page.objects.into_iter().map(|object| object.version));
             if versions.len() as u64 > most || !page.unreachable.is_empty() {
                 return Err(PublishError::CrossDevice);
             }
             let Some(next) = page.next else { return Ok(versions) };
-            trail.follow(dir.prefix(), entries, &next)?;
             token = Some(next);
         }
     }

@@ -32,9 +32,9 @@ impl Publisher {
         is_settled
     }
 
-    /// Gives memory back that the bucket has the bytes of; returns whether there was any.
-    /// A file that is being written gives its own before others that are.
-    pub async fn make_room(&self, writing: Option<&Draft>) -> bool {
+    /// Lets the file go that the bucket has had for longest, and that nobody has open: its
+    /// memory, and the open file of this process that it is. Returns whether there was one.
+    pub fn let_one_go(&self) -> bool {
         let waiting = self.waiting.kept.lock().len();
         for _ in 0..waiting {
             let Some(kept) = self.waiting.kept.lock().pop_front() else { break };
@@ -43,9 +43,21 @@ impl Publisher {
                 return true;
             }
         }
+        false
+    }
+
+    /// Gives memory back that the bucket has the bytes of; returns whether there was any.
+    /// A file that is being written gives its own before others that are.
+    pub async fn make_room(&self, writing: Option<&Draft>) -> bool {
+        if self.let_one_go() {
+            return true;
+        }
         if let Some(draft) = writing
             && self.sender.send_away(draft).await > 0
         {
+            return true;
+        }
+        if self.send_some_waiting().await && self.let_one_go() {
             return true;
         }
         for other in self.waiting.dirty() {

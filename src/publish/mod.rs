@@ -1,7 +1,7 @@
 //! From a draft to an object, and out of memory again; and what else programs change in
 //! the bucket: deletions, renames, markers of directories.
 //!
-//! Contract: a file is sent when it is closed or synchronised, on the condition that the
+//! Contract: a file is sent when it is closed (or right behind that) or synchronised, on the condition that the
 //! object is still the version that was seen. What could not be sent stays in memory, and
 //! is listed here until it is in the bucket or deleted. After that its memory is given
 //! back when `--metadata-ttl` is over or memory is short, and its name and inode refer to
@@ -11,11 +11,13 @@
 //! | file | question |
 //! |---|---|
 //! | `when` | when is something sent: close, fsync, the last release |
+//! | `later` | what is sent after `close` has returned |
 //! | `retry` | when is it tried again that failed |
 //! | `send` | how: one request, or parts; on which condition |
 //! | `ahead` | which parts go out while the file is still being written |
 //! | `metadata` | what does an object say of itself |
 //! | `keep` | whose memory may be given back |
+//! | `made` | which objects may be taken away again without a flag: those of this mount |
 //! | `object` | deleting, renaming and copying one object |
 //! | `folder` | markers; renaming a directory |
 //! | `pending` | what is not in the bucket yet, for `status` and the end of the mount |
@@ -27,11 +29,14 @@
 //! Then those of [`crate::sync`], which nobody holds across an await.
 
 mod ahead;
+mod allowed;
 mod config;
 mod error;
 mod folder;
 mod keep;
 mod last_close;
+mod later;
+mod made;
 mod metadata;
 mod object;
 mod pending;
@@ -39,18 +44,21 @@ mod record;
 mod retry;
 mod send;
 mod sender;
+mod turns;
 mod when;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-pub use config::UploadConfig;
+pub use allowed::Allowed;
+pub use config::{OnClose, RecordPlace, UploadConfig};
 pub use error::PublishError;
 pub use last_close::process_of;
 pub use pending::Pending;
 
 use sender::Sender;
+use turns::Turns;
 
 use crate::drafts::{Draft, Drafts, Progress};
 use crate::key::{ObjectKey, ObjectVersion};
@@ -59,9 +67,6 @@ use crate::names::{Folder, Names, Thing};
 use crate::reader::BlockCache;
 use crate::store::ObjectStore;
 use crate::sync::{Mutex, Rank};
-
-/// The longest key that S3 takes, in bytes.
-const MAX_KEY_BYTES: usize = 1024;
 
 /// What [`Publisher`] is built of.
 #[derive(Debug)]
@@ -89,6 +94,7 @@ pub struct Publisher {
     cache: Arc<BlockCache>,
     sender: Arc<Sender>,
     waiting: Waiting,
+    turns: Turns,
     runtime: tokio::runtime::Handle,
 }
 
@@ -110,7 +116,9 @@ impl Publisher {
         let PublisherParts { config, store, names, drafts, cache, budget } = parts;
         let config = Arc::new(config);
         let runtime = tokio::runtime::Handle::current();
+        let turns = Turns::new(budget.limit_bytes());
         let publisher = Arc::new(Publisher {
+            turns,
             sender: Arc::new(Sender::new(config.clone(), store, budget, runtime.clone())),
             config,
             names,
@@ -132,27 +140,15 @@ impl Publisher {
         &self.config
     }
 
-    /// The object that a name stands for in the bucket; `None` if what is made there stays
-    /// in memory.
-    ///
-    /// # Errors
-    /// EINVAL for a name that no key has, ENAMETOOLONG.
-    pub fn key_for(&self, folder: &Folder, name: &str) -> Result<Option<ObjectKey>, PublishError> {
-        let Folder::Bucket(dir) = folder else { return Ok(None) };
-        if self.config.memory_only.iter().any(|pattern| pattern.matches(name)) {
-            return Ok(None);
-        }
-        let key = dir.key_of(name).ok_or(PublishError::NoSuchKey)?;
-        match key.as_str().len() <= MAX_KEY_BYTES {
-            true => Ok(Some(key)),
-            false => Err(PublishError::KeyTooLong),
-        }
+    /// Which objects may be replaced and deleted.
+    pub fn allowed(&self) -> &Allowed {
+        &self.sender.allowed
     }
 
     /// Whether a change of this name is a change of the bucket.
     ///
     /// # Errors
-    /// EPERM for a sibling, which goes with its image; as [`Publisher::key_for`].
+    /// EPERM for a sibling, which goes with its image; as [`UploadConfig::key_for`].
     pub fn is_published(
         &self,
         folder: &Folder,
@@ -162,7 +158,7 @@ impl Publisher {
         match thing {
             Thing::Draft(draft) => Ok(draft.progress().is_some()),
             Thing::Sibling(_) => Err(PublishError::NotPermitted),
-            Thing::Dir(_) | Thing::Object(_) => Ok(self.key_for(folder, name)?.is_some()),
+            Thing::Dir(_) | Thing::Object(_) => Ok(self.config.key_for(folder, name)?.is_some()),
         }
     }
 
@@ -175,12 +171,10 @@ impl Publisher {
     /// Whether a draft that is opened to be written to may change: an object that the
     /// bucket has is one like any other, unless somebody is still writing it.
     pub fn may_change(&self, draft: &Draft) -> bool {
-        let is_settled = draft.progress().is_some_and(|progress| progress.settled().is_some());
-        !is_settled || self.config.allow_overwrite || self.drafts.opened().is_written(draft.ino())
-    }
-
-    fn is_open(&self, draft: &Draft) -> bool {
-        self.drafts.opened().is_open(draft.ino())
+        let settled = draft.progress().and_then(|progress| progress.settled());
+        settled.is_none_or(|(version, _)| {
+            self.allowed().overwrites(&version) || self.drafts.opened().is_written(draft.ino())
+        })
     }
 
     /// Lets go of a file whose name was taken by another one.

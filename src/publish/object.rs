@@ -1,7 +1,10 @@
 //! Deleting, renaming and copying one object.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
+
+use tokio::sync::OwnedRwLockWriteGuard;
 
 use super::{PublishError, Publisher};
 use crate::catalog::Node;
@@ -16,7 +19,7 @@ impl Publisher {
     /// Deletes a file: what the bucket has of it, or what it was to become.
     ///
     /// # Errors
-    /// EPERM where nothing may be deleted; ESTALE when somebody else changed the object.
+    /// EPERM where it may not be deleted; ESTALE when somebody else changed the object.
     pub async fn delete(&self, place: &Place, thing: &Thing) -> Outcome<()> {
         let progress = thing.draft().and_then(|draft| draft.progress());
         // While a file is sent nobody can say which version there is.
@@ -45,26 +48,29 @@ impl Publisher {
     /// Renames a file that belongs into the bucket, on the server.
     ///
     /// # Errors
-    /// EPERM where nothing may be overwritten or deleted; EXDEV where only a copy will do;
+    /// EPERM where either may not be overwritten or deleted; EXDEV where only a copy will do;
     /// ESTALE when somebody else changed either object.
     pub async fn rename(
-        &self,
+        self: &Arc<Self>,
         (from, source): (&Place, &Thing),
         (to, target): (&Place, Option<&Thing>),
     ) -> Outcome<()> {
-        let key = self.key_for(&to.folder, &to.name)?.ok_or(PublishError::CrossDevice)?;
+        let key = self.config.key_for(&to.folder, &to.name)?.ok_or(PublishError::CrossDevice)?;
+        // While either is sent nobody can say which version there is.
+        let mut still = still([Some(source), target]).await;
         let target_seen = target.and_then(Thing::seen);
-        if target_seen.is_some() && !self.config.allow_overwrite {
+        if target_seen.as_ref().is_some_and(|version| !self.allowed().overwrites(version)) {
             return Err(PublishError::NotPermitted);
         }
         let source_seen = source.seen();
-        if source_seen.is_some() && !self.config.allow_delete {
+        if source_seen.as_ref().is_some_and(|version| !self.allowed().deletes(version)) {
             return Err(PublishError::NotPermitted);
         }
         let replaced = target.and_then(Thing::draft);
         match source {
             Thing::Draft(draft) => {
-                self.rename_draft(draft, to, key, target_seen, replaced).await?;
+                let still = still.remove(&draft.ino());
+                self.rename_draft((draft, still), to, key, target_seen, replaced).await?;
             }
             Thing::Object(object) => {
                 let version = self.copy(&object.version, key, target_seen).await?;
@@ -87,8 +93,8 @@ impl Publisher {
     /// Makes a draft another object: the server copies what it has, also when more is
     /// being written; what it lacks is sent under the new name.
     async fn rename_draft(
-        &self,
-        draft: &Arc<Draft>,
+        self: &Arc<Self>,
+        (draft, still): (&Arc<Draft>, Option<Still>),
         to: &Place,
         key: ObjectKey,
         target_seen: Option<ObjectVersion>,
@@ -97,8 +103,7 @@ impl Publisher {
         match draft.progress() {
             None => self.publish(draft, self.progress(key, target_seen, false)).await?,
             Some(progress) => {
-                let still = progress.still().await;
-                let is_written = progress.is_whole() && self.is_open(draft);
+                let is_written = progress.is_whole() && self.drafts.opened().is_open(draft.ino());
                 let to_copy = match progress.settled() {
                     Some((version, _)) => Some(version),
                     None => progress.seen().filter(|_| is_written),
@@ -142,7 +147,7 @@ impl Publisher {
             self.drop_draft(replaced);
         }
         self.names.add(to, draft)?;
-        if !self.is_open(draft) {
+        if !self.drafts.opened().is_open(draft.ino()) && !draft.is_dirty() {
             self.keep(draft.clone());
         }
         Ok(())
@@ -150,9 +155,16 @@ impl Publisher {
 
     /// Sends a file under its new name, unless it is still being written, and deletes
     /// what it was before.
-    async fn send_moved(&self, draft: &Arc<Draft>, before: Option<&ObjectVersion>) -> Outcome<()> {
-        if !self.is_open(draft) {
-            self.send(draft).await?;
+    async fn send_moved(
+        self: &Arc<Self>,
+        draft: &Arc<Draft>,
+        before: Option<&ObjectVersion>,
+    ) -> Outcome<()> {
+        match self.drafts.opened().is_open(draft.ino()) {
+            true => {}
+            // What it was before is deleted once it is there under its new name.
+            false if before.is_some() => self.send(draft).await?,
+            false => self.send_or_wait(draft).await?,
         }
         match before {
             Some(version) => self.delete_version(version).await,
@@ -163,17 +175,19 @@ impl Publisher {
     /// Makes a file that stayed in memory so far an object.
     async fn publish(&self, draft: &Arc<Draft>, progress: Progress) -> Outcome<()> {
         let file = draft.file().ok_or(PublishError::CrossDevice)?;
-        if self.is_open(draft) {
+        if self.drafts.opened().is_open(draft.ino()) {
             return Err(PublishError::CrossDevice);
         }
         let before = file.bytes().stat()?;
-        if let Err(error) = self.sender.send(file, &progress).await {
+        if let Err(error) = self.sender.send(file, &progress, || true).await {
             self.sender.abandon_parts(&progress);
             return Err(error.into());
         }
         file.publish(progress);
         let now = file.bytes().stat()?;
-        if self.is_open(draft) || (now.size, now.modified) != (before.size, before.modified) {
+        if self.drafts.opened().is_open(draft.ino())
+            || (now.size, now.modified) != (before.size, before.modified)
+        {
             // Somebody writes to it meanwhile: it is sent again when that is closed.
             file.note_written_unseen();
             self.waiting.note_dirty(draft);
@@ -200,6 +214,8 @@ impl Publisher {
         to: ObjectKey,
         replaced: Option<ObjectVersion>,
     ) -> Outcome<ObjectVersion> {
+        let made = &self.allowed().made;
+        let is_made = made.has(from) && made.may_count(replaced.as_ref());
         let condition = match replaced {
             None => Condition::Absent,
             Some(ObjectVersion { etag: Some(etag), .. }) => Condition::Unchanged(etag),
@@ -210,24 +226,44 @@ impl Publisher {
         let request = CopyRequest { from, to, condition, content_type: None };
         let copied = self.sender.store.copy(request).await;
         let etag = copied.map_err(PublishError::of_source)?.etag;
-        Ok(ObjectVersion { key, size, etag, last_modified: SystemTime::now() })
+        let copy = ObjectVersion { key, size, etag, last_modified: SystemTime::now() };
+        made.note(&copy, is_made);
+        Ok(copy)
     }
 
     /// Deletes an object, if it is still this version.
     ///
     /// # Errors
-    /// EPERM where nothing may be deleted; ESTALE when it is another one by now.
+    /// EPERM where it may not be deleted; ESTALE when it is another one by now.
     pub(super) async fn delete_version(&self, version: &ObjectVersion) -> Outcome<()> {
-        if !self.config.allow_delete {
+        if !self.allowed().deletes(version) {
             return Err(PublishError::NotPermitted);
         }
         match self.sender.store.delete(&version.key, version.etag.as_ref()).await {
-            Ok(()) => Ok(()),
+            Ok(()) => {}
             // Somebody else was quicker.
-            Err(error) if error.kind == StoreErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error.into()),
+            Err(error) if error.kind == StoreErrorKind::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.allowed().made.forget(&version.key);
+        Ok(())
+    }
+}
+
+/// The right to know which version there is of a file, while nobody sends it.
+type Still = OwnedRwLockWriteGuard<()>;
+
+/// Waits until none of these is being sent, and keeps it so; by inode number.
+async fn still(things: [Option<&Thing>; 2]) -> BTreeMap<u64, Still> {
+    let drafts = things.into_iter().flatten().filter_map(Thing::draft);
+    let by_number: BTreeMap<u64, &Arc<Draft>> = drafts.map(|draft| (draft.ino(), draft)).collect();
+    let mut held = BTreeMap::new();
+    for (ino, draft) in by_number {
+        if let Some(progress) = draft.progress() {
+            held.insert(ino, progress.still().await);
         }
     }
+    held
 }
 
 fn listed(version: ObjectVersion) -> ListedObject {

@@ -10,9 +10,6 @@ use crate::drafts::{Draft, SendError};
 use crate::key::ObjectKey;
 use crate::names::{ROOT, Thing};
 
-/// This many files are sent at once; the store limits requests by itself.
-const FILES_AT_ONCE: usize = 8;
-
 /// A file that is not in the bucket yet.
 #[derive(Debug, Clone)]
 pub struct Pending {
@@ -84,7 +81,7 @@ impl Publisher {
                 error.report();
             }
         };
-        stream::iter(self.waiting.dirty()).for_each_concurrent(FILES_AT_ONCE, send).await;
+        stream::iter(self.waiting.dirty()).for_each_concurrent(self.turns.at_once(), send).await;
     }
 
     /// Notes that the mount is gone. What was closed or synchronised in vain is sent from
@@ -95,6 +92,6 @@ impl Publisher {
 
     /// Whether a file is to be left alone, because somebody may go on writing to it.
     fn is_held(&self, draft: &Draft, was_tried: bool) -> bool {
-        self.is_open(draft) && !(was_tried && self.waiting.has_ended())
+        self.drafts.opened().is_open(draft.ino()) && !(was_tried && self.waiting.has_ended())
     }
 }

@@ -5,12 +5,19 @@
 //! down its own: one file for each daemon that has any, in memory that outlives it
 //! (/run), which the daemon locks. A mount of the same bucket takes over the files that
 //! nobody holds any more.
+//!
+//! An upload whose beginning was never answered has no name by which it could be aborted,
+//! and in a listing nothing tells it from another client's. So its key and time are written
+//! down, and said to whoever looks after the bucket. It has no parts, and costs nothing.
+//!
+//! A line is `KEY ID`, or `KEY ? TIME` where there is no answer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
@@ -18,6 +25,10 @@ use crate::key::ObjectKey;
 use crate::store::Upload;
 
 const ENDING: &str = "uploads";
+/// What stands in a line for the name of an upload that nobody knows.
+const UNKNOWN: &str = "?";
+/// Of so many keys it is remembered that an upload of them may have been begun.
+const MOST_LOST: usize = 1000;
 
 /// The uploads of this mount, and those that earlier ones left.
 #[derive(Debug, Default)]
@@ -33,6 +44,25 @@ struct Written {
     /// As long as there is any.
     file: Option<File>,
     uploads: BTreeSet<(String, String)>,
+    /// The uploads that were to begin and of which there is no answer, by key.
+    unanswered: BTreeMap<String, Beginning>,
+}
+
+/// An upload that is to begin.
+#[derive(Debug, Clone, Copy)]
+struct Beginning {
+    since: SystemTime,
+    /// Whether nobody waits for the answer any more.
+    is_lost: bool,
+}
+
+/// An upload that may have been begun, without anybody who knows its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Lost {
+    /// The object that it was to make.
+    pub(super) key: ObjectKey,
+    /// When it was to begin.
+    pub(super) since: SystemTime,
 }
 
 /// The file of a mount that has ended, which we hold now.
@@ -41,6 +71,7 @@ struct Left {
     _file: File,
     path: PathBuf,
     uploads: Vec<Upload>,
+    lost: Vec<Lost>,
 }
 
 impl Record {
@@ -50,7 +81,8 @@ impl Record {
         let prefix = format!("{:016x}-", checksum(bucket));
         let left = take_over(folder, &prefix).unwrap_or_default();
         let path = folder.join(format!("{prefix}{}.{ENDING}", std::process::id()));
-        let mut written = Written { path, file: None, uploads: BTreeSet::new() };
+        let (uploads, unanswered) = (BTreeSet::new(), BTreeMap::new());
+        let mut written = Written { path, file: None, uploads, unanswered };
         let tried = fs::create_dir_all(folder).and_then(|()| written.try_out());
         let written = tried.map(|()| written).map_err(|error| {
             tracing::warn!(
@@ -62,14 +94,48 @@ impl Record {
         Record { written: written.ok().map(Mutex::new), left: Mutex::new(left) }
     }
 
-    /// Notes an upload that was begun.
-    pub(super) fn add(&self, upload: &Upload) {
-        self.change(|uploads| uploads.insert(words(upload)));
+    /// Notes that an upload is about to begin.
+    pub(super) fn begin(&self, key: &ObjectKey) {
+        self.change(|written| {
+            if written.unanswered.len() < MOST_LOST {
+                let beginning = Beginning { since: SystemTime::now(), is_lost: false };
+                written.unanswered.entry(key.as_str().to_owned()).or_insert(beginning);
+            }
+        });
+    }
+
+    /// Notes what came of an upload that was about to begin: this one, or none.
+    pub(super) fn begun(&self, key: &ObjectKey, upload: Option<&Upload>) {
+        self.change(|written| {
+            if written.unanswered.get(key.as_str()).is_some_and(|beginning| !beginning.is_lost) {
+                written.unanswered.remove(key.as_str());
+            }
+            written.uploads.extend(upload.map(words));
+        });
+    }
+
+    /// Notes that nobody knows what came of it.
+    pub(super) fn lost(&self, key: &ObjectKey) {
+        self.change(|written| {
+            if let Some(beginning) = written.unanswered.get_mut(key.as_str()) {
+                beginning.is_lost = true;
+            }
+        });
     }
 
     /// Notes that an upload is over.
     pub(super) fn remove(&self, upload: &Upload) {
-        self.change(|uploads| uploads.remove(&words(upload)));
+        self.change(|written| {
+            written.uploads.remove(&words(upload));
+        });
+    }
+
+    /// What earlier mounts may have begun without knowing it; told once.
+    pub(super) fn take_lost(&self) -> Vec<Lost> {
+        let mut left = self.left();
+        let lost = left.iter_mut().flat_map(|left| std::mem::take(&mut left.lost)).collect();
+        left.retain(Left::is_needed);
+        lost
     }
 
     /// What earlier mounts left unfinished.
@@ -81,17 +147,14 @@ impl Record {
     pub(super) fn forget_left_behind(&self, upload: &Upload) {
         self.left().retain_mut(|left| {
             left.uploads.retain(|other| other != upload);
-            if left.uploads.is_empty() {
-                let _ = fs::remove_file(&left.path);
-            }
-            !left.uploads.is_empty()
+            left.is_needed()
         });
     }
 
-    fn change(&self, change: impl FnOnce(&mut BTreeSet<(String, String)>) -> bool) {
+    fn change(&self, change: impl FnOnce(&mut Written)) {
         let Some(written) = &self.written else { return };
         let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut written.uploads);
+        change(&mut written);
         if let Err(error) = written.write() {
             tracing::warn!("the record of uploads can't be written: {error}");
         }
@@ -102,7 +165,22 @@ impl Record {
     }
 }
 
+impl Left {
+    /// Whether it still says something; a file that does not is deleted.
+    fn is_needed(&self) -> bool {
+        let is_needed = !self.uploads.is_empty() || !self.lost.is_empty();
+        if !is_needed {
+            let _ = fs::remove_file(&self.path);
+        }
+        is_needed
+    }
+}
+
 impl Written {
+    fn is_empty(&self) -> bool {
+        self.uploads.is_empty() && self.unanswered.is_empty()
+    }
+
     /// Finds out now, not at the first upload, whether the file can be written.
     fn try_out(&mut self) -> io::Result<()> {
         self.file = Some(self.create()?);
@@ -111,14 +189,18 @@ impl Written {
 
     /// Has the file say what is under way; where nothing is, there is none.
     fn write(&mut self) -> io::Result<()> {
-        if self.uploads.is_empty() {
+        if self.is_empty() {
             return match self.file.take() {
                 Some(_) => fs::remove_file(&self.path),
                 None => Ok(()),
             };
         }
-        let text: String =
-            self.uploads.iter().map(|(key, id)| format!("{} {}\n", word(key), word(id))).collect();
+        let named = self.uploads.iter().map(|(key, id)| format!("{} {}\n", word(key), word(id)));
+        let unanswered = self.unanswered.iter().map(|(key, beginning)| {
+            let since = beginning.since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            format!("{} {UNKNOWN} {}\n", word(key), since.as_secs())
+        });
+        let text: String = named.chain(unanswered).collect();
         let mut file = match self.file.take() {
             Some(file) => file,
             None => self.create()?,
@@ -145,7 +227,7 @@ impl Written {
 impl Drop for Written {
     fn drop(&mut self) {
         // What is not over is left to the next mount.
-        if self.uploads.is_empty() {
+        if self.is_empty() {
             let _ = self.write();
         }
     }
@@ -162,9 +244,21 @@ fn word(text: &str) -> String {
 
 /// The upload that a line names.
 fn upload_of(line: &str) -> Option<Upload> {
-    let (key, id) = line.split_once(' ')?;
-    let text = |word: &str| Some(percent_decode_str(word).decode_utf8().ok()?.into_owned());
-    Some(Upload { key: ObjectKey::new(text(key)?), id: Arc::from(text(id)?) })
+    let (key, id) = line.split_once(' ').filter(|(_, id)| !id.starts_with(UNKNOWN))?;
+    Some(Upload { key: ObjectKey::new(text_of(key)?), id: Arc::from(text_of(id)?) })
+}
+
+/// The upload without a name that a line tells of.
+fn lost_of(line: &str) -> Option<Lost> {
+    let mut words = line.split(' ');
+    let key = ObjectKey::new(text_of(words.next()?)?);
+    let seconds = words.next().filter(|id| *id == UNKNOWN).and(words.next())?.parse().ok()?;
+    let since = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?;
+    Some(Lost { key, since })
+}
+
+fn text_of(word: &str) -> Option<String> {
+    Some(percent_decode_str(word).decode_utf8().ok()?.into_owned())
 }
 
 /// The files of this bucket that no daemon holds.
@@ -183,10 +277,10 @@ fn take_over(folder: &Path, prefix: &str) -> io::Result<Vec<Left>> {
         let mut text = String::new();
         file.read_to_string(&mut text)?;
         let uploads: Vec<Upload> = text.lines().filter_map(upload_of).collect();
-        if uploads.is_empty() {
-            let _ = fs::remove_file(&path);
-        } else {
-            found.push(Left { _file: file, path, uploads });
+        let lost: Vec<Lost> = text.lines().filter_map(lost_of).collect();
+        let left = Left { _file: file, path, uploads, lost };
+        if left.is_needed() {
+            found.push(left);
         }
     }
     Ok(found)
@@ -210,8 +304,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let open = |bucket| Record::open(Some(folder.path()), bucket);
         let crashed = open("bucket");
-        crashed.add(&upload("a/b\n c", "1"));
-        crashed.add(&upload("d", "2"));
+        crashed.begin(&ObjectKey::new("a/b\n c"));
+        crashed.begun(&ObjectKey::new("a/b\n c"), Some(&upload("a/b\n c", "1")));
+        crashed.begun(&ObjectKey::new("d"), Some(&upload("d", "2")));
         crashed.remove(&upload("d", "2"));
         // A record of the same process has the same name: as after a crash, another's.
         let path = fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
@@ -235,8 +330,10 @@ mod tests {
         let record = Record::open(Some(folder.path()), "bucket");
         assert_eq!(files(), 0);
         for _ in 0..2 {
-            record.add(&upload("a", "1"));
-            record.add(&upload("b", "2"));
+            record.begin(&ObjectKey::new("a"));
+            assert_eq!(files(), 1);
+            record.begun(&ObjectKey::new("a"), Some(&upload("a", "1")));
+            record.begun(&ObjectKey::new("b"), Some(&upload("b", "2")));
             record.remove(&upload("a", "1"));
             assert_eq!(files(), 1);
             record.remove(&upload("b", "2"));
@@ -245,10 +342,37 @@ mod tests {
     }
 
     #[test]
+    fn a_beginning_without_an_answer_is_told_once_by_the_next_mount() {
+        let folder = tempfile::tempdir().unwrap();
+        let (lost, refused, again) = ("lost in x", "refused", "lost, then begun");
+        let record = Record::open(Some(folder.path()), "bucket");
+        for key in [lost, refused, again] {
+            record.begin(&ObjectKey::new(key));
+        }
+        record.begun(&ObjectKey::new(refused), None);
+        record.lost(&ObjectKey::new(again));
+        record.begin(&ObjectKey::new(again));
+        record.begun(&ObjectKey::new(again), Some(&upload(again, "1")));
+        record.remove(&upload(again, "1"));
+        let path = fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+        let text = fs::read_to_string(path).unwrap();
+        assert!(text.lines().all(|line| upload_of(line).is_none()), "{text}");
+        drop(record);
+        let next = Record::open(Some(folder.path()), "bucket");
+        assert!(next.left_behind().is_empty());
+        let told = next.take_lost();
+        assert_eq!(told.iter().map(|lost| lost.key.as_str()).collect::<Vec<_>>(), [lost, again]);
+        assert!(told.iter().all(|lost| lost.since.elapsed().unwrap() < Duration::from_secs(60)));
+        assert!(next.take_lost().is_empty());
+        drop(next);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
     fn a_living_daemons_uploads_are_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let living = Record::open(Some(folder.path()), "bucket");
-        living.add(&upload("a", "1"));
+        living.begun(&ObjectKey::new("a"), Some(&upload("a", "1")));
         assert!(take_over(folder.path(), "").unwrap().is_empty());
     }
 }

@@ -43,7 +43,7 @@ impl Publisher {
 
     async fn retry(&self) {
         for draft in self.waiting.dirty() {
-            if !is_retried(&draft) || self.is_open(&draft) {
+            if !is_retried(&draft) || self.drafts.opened().is_open(draft.ino()) {
                 continue;
             }
             if self.send_closed(&draft).await.is_ok()

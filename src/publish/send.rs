@@ -33,14 +33,19 @@ pub(super) const PARTS_AT_ONCE: usize = 8;
 type Outcome<T> = Result<T, Arc<SendError>>;
 
 impl Sender {
-    /// Puts a file into the bucket, if the bucket lacks some of it. The error is
-    /// remembered too, and the file stays as it is.
+    /// Puts a file into the bucket, if the bucket lacks some of it and, once nobody else sends
+    /// it, `is_wanted` says so. The error is remembered too, and the file stays as it is.
     ///
     /// # Errors
     /// What the upload failed with; a conflict when somebody else changed the object.
-    pub(super) async fn send(&self, file: &DraftFile, progress: &Progress) -> Outcome<()> {
+    pub(super) async fn send(
+        &self,
+        file: &DraftFile,
+        progress: &Progress,
+        is_wanted: impl Fn() -> bool,
+    ) -> Outcome<()> {
         let _alone = progress.still().await;
-        if !progress.is_dirty() {
+        if !progress.is_dirty() || !is_wanted() {
             return Ok(());
         }
         let outcome = self.send_all(file, progress).await;
@@ -66,6 +71,9 @@ impl Sender {
             if let Some(etag) = sent? {
                 let (key, last_modified) = (attempt.key, SystemTime::now());
                 let version = ObjectVersion { key, size, etag: Some(etag), last_modified };
+                self.allowed
+                    .made
+                    .note(&version, self.allowed.made.may_count(attempt.seen.as_ref()));
                 progress.note_sent(version, attempt.writes);
                 return Ok(());
             }
@@ -199,13 +207,17 @@ impl Sender {
                 return Err(error.clone());
             }
             let request = BeginRequest::new(key.clone(), self.content_type(key));
+            self.record.begin(key);
             let begun = self.store.begin_upload(request).await;
+            match &begun {
+                Err(error) if error.is_unanswered() => self.record.lost(key),
+                answer => self.record.begun(key, answer.as_ref().ok()),
+            }
             let upload = begun.map_err(|error| {
                 let error = failed(key, error);
                 *last = Some((Instant::now(), error.clone()));
                 error
             })?;
-            self.record.add(&upload);
             Ok(upload)
         };
         session.upload.get_or_try_init(begin).await.cloned()

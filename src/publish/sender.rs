@@ -5,8 +5,9 @@ use std::sync::Arc;
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::allowed::Allowed;
 use super::config::UploadConfig;
-use super::record::Record;
+use super::record::{Lost, Record};
 use crate::drafts::{Draft, Parts, Progress, SendError, SendErrorKind, Session};
 use crate::key::ObjectKey;
 use crate::mem::Budget;
@@ -25,10 +26,17 @@ pub(super) struct Sender {
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) budget: Arc<Budget>,
     pub(super) record: Record,
-    /// One permit for each unit of what is being sent.
-    room: Semaphore,
-    units: u32,
+    pub(super) allowed: Allowed,
+    room: Room,
     runtime: Runtime,
+}
+
+/// What is being sent at once.
+#[derive(Debug)]
+struct Room {
+    /// One permit for each unit of it.
+    permits: Semaphore,
+    units: u32,
 }
 
 impl Sender {
@@ -41,9 +49,9 @@ impl Sender {
     ) -> Self {
         let units = (budget.limit_bytes() / 4 / UNIT_BYTES).clamp(*UNITS.start(), *UNITS.end());
         Sender {
-            record: Record::open(config.record_folder.as_deref(), &config.bucket),
-            room: Semaphore::new(units as usize),
-            units: units as u32,
+            record: Record::open(config.record.folder.as_deref(), &config.record.bucket),
+            allowed: Allowed::new(&config, &budget),
+            room: Room { permits: Semaphore::new(units as usize), units: units as u32 },
             parts: Parts::new(config.part_bytes),
             config,
             store,
@@ -66,15 +74,24 @@ impl Sender {
         key: &ObjectKey,
         bytes: u64,
     ) -> Result<SemaphorePermit<'_>, Arc<SendError>> {
-        let units = bytes.div_ceil(UNIT_BYTES).clamp(1, u64::from(self.units)) as u32;
+        let units = bytes.div_ceil(UNIT_BYTES).clamp(1, u64::from(self.room.units)) as u32;
         // Only a closed semaphore refuses, and nobody closes this one.
-        let permit = self.room.acquire_many(units).await;
+        let permit = self.room.permits.acquire_many(units).await;
         permit.map_err(|_| SendError::new(key, SendErrorKind::Ended))
     }
 
     /// Aborts the uploads that an earlier mount of this bucket left unfinished, as far as
     /// its record says.
     pub(super) async fn clean_up(&self) {
+        for Lost { key, since } in self.record.take_lost() {
+            tracing::warn!(
+                "an upload of \"{}\" may have been left unfinished at {}: its beginning was never \
+                 answered, so nobody knows its name. It has no parts and costs nothing; 'aws s3api \
+                 list-multipart-uploads' shows it",
+                key.as_str().escape_debug(),
+                humantime::format_rfc3339_seconds(since),
+            );
+        }
         for upload in self.record.left_behind() {
             match self.store.abort_upload(&upload).await {
                 Ok(()) => {

@@ -7,13 +7,13 @@ use super::{PublishError, Publisher};
 use crate::drafts::Draft;
 
 impl Publisher {
-    /// Sends a file that was written through a handle which the process `pid` closes,
-    /// unless that process, or the one that opened it, still has it open for writing.
+    /// Sends a file that was written through a handle which the process `pid` closes, now or
+    /// later, unless that process, or the one that opened it, still has it open for writing.
     ///
     /// # Errors
     /// What the upload failed with; a conflict when somebody else changed the object.
     pub async fn close(
-        &self,
+        self: &Arc<Self>,
         draft: &Arc<Draft>,
         pid: u32,
         opener: u32,
@@ -29,7 +29,7 @@ impl Publisher {
         if is_open.await.unwrap_or(false) {
             return Ok(());
         }
-        self.send(draft).await
+        self.send_or_wait(draft).await
     }
 
     /// Puts a file into the bucket, if it belongs there and is not there yet.
@@ -43,7 +43,8 @@ impl Publisher {
         if draft.links() == 0 {
             return Ok(());
         }
-        let outcome = self.sender.send(file, progress).await;
+        // It may be deleted, or replaced, while this waits for its turn.
+        let outcome = self.sender.send(file, progress, || draft.links() > 0).await;
         match &outcome {
             Ok(()) => self.waiting.note_clean(draft),
             Err(_) => self.waiting.note_dirty(draft),
@@ -57,7 +58,7 @@ impl Publisher {
     /// As [`Publisher::close`].
     pub async fn send_closed(&self, draft: &Arc<Draft>) -> Result<(), PublishError> {
         self.send(draft).await?;
-        if !self.is_open(draft) {
+        if !self.drafts.opened().is_open(draft.ino()) {
             self.keep(draft.clone());
         }
         Ok(())
@@ -67,7 +68,7 @@ impl Publisher {
     /// close, and remembers files whose memory may be had.
     pub fn released(self: &Arc<Self>, draft: Arc<Draft>) {
         let Some(progress) = draft.progress() else { return };
-        if self.is_open(&draft) {
+        if self.drafts.opened().is_open(draft.ino()) {
             return;
         }
         if !progress.is_dirty() {
@@ -75,6 +76,9 @@ impl Publisher {
         }
         if progress.problem().is_some() {
             return;
+        }
+        if self.may_wait(&draft) {
+            return self.wait_for_turn(draft);
         }
         let publisher = self.clone();
         self.runtime.spawn(async move {

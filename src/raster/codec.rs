@@ -15,6 +15,8 @@ pub enum Codec {
     Hdr,
     /// JPEG, baseline and progressive.
     Jpeg,
+    /// JPEG XL, its first frame.
+    Jxl,
     /// PNG.
     Png,
     /// PBM, PGM, PPM and PAM.
@@ -23,8 +25,6 @@ pub enum Codec {
     Qoi,
     /// Targa.
     Tga,
-    /// TIFF and BigTIFF.
-    Tiff,
     /// WebP.
     Webp,
 }
@@ -38,11 +38,11 @@ impl Codec {
             Codec::Gif => "gif",
             Codec::Hdr => "hdr",
             Codec::Jpeg => "jpeg",
+            Codec::Jxl => "jxl",
             Codec::Png => "png",
             Codec::Pnm => "pnm",
             Codec::Qoi => "qoi",
             Codec::Tga => "tga",
-            Codec::Tiff => "tiff",
             Codec::Webp => "webp",
         }
     }

@@ -16,3 +16,14 @@ static CORES: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
 pub(super) async fn permit() -> Option<OwnedSemaphorePermit> {
     Arc::clone(&CORES).acquire_owned().await.ok()
 }
+
+/// As [`permit`], and up to `more` others that nobody needs now.
+pub(super) async fn permits(more: u64) -> Vec<OwnedSemaphorePermit> {
+    let mut permits: Vec<_> = permit().await.into_iter().collect();
+    while permits.len() as u64 <= more
+        && let Ok(another) = Arc::clone(&CORES).try_acquire_owned()
+    {
+        permits.push(another);
+    }
+    permits
+}

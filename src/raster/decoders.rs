@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::error::stopped;
 use super::foreign::{self, Parsed, Pieces};
-use super::{Codec, Header, Limits, RasterError, Source, cores};
+use super::{Codec, Header, Limits, Picture, RasterError, Source, cores};
 
 /// What is fetched first; four times as much each time after.
 const FIRST_BYTES: u64 = 64 << 10;
@@ -51,6 +51,19 @@ pub trait Decoders: Send + Sync + Debug {
         header: &Header,
         limits: &Limits,
     ) -> Result<Bytes, RasterError>;
+
+    /// Converts samples of 8 bits, of one band or three, from the colors of an ICC profile to
+    /// sRGB.
+    ///
+    /// # Errors
+    /// Why that can't be done.
+    async fn to_srgb(
+        &self,
+        profile: &[u8],
+        bands: usize,
+        samples: Bytes,
+        limits: &Limits,
+    ) -> Result<Bytes, RasterError>;
 }
 
 /// What a header says, of which `head` is the start; fetches what its parser needs.
@@ -61,19 +74,20 @@ pub(super) async fn header(
     source: &dyn Source,
     head: Bytes,
     limits: &Limits,
-) -> Result<Header, RasterError> {
+) -> Result<(Header, Picture), RasterError> {
     let mut file = Pieces { size: source.size(), pieces: vec![(0, head)] };
     let mut step = FIRST_BYTES;
     for _ in 0..FETCHES {
         let missing = match decoders.header(codec, &file, limits).await? {
-            Parsed::Header(header) => return Ok(*header),
+            Parsed::Header(header, picture) => return Ok((*header, picture)),
             Parsed::Missing(at) => at,
         };
         let end = missing.saturating_add(step).min(source.size());
         if missing >= end {
             break;
         }
-        let piece = source.read(missing..end).await.map_err(RasterError::Source)?;
+        // Whoever decodes the image wants them again.
+        let piece = source.read_kept(missing..end).await.map_err(RasterError::Source)?;
         file.pieces.push((missing, piece));
         step = (step * 4).min(LARGEST_BYTES);
     }
@@ -117,6 +131,23 @@ impl Decoders for InProcess {
             Ok(pixels.into())
         };
         within(&limits, permit, decode).await
+    }
+
+    async fn to_srgb(
+        &self,
+        profile: &[u8],
+        bands: usize,
+        samples: Bytes,
+        limits: &Limits,
+    ) -> Result<Bytes, RasterError> {
+        let profile = profile.to_vec();
+        let permit = cores::permit().await;
+        let convert = move || {
+            let mut samples = samples.to_vec();
+            foreign::to_srgb(&profile, bands, &mut samples)?;
+            Ok(samples.into())
+        };
+        within(limits, permit, convert).await
     }
 }
 

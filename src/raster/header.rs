@@ -24,11 +24,15 @@ pub struct Header {
     pub nodata: Option<f64>,
     /// Where the image lies on the earth.
     pub geo: Option<GeoTags>,
+    /// Which frame of an animation it is of, from 1 on; 1 also where there is only one.
+    pub frame: u32,
     /// What its decoder needs besides the file and the pixels, as far as the header
     /// says, in bytes.
     pub scratch_bytes: u64,
     /// Why the pixels cannot be given out exactly, if they cannot.
     pub unsupported: Option<String>,
+    /// What is wrong with the file, but not with its pixels.
+    pub warnings: Vec<String>,
 }
 
 impl Header {

@@ -1,17 +1,19 @@
 //! The formats that the `image` crate decodes.
 //!
 //! What its decoders expand is expanded exactly: a palette to RGB or RGBA, gray of 1, 2
-//! and 4 bits to 8 bits (black is 0, white is 255), RGBE and half floats to 32 bits.
-//! Lossy WebP is as exact as its decoder. A GIF gives its first frame, an EXR its
-//! display window.
+//! and 4 bits to 8 bits (black is 0, white is 255), RGBE to 32 bits. Lossy WebP is as
+//! exact as its decoder. Frames of animations are composed as browsers do: what a frame leaves
+//! out is that of the frame before it, and what is to be cleared is transparent.
 
 use std::io::{BufRead, Cursor, Seek};
 
-use image::codecs::{bmp, gif, hdr, openexr, png, pnm, qoi, tga, webp};
-use image::{ColorType, ImageDecoder, ImageError};
+use image::codecs::{bmp, gif, hdr, png, pnm, qoi, tga, webp};
+use image::{AnimationDecoder, ColorType, ImageDecoder, ImageError};
 
 use super::error::corrupt;
-use super::{Codec, Color, Header, Limits, RasterError, SampleType, exr};
+use super::mended::mended;
+use super::overlaid::overlaid;
+use super::{Codec, Color, Header, Limits, RasterError, SampleType, webp_frames};
 
 /// What a parser may allocate for a header, colour profiles and texts included, where it
 /// can be told.
@@ -30,11 +32,12 @@ pub(super) fn header<R: BufRead + Seek>(
         Codec::Pnm => scaled_pnm(file)?,
         _ => None,
     };
-    let scratch_bytes = match codec {
-        Codec::Exr => exr::scratch_bytes(file)?,
-        _ => 0,
-    };
-    let decoder = decoder(codec, file, limits.decode_bytes.min(HEADER_BYTES)).map_err(broken)?;
+    let (pieces, warnings) = mended(codec, file)?;
+    let mut head = [0; webp_frames::HEAD_BYTES];
+    let is_animated = file.read_exact(&mut head).is_ok() && webp_frames::is_animated(&head);
+    file.rewind().map_err(|_| corrupt("its header ends early"))?;
+    let allowed = limits.decode_bytes.min(HEADER_BYTES);
+    let decoder = decoder(codec, overlaid(file, pieces), allowed).map_err(broken)?;
     let (width, height) = decoder.dimensions();
     let (bands, sample, color) = match decoder.color_type() {
         ColorType::L8 => (1, SampleType::U8, Color::Gray),
@@ -49,6 +52,7 @@ pub(super) fn header<R: BufRead + Seek>(
         ColorType::Rgba32F => (4, SampleType::F32, Color::Rgba),
         other => return Err(RasterError::Unsupported(format!("{other:?} is not converted"))),
     };
+    let canvas = u64::from(width) * u64::from(height) * 4;
     Ok(Header {
         width,
         height,
@@ -58,27 +62,97 @@ pub(super) fn header<R: BufRead + Seek>(
         color,
         nodata: None,
         geo: None,
-        scratch_bytes,
+        frame: 1,
+        // The canvas, and the frame that is put on it.
+        scratch_bytes: if codec == Codec::Webp && is_animated { canvas * 2 } else { 0 },
         unsupported,
+        warnings,
     })
 }
 
-/// Decodes all of `file` into `pixels`, which have the size that the header says.
+/// Decodes a frame of `file`, from 1 on, into `pixels`, which have the size that the header
+/// says.
 ///
 /// # Errors
 /// Why there are no pixels.
 pub(super) fn decode(
     codec: Codec,
     file: &[u8],
+    frame: u32,
     limits: &Limits,
     pixels: &mut [u8],
 ) -> Result<(), RasterError> {
     must_be_whole(codec, file)?;
-    let mut decoder = decoder(codec, Cursor::new(file), limits.decode_bytes).map_err(broken)?;
+    let whole = file;
+    let mut file = Cursor::new(file);
+    let (pieces, _) = mended(codec, &mut file)?;
+    let file = overlaid(file, pieces);
+    match codec {
+        Codec::Gif if frame > 1 => return later_frame(file, frame, limits, pixels),
+        Codec::Webp if whole.first_chunk().is_some_and(webp_frames::is_animated) => {
+            let size = decoder(codec, file, limits.decode_bytes).map_err(broken)?.dimensions();
+            let size = (size.0 as usize, size.1 as usize);
+            return put_rgba(&webp_frames::shown(whole, size, frame)?, pixels);
+        }
+        _ if frame > 1 => return Err(corrupt("it has one frame only")),
+        _ => {}
+    }
+    let mut decoder = decoder(codec, file, limits.decode_bytes).map_err(broken)?;
     let mut allowed = image::Limits::no_limits();
     allowed.max_alloc = Some(limits.decode_bytes);
     decoder.set_limits(allowed).map_err(broken)?;
-    decoder.read_image_boxed(pixels).map_err(broken)
+    decoder.read_image_boxed(pixels).map_err(broken)?;
+    if codec == Codec::Tga && says_opaque(whole) {
+        pixels.as_chunks_mut::<4>().0.iter_mut().for_each(|pixel| pixel[3] = 255);
+    }
+    Ok(())
+}
+
+/// A frame of a GIF behind the first one, composed with those before it.
+fn later_frame<'a, R: BufRead + Seek + 'a>(
+    file: R,
+    frame: u32,
+    limits: &Limits,
+    pixels: &mut [u8],
+) -> Result<(), RasterError> {
+    let mut decoder = gif::GifDecoder::new(file).map_err(broken)?;
+    let mut allowed = image::Limits::no_limits();
+    allowed.max_alloc = Some(limits.decode_bytes);
+    decoder.set_limits(allowed).map_err(broken)?;
+    let mut frames = decoder.into_frames();
+    let ends_early = || corrupt("it ends early");
+    for _ in 1..frame {
+        // One that is damaged would be missing under those that follow.
+        frames.next().ok_or_else(ends_early)?.map_err(broken)?;
+    }
+    let wanted = frames.next().ok_or_else(ends_early)?.map_err(broken)?;
+    put_rgba(&wanted.into_buffer(), pixels)
+}
+
+/// Copies RGBA to pixels that have opacity, or not.
+fn put_rgba(rgba: &[u8], pixels: &mut [u8]) -> Result<(), RasterError> {
+    let bands = if rgba.len() == pixels.len() { 4 } else { 3 };
+    if rgba.len() / 4 * bands != pixels.len() {
+        return Err(corrupt("a frame of it has another size than its header says"));
+    }
+    for (pixel, given) in pixels.chunks_exact_mut(bands).zip(rgba.as_chunks::<4>().0) {
+        pixel.copy_from_slice(&given[..bands]);
+    }
+    Ok(())
+}
+
+/// Whether the extension of a TGA says that the last of four bytes of a color is none
+/// (attributes type 0).
+fn says_opaque(file: &[u8]) -> bool {
+    const ATTRIBUTES_TYPE: usize = 494;
+    let has_four_bytes = matches!(file.get(..17), Some([_, _, 2 | 10, .., 32]));
+    let extension = file
+        .strip_suffix(b"TRUEVISION-XFILE.\0")
+        .and_then(|rest| rest.get(rest.len().checked_sub(8)?..))
+        .and_then(|footer| footer.first_chunk::<4>())
+        .map(|offset| u32::from_le_bytes(*offset) as usize);
+    let kind = extension.filter(|at| *at > 0).and_then(|at| file.get(at + ATTRIBUTES_TYPE));
+    has_four_bytes && kind == Some(&0)
 }
 
 fn decoder<'a, R: BufRead + Seek + 'a>(
@@ -93,12 +167,13 @@ fn decoder<'a, R: BufRead + Seek + 'a>(
         Codec::Bmp => Box::new(bmp::BmpDecoder::new(file)?),
         Codec::Gif => Box::new(gif::GifDecoder::new(file)?),
         Codec::Hdr => Box::new(hdr::HdrDecoder::new(file)?),
-        Codec::Exr => Box::new(openexr::OpenExrDecoder::new(file)?),
         Codec::Png => Box::new(png::PngDecoder::with_limits(file, allowed)?),
         Codec::Pnm => Box::new(pnm::PnmDecoder::new(file)?),
         Codec::Qoi => Box::new(qoi::QoiDecoder::new(file)?),
         Codec::Tga => Box::new(tga::TgaDecoder::new(file)?),
-        Codec::Webp | Codec::Jpeg | Codec::Tiff => Box::new(webp::WebPDecoder::new(file)?),
+        Codec::Webp | Codec::Exr | Codec::Jpeg | Codec::Jxl => {
+            Box::new(webp::WebPDecoder::new(file)?)
+        }
     })
 }
 

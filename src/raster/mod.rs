@@ -6,26 +6,43 @@
 //! against [`Limits`] before a decoder sees it. Reads bytes through a [`Source`]
 //! and never knows where they come from; knows nothing of files or views.
 
+mod bmp;
 mod codec;
 mod cores;
 mod decoders;
+mod dicom;
 mod error;
 mod exr;
+mod fetch;
+mod file;
+mod fits;
 pub mod foreign;
+mod frames;
 mod gathered;
 mod geo;
 mod grid;
 mod header;
+mod held;
 mod images;
 mod jpeg;
 pub mod jpeg2000;
+mod jxl;
 mod limits;
+mod mended;
+mod metadata;
 mod open;
+mod overlaid;
+mod pages;
+mod picture;
 mod source;
+mod spliced;
+mod srgb;
 mod tiff;
+mod webp_frames;
 mod whole;
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -39,7 +56,10 @@ pub use grid::{Rect, TileGrid};
 pub use header::Header;
 pub use limits::Limits;
 pub use open::open;
+pub use pages::{Count, Page};
+pub use picture::Picture;
 pub use source::{Source, SourceError, Take};
+pub use spliced::{Form, Piece, Spliced};
 
 /// The type of one sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -56,6 +76,10 @@ pub enum SampleType {
     U32,
     /// Signed, 32 bits.
     I32,
+    /// Unsigned, 64 bits.
+    U64,
+    /// Signed, 64 bits.
+    I64,
     /// IEEE 754, 32 bits.
     F32,
     /// IEEE 754, 64 bits.
@@ -69,7 +93,7 @@ impl SampleType {
             SampleType::U8 | SampleType::I8 => 1,
             SampleType::U16 | SampleType::I16 => 2,
             SampleType::U32 | SampleType::I32 | SampleType::F32 => 4,
-            SampleType::F64 => 8,
+            SampleType::U64 | SampleType::I64 | SampleType::F64 => 8,
         }
     }
 
@@ -82,8 +106,36 @@ impl SampleType {
             SampleType::I16 => "int16",
             SampleType::U32 => "uint32",
             SampleType::I32 => "int32",
+            SampleType::U64 => "uint64",
+            SampleType::I64 => "int64",
             SampleType::F32 => "float32",
             SampleType::F64 => "float64",
+        }
+    }
+}
+
+impl SampleType {
+    /// A value as one sample, in the byte order of the machine: the nearest float, and zero
+    /// where an integer type has no such value.
+    pub fn value(self, value: f64) -> Vec<u8> {
+        macro_rules! whole {
+            ($number:ty) => {{
+                let number = value as $number;
+                let fits = number as f64 == value;
+                (if fits { number } else { 0 }).to_ne_bytes().to_vec()
+            }};
+        }
+        match self {
+            SampleType::U8 => whole!(u8),
+            SampleType::I8 => whole!(i8),
+            SampleType::U16 => whole!(u16),
+            SampleType::I16 => whole!(i16),
+            SampleType::U32 => whole!(u32),
+            SampleType::I32 => whole!(i32),
+            SampleType::U64 => whole!(u64),
+            SampleType::I64 => whole!(i64),
+            SampleType::F32 => (value as f32).to_ne_bytes().to_vec(),
+            SampleType::F64 => value.to_ne_bytes().to_vec(),
         }
     }
 }
@@ -99,6 +151,12 @@ pub enum Color {
     Rgb,
     /// Four: red, green, blue, opacity.
     Rgba,
+    /// Red, green, blue, and further bands, none of which is plain opacity.
+    RgbBands,
+    /// Four: cyan, magenta, yellow, black.
+    Cmyk,
+    /// One: a number for each color of [`Extras::palette`].
+    Palette,
     /// Measurements, of any number of bands.
     Bands,
 }
@@ -132,9 +190,96 @@ pub struct RasterInfo {
     /// Why the pixels cannot be given out exactly, if they cannot; the header is
     /// right all the same.
     pub unsupported: Option<String>,
+    /// What is wrong with the file, but not with its pixels.
+    pub warnings: Vec<String>,
+    /// How pieces of the image are found in its file, where they can be.
+    pub ranges: Option<Ranges>,
+    /// What only some formats have.
+    pub extras: Extras,
+}
+
+/// What only some formats have.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Extras {
+    /// The tiles of each level from 1 on, where levels are images of their own; else each
+    /// level has [`RasterInfo::grid`], reduced.
+    pub overviews: Vec<TileGrid>,
+    /// Red, green and blue of each value, for [`Color::Palette`].
+    pub palette: Option<Arc<[[u8; 3]]>>,
+    /// Whether bands are pairs: the real and the imaginary part of one value.
+    pub is_complex: bool,
+    /// How pixels are compressed, where the format has several ways.
+    pub compression: Option<&'static str>,
+    /// Which image of the file it is, where the format may have several.
+    pub page: Option<Page>,
+    /// Whether the first row is the lowest one of the picture.
+    pub is_bottom_up: bool,
+    /// How gray values are to be shown, where the file says so.
+    pub window: Option<Window>,
+    /// Whether the file has a mask of valid pixels.
+    pub has_mask: bool,
+    /// What a TIFF of the same pixels repeats word for word.
+    pub carried: Carried,
+}
+
+/// How the gray values of a medical image are to be shown.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Window {
+    /// The values that are black and white; all that are measured, where it is not said.
+    pub range: Option<(f64, f64)>,
+    /// Whether low values are the bright ones.
+    pub is_inverted: bool,
+}
+
+/// Tags that GDAL and those who read like it rely on, besides the georeference.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Carried {
+    /// GDAL_METADATA (42112): scale, offset, unit and name of bands, and more, as XML; empty
+    /// if there is none.
+    pub gdal_metadata: String,
+    /// GDAL_NODATA (42113), as it is spelled; empty if it is to be written from
+    /// [`RasterInfo::nodata`].
+    pub nodata: String,
+    /// RPCCoefficientTag (50844): 92 numbers; empty if there is none.
+    pub rpc: Vec<f64>,
+    /// ExtraSamples (338): what each band behind the colors means.
+    pub extra_samples: Vec<u16>,
+}
+
+/// How pieces of an image are found in its file, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ranges {
+    /// How a tile is found.
+    pub tiles: &'static str,
+    /// What is fetched for a reduced image.
+    pub reduced: String,
 }
 
 impl RasterInfo {
+    /// The grid of a level's tiles, and by how many halvings they are reduced.
+    pub fn grid_of(&self, level: u8) -> (&TileGrid, u8) {
+        let own = usize::from(level).checked_sub(1).and_then(|at| self.extras.overviews.get(at));
+        own.map_or((&self.grid, level), |grid| (grid, 0))
+    }
+
+    /// The image at a level; it starts at (0, 0).
+    pub fn image(&self, level: u8) -> Rect {
+        let (grid, halvings) = self.grid_of(level);
+        grid.image(halvings)
+    }
+
+    /// The pixels of a tile at a level. Empty if the tile has none there.
+    pub fn tile(&self, level: u8, column: u32, row: u32) -> Rect {
+        let (grid, halvings) = self.grid_of(level);
+        grid.tile(halvings, column, row)
+    }
+
+    /// How many tiles a level has side by side, and one below the other.
+    pub fn tiles(&self, level: u8) -> (u32, u32) {
+        let (grid, _) = self.grid_of(level);
+        (grid.columns(), grid.rows())
+    }
+
     /// Bytes of one pixel: the samples of all bands.
     pub fn pixel_bytes(&self) -> usize {
         usize::from(self.bands) * self.sample.bytes()
@@ -161,6 +306,19 @@ pub trait Raster: Send + Sync + Debug {
     /// while they are decoded, in bytes.
     fn held_bytes(&self) -> u64;
 
+    /// Says which tiles will be decoded next, all of them: their bytes may then come in fewer
+    /// requests.
+    async fn expect(&self, _level: u8, _tiles: &[(u32, u32)]) {}
+
+    /// Says that what was announced may not be decoded after all.
+    fn expect_no_more(&self) {}
+
+    /// How many tiles are worth announcing by [`Raster::expect`] to whoever reads in order; 0 where
+    /// that changes nothing.
+    fn tiles_joined(&self) -> u8 {
+        0
+    }
+
     /// Decodes one tile at one level; the rectangle is that of
     /// [`TileGrid::tile`]. Work on the processor is done off the async threads;
     /// dropping the future stops what can be stopped.
@@ -169,4 +327,67 @@ pub trait Raster: Send + Sync + Debug {
     /// [`RasterError::Unsupported`], [`RasterError::Corrupt`] or that of the
     /// source; nothing partial is ever returned.
     async fn decode_tile(&self, level: u8, column: u32, row: u32) -> Result<Pixels, RasterError>;
+
+    /// How its picture is to be shown, where its file says so.
+    fn picture(&self) -> Option<&Picture> {
+        None
+    }
+
+    /// Another image of the same file, by its number from 2 on; `None` if there is none.
+    ///
+    /// # Errors
+    /// As [`open`].
+    async fn page(&self, _number: u32) -> Result<Option<Arc<dyn Raster>>, RasterError> {
+        Ok(None)
+    }
+
+    /// The parts of the file that programs which decode it step through one by one, where
+    /// that is so.
+    fn parts(&self) -> Option<&dyn FileParts> {
+        None
+    }
+
+    /// The size of the image's file in another form, if its header tells; of the forms that
+    /// [`Raster::form`] gives.
+    fn form_size(&self, _form: Form) -> Option<u64> {
+        None
+    }
+
+    /// The image's file in another form, without decoding it.
+    ///
+    /// # Errors
+    /// [`RasterError::Unsupported`] if there is none, with the reason.
+    async fn form(&self, _form: Form) -> Result<Spliced, RasterError> {
+        Err(RasterError::Unsupported("only JPEG 2000 images have this".into()))
+    }
+}
+
+/// The parts of an image's file, one behind the other, each with its length in front: who
+/// looks for one has to step through those before it.
+#[async_trait]
+pub trait FileParts: Send + Sync {
+    /// Where the first one is.
+    fn first(&self) -> u64;
+
+    /// The size of the file, behind which there is none.
+    fn end(&self) -> u64;
+
+    /// How long the part is that starts with these bytes, the first [`FileParts::front`] of
+    /// it; `None` if there is none, or if it does not say.
+    fn length(&self, front: &[u8]) -> Option<u64>;
+
+    /// How many bytes of a part say how long it is.
+    fn front(&self) -> u64;
+
+    /// Whether [`FileParts::find`] needs no request.
+    fn are_known(&self) -> bool;
+
+    /// The part in which a byte is, once all of them are known.
+    fn at(&self, offset: u64) -> Option<std::ops::Range<u64>>;
+
+    /// Finds all of them.
+    ///
+    /// # Errors
+    /// The file is damaged, or could not be read.
+    async fn find(&self) -> Result<(), RasterError>;
 }

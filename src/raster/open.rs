@@ -5,13 +5,19 @@ use std::sync::Arc;
 use bytes::Bytes;
 use image::ImageFormat;
 
-use super::{Codec, Decoders, Limits, Raster, RasterError, Source, jpeg2000, whole};
+use super::{
+    Codec, Decoders, Limits, Raster, RasterError, Source, dicom, fits, jpeg2000, tiff, whole,
+};
 
 /// What is read of any object, image or not.
 const HEAD_BYTES: u64 = 16 << 10;
+/// An object of up to this size is read whole at once: what it costs more takes a millisecond
+/// or two, and the request that it saves whoever wants pixels takes thirty.
+const SMALL_BYTES: u64 = 64 << 10;
 
-/// Opens an image: reads its first 16 KiB, and more only if its header is longer. Of
-/// JPEG 2000 the headers are read here, of other formats by `decoders`.
+/// Opens an image: reads its first 16 KiB, or all of it if it is small, and more only if its
+/// header is longer. Of JPEG 2000, TIFF, FITS and DICOM the headers are read here, of other formats by
+/// `decoders`.
 ///
 /// # Errors
 /// [`RasterError::NotAnImage`] after that one read; the other kinds if it is one.
@@ -25,10 +31,14 @@ pub async fn open(
         return Err(RasterError::NotAnImage);
     }
     decoders.prepare();
-    let read = source.read(0..size.min(HEAD_BYTES)).await;
+    let first = if size <= SMALL_BYTES { size } else { HEAD_BYTES };
+    let read = source.read_kept(0..first).await;
     let head = read.map_err(RasterError::Source)?;
     match recognise(&head, size).ok_or(RasterError::NotAnImage)? {
         Kind::Jpeg2000 => jpeg2000::open(source, head, limits).await,
+        Kind::Dicom => dicom::open(source, head, limits, decoders).await,
+        Kind::Fits => fits::open(source, head, limits).await,
+        Kind::Tiff => tiff::open(source, head, limits, decoders).await,
         Kind::Whole(codec) => whole::open(source, head, codec, limits, decoders).await,
         Kind::Perhaps(codec) => match whole::open(source, head, codec, limits, decoders).await {
             Err(RasterError::Corrupt(_) | RasterError::Unsupported(_)) => {
@@ -41,7 +51,10 @@ pub async fn open(
 
 #[derive(Debug, PartialEq, Eq)]
 enum Kind {
+    Dicom,
+    Fits,
     Jpeg2000,
+    Tiff,
     Whole(Codec),
     /// The signature is short: an image only if the rest of the header is right.
     Perhaps(Codec),
@@ -52,9 +65,21 @@ fn recognise(head: &Bytes, size: u64) -> Option<Kind> {
     if starts(b"\0\0\0\x0cjP  \r\n\x87\n") || starts(b"\xff\x4f\xff\x51") {
         return Some(Kind::Jpeg2000);
     }
-    let tiffs: [&[u8]; 4] = [b"II*\0", b"MM\0*", b"II+\0\x08\0\0\0", b"MM\0+\0\x08\0\0"];
-    if tiffs.iter().any(|magic| starts(magic)) {
-        return Some(Kind::Whole(Codec::Tiff));
+    if starts(b"\xff\x0a") || starts(b"\0\0\0\x0cJXL \r\n\x87\n") {
+        return Some(if starts(b"\xff") {
+            Kind::Perhaps(Codec::Jxl)
+        } else {
+            Kind::Whole(Codec::Jxl)
+        });
+    }
+    if dicom::is_dicom(head) {
+        return Some(Kind::Dicom);
+    }
+    if fits::is_fits(head) {
+        return Some(Kind::Fits);
+    }
+    if tiff::is_tiff(head) {
+        return Some(Kind::Tiff);
     }
     match image::guess_format(head).ok() {
         Some(ImageFormat::Jpeg) => Some(Kind::Whole(Codec::Jpeg)),
@@ -82,8 +107,7 @@ fn recognise(head: &Bytes, size: u64) -> Option<Kind> {
 
 /// Two letters are few: the length of the second header has to be a known one.
 fn is_bmp(head: &[u8]) -> bool {
-    head.get(14..18)
-        .is_some_and(|length| matches!(length, [12 | 16 | 40 | 52 | 56 | 64 | 108 | 124, 0, 0, 0]))
+    head.get(14..18).is_some_and(|length| matches!(length, [12 | 16..=64 | 108 | 124, 0, 0, 0]))
 }
 
 /// TGA has no signature: every field of its header has to make sense, and the pixels

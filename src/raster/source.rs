@@ -25,6 +25,22 @@ pub trait Source: Send + Sync + Debug {
     /// Costs at most one request, so callers ask for neighbours together.
     async fn read(&self, range: Range<u64>) -> Result<Bytes, SourceError>;
 
+    /// As [`Source::read`], but takes what is in memory and leaves what it fetches there, for
+    /// as long as there is room: for small pieces that this or somebody else, who reads the
+    /// object as it is, will want again. Sources that cost nothing just read.
+    async fn read_kept(&self, range: Range<u64>) -> Result<Bytes, SourceError> {
+        self.read(range).await
+    }
+
+    /// What [`Source::remember`] was given of this version, perhaps in an earlier life; it may
+    /// be of another one, or damaged.
+    async fn recall(&self) -> Option<Bytes> {
+        None
+    }
+
+    /// Keeps a few bytes about this version, if there is a place for them.
+    fn remember(&self, _about: Bytes) {}
+
     /// Hands out all bytes as they come, each piece with its offset, in any order. If this
     /// fails, what was handed out is worth nothing.
     async fn copy_to(&self, take: &Take) -> Result<(), SourceError> {

@@ -11,7 +11,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::decoders::{self, Decoders};
-use super::{Codec, Header, Limits, Pixels, Raster, RasterError, RasterInfo, Source, TileGrid};
+use super::{
+    Codec, Count, Extras, Header, Limits, Page, Picture, Pixels, Raster, RasterError, RasterInfo,
+    Source, TileGrid, frames,
+};
 
 /// An image in one piece.
 #[derive(Debug)]
@@ -20,6 +23,7 @@ struct Whole {
     decoders: Arc<dyn Decoders>,
     codec: Codec,
     header: Header,
+    picture: Picture,
     info: RasterInfo,
     limits: Limits,
     /// Why it can't be decoded, once that was tried.
@@ -34,9 +38,16 @@ pub(super) async fn open(
     limits: &Limits,
     decoders: &Arc<dyn Decoders>,
 ) -> Result<Arc<dyn Raster>, RasterError> {
-    let header = decoders::header(&**decoders, codec, &*source, head, limits).await?;
+    let (header, picture) =
+        decoders::header(&**decoders, codec, &*source, head.clone(), limits).await?;
     header.check(source.size(), limits)?;
-    let info = RasterInfo {
+    let frames = frames::count(codec, &head, source.size()).map(Page::first);
+    let whole = Whole::new(source, decoders.clone(), codec, (header, picture), frames, limits);
+    Ok(Arc::new(whole))
+}
+
+fn info(codec: Codec, header: &Header, page: Option<Page>) -> RasterInfo {
+    RasterInfo {
         codec: codec.name(),
         width: header.width,
         height: header.height,
@@ -49,15 +60,64 @@ pub(super) async fn open(
         nodata: header.nodata,
         geo: header.geo.clone(),
         unsupported: header.unsupported.clone(),
-    };
-    let (decoders, limits, failure) = (decoders.clone(), *limits, OnceLock::new());
-    Ok(Arc::new(Whole { source, decoders, codec, header, info, limits, failure }))
+        warnings: header.warnings.clone(),
+        ranges: None,
+        extras: Extras { page, ..Extras::default() },
+    }
+}
+
+impl Whole {
+    /// All pixels with opacity, of 8 bits.
+    fn canvas_bytes(&self) -> u64 {
+        u64::from(self.header.width) * u64::from(self.header.height) * 4
+    }
+
+    fn new(
+        source: Arc<dyn Source>,
+        decoders: Arc<dyn Decoders>,
+        codec: Codec,
+        (header, picture): (Header, Picture),
+        page: Option<Page>,
+        limits: &Limits,
+    ) -> Self {
+        let info = info(codec, &header, page);
+        let (limits, failure) = (*limits, OnceLock::new());
+        Whole { source, decoders, codec, header, picture, info, limits, failure }
+    }
 }
 
 #[async_trait]
 impl Raster for Whole {
     fn info(&self) -> &RasterInfo {
         &self.info
+    }
+
+    /// A frame of an animation, as it is shown after those before it. How many there are costs
+    /// all of the file, and each frame is decoded from the first one on.
+    async fn page(&self, number: u32) -> Result<Option<Arc<dyn Raster>>, RasterError> {
+        let Some(first) = self.info.extras.page.filter(|page| !page.lacks(number)) else {
+            return Ok(None);
+        };
+        let size = self.source.size();
+        // The canvas, and the frame that is put on it.
+        let scratch_bytes = self.header.pixel_bytes().max(self.canvas_bytes()).saturating_mul(3);
+        let header = Header { frame: number, scratch_bytes, ..self.header.clone() };
+        header.check(size, &self.limits)?;
+        if let Count::AtLeast(_) = first.of {
+            let file = self.source.read_kept(0..size).await.map_err(RasterError::Source)?;
+            let count = frames::count(self.codec, &file, size).map(Page::first);
+            if count.is_none_or(|page| page.lacks(number)) {
+                return Ok(None);
+            }
+        }
+        let (decoders, parsed) = (self.decoders.clone(), (header, self.picture.clone()));
+        let page = Some(Page { number, ..first });
+        let (source, codec) = (self.source.clone(), self.codec);
+        Ok(Some(Arc::new(Whole::new(source, decoders, codec, parsed, page, &self.limits))))
+    }
+
+    fn picture(&self) -> Option<&Picture> {
+        Some(&self.picture)
     }
 
     fn held_bytes(&self) -> u64 {

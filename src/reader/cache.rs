@@ -11,70 +11,62 @@
 //! budget or nothing else is left. If not even one read fits, it is answered piece by
 //! piece, holding one block at a time, so every reader gets on.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use lru::LruCache;
 use tokio::task::AbortHandle;
 
+use super::block_map::{BlockMap, ObjectBlock, ObjectWriter, VersionBlocks, VersionId};
 use super::pin::Pin;
 use super::readahead::Limits;
+use super::verify::{self, Completed, Plan, Verify};
 use crate::key::ObjectVersion;
-use crate::mem::{BLOCK_BYTES, Block, BlockPool, BlockWriter, Budget};
+use crate::mem::{BLOCK_BYTES, BlockPool, Budget};
 use crate::store::StoreError;
 
 /// The longest range of one GET: larger ones bring nothing, smaller ones cost requests.
 const PART_BYTES: u64 = 8 << 20;
 const MAX_WINDOW_BYTES: u64 = 32 << 20;
+/// Files that nobody has opened yet may take this part of the budget.
+const UNOPENED_SHARE: u64 = 16;
 const MIN_WINDOW_BYTES: u64 = 256 << 10;
-
-/// A block of an object's bytes; it fails with the error of its GET.
-pub(super) type ObjectBlock = Block<Arc<StoreError>>;
-pub(super) type ObjectWriter = BlockWriter<Arc<StoreError>>;
 
 /// Settings of a [`BlockCache`].
 #[derive(Debug, Clone)]
 pub struct CacheConfig {
     /// The budget that blocks are counted in.
     pub budget: Arc<Budget>,
+    /// Whether objects that are read whole are compared with the checksum that their
+    /// server keeps, for the price of a HEAD.
+    pub verify: bool,
 }
 
 /// All object bytes that are in memory or on their way.
 #[derive(Debug)]
 pub struct BlockCache {
     pool: Arc<BlockPool>,
-    inner: Mutex<Inner>,
+    inner: Mutex<BlockMap>,
     streaming: AtomicUsize,
-}
-
-/// Names one version in the cache; cheaper to compare than the version itself.
-pub(super) type VersionId = u64;
-
-#[derive(Debug)]
-struct Inner {
-    ids: HashMap<ObjectVersion, VersionId>,
-    versions: HashMap<VersionId, VersionBlocks>,
-    next_id: VersionId,
-    /// Blocks that somebody has read, least recently read first.
-    seen: LruCache<(VersionId, u64), ()>,
-    /// Blocks that were fetched ahead and not read yet, with their weight.
-    unread: LruCache<(VersionId, u64), u64>,
-    unread_bytes: u64,
-}
-
-#[derive(Debug)]
-struct VersionBlocks {
-    pin: Arc<Pin>,
-    /// By the offset of their first byte; they never overlap.
-    blocks: BTreeMap<u64, Arc<ObjectBlock>>,
-    in_flight: Vec<AbortHandle>,
-    handles: usize,
+    verify: bool,
 }
 
 /// What a range consists of: blocks in order, each with the offset of its first byte.
 pub(super) type Found = Vec<(u64, Arc<ObjectBlock>)>;
+
+/// Bytes that are here: the offset of the first one in the object, the block, and which of the
+/// block's bytes they are.
+pub(super) type Piece = (u64, Arc<ObjectBlock>, Range<usize>);
+
+/// A complete block from one of its bytes on.
+struct FromByte(Arc<ObjectBlock>, usize);
+
+impl verify::Bytes for FromByte {
+    fn bytes(&self) -> &[u8] {
+        self.0.bytes().get(self.1..).unwrap_or_default()
+    }
+}
 
 /// The outcome of [`BlockCache::claim`].
 pub(super) struct Claim {
@@ -89,18 +81,11 @@ pub(super) struct Claim {
 impl BlockCache {
     /// An empty cache.
     pub fn new(config: CacheConfig) -> Arc<Self> {
-        let inner = Inner {
-            ids: HashMap::new(),
-            versions: HashMap::new(),
-            next_id: 0,
-            seen: LruCache::unbounded(),
-            unread: LruCache::unbounded(),
-            unread_bytes: 0,
-        };
         Arc::new(BlockCache {
             pool: BlockPool::new(config.budget),
-            inner: Mutex::new(inner),
+            inner: Mutex::new(BlockMap::new()),
             streaming: AtomicUsize::new(0),
+            verify: config.verify,
         })
     }
 
@@ -110,6 +95,13 @@ impl BlockCache {
         let limit_bytes = self.budget().limit_bytes();
         let mut inner = self.lock();
         while self.budget().excess_bytes() > 0 && inner.evict_one(limit_bytes) {}
+    }
+
+    /// How much may be held of files that nobody has opened yet, in bytes: a sixteenth of the
+    /// budget, and less where many stream, each of whom needs a part of it.
+    pub fn unopened_bytes(&self) -> u64 {
+        let streams = self.streaming.load(Ordering::Relaxed).max(1) as u64;
+        self.budget().limit_bytes() / UNOPENED_SHARE / streams
     }
 
     /// The budget that blocks are counted in.
@@ -147,7 +139,7 @@ impl BlockCache {
         let mut inner = self.lock();
         let id = inner.id_of(version);
         let blocks = inner.versions.entry(id).or_insert_with(|| VersionBlocks {
-            pin: Pin::new(version.clone()),
+            pin: Pin::verified(version.clone(), self.verify),
             blocks: BTreeMap::new(),
             in_flight: Vec::new(),
             handles: 0,
@@ -189,12 +181,14 @@ impl BlockCache {
     }
 
     /// Finds the blocks that cover `range` and makes new ones for its gaps, as
-    /// far as there is memory. `read` says whether somebody reads them now.
+    /// far as there is memory. `read` says whether somebody reads them now. Gaps that are no
+    /// further apart than `bridge_bytes` share a GET, which brings what is between them again.
     pub(super) fn claim(
         self: &Arc<Self>,
         id: VersionId,
         range: Range<u64>,
         read: Option<&Range<u64>>,
+        bridge_bytes: u64,
     ) -> Claim {
         let mut inner = self.lock();
         let mut claim = Claim { found: Vec::new(), jobs: Vec::new(), short_of_memory: false };
@@ -216,12 +210,81 @@ impl BlockCache {
             inner.note_use(id, at, &block, read);
             claim.found.push((at, block));
             match claim.jobs.last_mut() {
-                Some(job) if job.can_take(at, len, PART_BYTES) => job.push(writer),
+                Some(job) if job.can_take(at, len, bridge_bytes) => job.push(at, writer),
                 _ => claim.jobs.push(FetchJob::new(self.clone(), id, at, writer)),
             }
             at += len;
         }
         claim
+    }
+
+    /// The blocks that all bytes of a range are in, if they are here. It makes nothing, and is
+    /// no use of them.
+    pub(super) fn here(&self, id: VersionId, range: &Range<u64>) -> Option<Found> {
+        let inner = self.lock();
+        let (mut at, mut found) = (range.start, Vec::new());
+        while at < range.end {
+            let (offset, block) = inner.block_at(id, at)?;
+            let end = offset + block.len() as u64;
+            if offset + (block.filled() as u64) < end.min(range.end) {
+                return None;
+            }
+            at = end;
+            found.push((offset, block));
+        }
+        Some(found)
+    }
+
+    /// As [`BlockCache::here`], of a version that nobody need have open, and of as much of the
+    /// range as is here: pieces in order, each with the offset of its first byte.
+    pub(super) fn pieces(&self, version: &ObjectVersion, range: &Range<u64>) -> Vec<Piece> {
+        let inner = self.lock();
+        let Some(&id) = inner.ids.get(version) else { return Vec::new() };
+        let (mut at, mut pieces) = (range.start, Vec::new());
+        while at < range.end {
+            let Some((offset, block)) = inner.block_at(id, at) else {
+                match inner.next_block(id, at) {
+                    Some(next) => at = next,
+                    None => break,
+                }
+                continue;
+            };
+            let end = (offset + block.filled() as u64).min(range.end);
+            let next = offset + block.len() as u64;
+            if at < end {
+                pieces.push((at, block, (at - offset) as usize..(end - offset) as usize));
+            }
+            at = next;
+        }
+        pieces
+    }
+
+    /// Whether wrong bytes of a version were read, so that whoever keeps some has to drop
+    /// them; told once.
+    pub fn take_damaged(&self, version: &ObjectVersion) -> bool {
+        let mut inner = self.lock();
+        !inner.damaged.is_empty() && inner.damaged.remove(version)
+    }
+
+    /// The block that has a byte, from that byte on, if it is complete. It is no use of it.
+    fn complete_at(&self, id: VersionId, at: u64) -> Option<FromByte> {
+        let (offset, block) = self.lock().block_at(id, at)?;
+        block.is_complete().then(|| FromByte(block, (at - offset) as usize))
+    }
+
+    /// Takes all blocks of a version out of the map, since one of them is wrong.
+    fn forget_blocks(&self, id: VersionId) {
+        let mut inner = self.lock();
+        let Some(version) = inner.versions.get(&id) else { return };
+        let (of, offsets) = (version.pin.version.clone(), version.blocks.keys().copied());
+        let offsets: Vec<u64> = offsets.collect();
+        // Whoever opens it from now on begins again; whoever has it open does not.
+        inner.ids.remove(&of);
+        inner.damaged.insert(of);
+        for offset in offsets {
+            inner.remove(id, offset);
+        }
+        inner.forget_if_empty(id);
     }
 
     /// Takes a block that will never be complete out of the map, if it is still there.
@@ -238,7 +301,11 @@ impl BlockCache {
         }
     }
 
-    fn allocate(&self, inner: &mut Inner, len: usize) -> Option<(Arc<ObjectBlock>, ObjectWriter)> {
+    fn allocate(
+        &self,
+        inner: &mut BlockMap,
+        len: usize,
+    ) -> Option<(Arc<ObjectBlock>, ObjectWriter)> {
         // Metadata was charged on top of a full budget: object bytes give way.
         while self.budget().excess_bytes() > 0 && inner.evict_one(self.budget().limit_bytes()) {}
         loop {
@@ -251,7 +318,7 @@ impl BlockCache {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, BlockMap> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -267,27 +334,30 @@ pub(super) struct FetchJob {
     id: VersionId,
     start: u64,
     end: u64,
-    /// The blocks that are not complete yet, with their offsets.
+    /// The offset of the byte that comes next.
+    next: u64,
+    /// The blocks that are not complete yet, with their offsets. What comes between them is
+    /// here already.
     writers: VecDeque<(u64, ObjectWriter)>,
     failure: Option<Arc<StoreError>>,
 }
 
 impl FetchJob {
     fn new(cache: Arc<BlockCache>, id: VersionId, start: u64, writer: ObjectWriter) -> Self {
+        let writers = VecDeque::new();
         let mut job =
-            FetchJob { cache, id, start, end: start, writers: VecDeque::new(), failure: None };
-        job.push(writer);
+            FetchJob { cache, id, start, end: start, next: start, writers, failure: None };
+        job.push(start, writer);
         job
     }
 
     /// Whether a block of `len` bytes at `offset` continues this job within one part.
-    fn can_take(&self, offset: u64, len: u64, part_bytes: u64) -> bool {
-        offset == self.end && offset + len - self.start <= part_bytes
+    fn can_take(&self, offset: u64, len: u64, bridge_bytes: u64) -> bool {
+        offset <= self.end + bridge_bytes && offset + len - self.start <= PART_BYTES
     }
 
-    fn push(&mut self, writer: ObjectWriter) {
-        let offset = self.end;
-        self.end += writer.block().len() as u64;
+    fn push(&mut self, offset: u64, writer: ObjectWriter) {
+        self.end = offset + writer.block().len() as u64;
         self.writers.push_back((offset, writer));
     }
 
@@ -298,10 +368,20 @@ impl FetchJob {
 
     /// The bytes that have not come.
     pub(super) fn missing(&self) -> Range<u64> {
-        let first = self.writers.front().map_or(self.end, |(offset, writer)| {
-            offset + (writer.block().len() - writer.missing()) as u64
-        });
-        first..self.end
+        self.wanted().unwrap_or(self.end)..self.end
+    }
+
+    /// The first byte that has not come, if there is one.
+    fn wanted(&self) -> Option<u64> {
+        let (offset, writer) = self.writers.front()?;
+        Some(offset + (writer.block().len() - writer.missing()) as u64)
+    }
+
+    /// What has to be asked for now: the bytes that have not come.
+    pub(super) fn ask(&mut self) -> Range<u64> {
+        let missing = self.missing();
+        self.next = missing.start;
+        missing
     }
 
     /// Whether every byte has come.
@@ -309,16 +389,61 @@ impl FetchJob {
         self.writers.is_empty()
     }
 
+    /// As [`FetchJob::append`], of bytes that should add up to what the server keeps.
+    ///
+    /// # Errors
+    /// They do not; then none of the version's blocks is kept.
+    pub(super) fn append_verified(
+        &mut self,
+        chunk: &[u8],
+        place: &ObjectVersion,
+        (verify, plan): (&Verify, &Plan),
+    ) -> Result<(), StoreError> {
+        let cache = self.cache.clone();
+        let mut rest = self.step_over(chunk);
+        while let Some((offset, writer)) = self.writers.front()
+            && !rest.is_empty()
+        {
+            let (now, behind) = rest.split_at(rest.len().min(writer.missing()));
+            let turn = match now.len() == writer.missing() {
+                true => {
+                    let block = writer.block();
+                    let completed = Completed { start: *offset, bytes: block.bytes(), now };
+                    let counted =
+                        verify.count(place, plan, &completed, |at| cache.complete_at(self.id, at));
+                    Some(counted.inspect_err(|_| cache.forget_blocks(self.id))?)
+                }
+                false => None,
+            };
+            self.append(now);
+            drop(turn);
+            rest = self.step_over(behind);
+        }
+        Ok(())
+    }
+
+    /// What of these bytes is behind those that are here already.
+    fn step_over<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
+        let wanted = self.wanted().unwrap_or(self.next);
+        let (here, new) =
+            bytes.split_at(wanted.saturating_sub(self.next).min(bytes.len() as u64) as usize);
+        self.next += here.len() as u64;
+        new
+    }
+
     /// Fills in the bytes that come next.
     pub(super) fn append(&mut self, chunk: &[u8]) {
-        let mut rest = chunk;
+        let mut rest = self.step_over(chunk);
         while let Some((_, writer)) = self.writers.front_mut() {
-            rest = writer.append(rest);
+            let left = writer.append(rest);
+            self.next += (rest.len() - left.len()) as u64;
+            rest = left;
             if writer.missing() == 0 {
                 self.writers.pop_front();
                 // Complete blocks can make room for others.
                 self.cache.budget().announce_freed();
             }
+            rest = self.step_over(rest);
             if rest.is_empty() {
                 return;
             }
@@ -346,126 +471,5 @@ impl Drop for FetchJob {
             self.cache.discard(self.id, offset, writer.block());
             writer.fail(failure.clone());
         }
-    }
-}
-
-impl Inner {
-    fn id_of(&mut self, version: &ObjectVersion) -> VersionId {
-        if let Some(&id) = self.ids.get(version) {
-            return id;
-        }
-        let id = self.next_id;
-        self.next_id += 1;
-        self.ids.insert(version.clone(), id);
-        id
-    }
-
-    fn block_at(&self, id: VersionId, at: u64) -> Option<(u64, Arc<ObjectBlock>)> {
-        let (&offset, block) = self.versions.get(&id)?.blocks.range(..=at).next_back()?;
-        let covers = at < offset + block.len() as u64 && block.failure().is_none();
-        covers.then(|| (offset, block.clone()))
-    }
-
-    fn next_block(&self, id: VersionId, at: u64) -> Option<u64> {
-        self.versions.get(&id)?.blocks.range(at + 1..).next().map(|(&offset, _)| offset)
-    }
-
-    fn insert(&mut self, id: VersionId, offset: u64, block: Arc<ObjectBlock>) {
-        if let Some(version) = self.versions.get_mut(&id) {
-            version.blocks.insert(offset, block);
-        }
-    }
-
-    /// Puts a block into the queue that says when it may go.
-    fn note_use(
-        &mut self,
-        id: VersionId,
-        offset: u64,
-        block: &ObjectBlock,
-        read: Option<&Range<u64>>,
-    ) {
-        let place = (id, offset);
-        let end = offset + block.len() as u64;
-        let is_read = read.is_some_and(|read| read.start < end && offset < read.end);
-        if is_read {
-            self.forget_unread(place);
-            self.seen.put(place, ());
-        } else if !self.seen.contains(&place) && !self.unread.contains(&place) {
-            let weight = block.weight_bytes() as u64;
-            self.unread.put(place, weight);
-            self.unread_bytes += weight;
-        }
-    }
-
-    fn forget_unread(&mut self, place: (VersionId, u64)) {
-        if let Some(weight) = self.unread.pop(&place) {
-            self.unread_bytes -= weight;
-        }
-    }
-
-    fn remove(&mut self, id: VersionId, offset: u64) -> Option<Arc<ObjectBlock>> {
-        self.forget_unread((id, offset));
-        self.seen.pop(&(id, offset));
-        self.versions.get_mut(&id)?.blocks.remove(&offset)
-    }
-
-    fn forget_if_empty(&mut self, id: VersionId) {
-        let is_empty = |version: &VersionBlocks| version.handles == 0 && version.blocks.is_empty();
-        if self.versions.get(&id).is_some_and(is_empty)
-            && let Some(version) = self.versions.remove(&id)
-        {
-            self.ids.remove(&version.pin.version);
-        }
-    }
-
-    /// Drops one block that nobody uses: of those that were read the one unused
-    /// longest; of those fetched ahead only if they fill half of `limit_bytes`, or
-    /// if nothing else is left. Says whether there was one.
-    fn evict_one(&mut self, limit_bytes: u64) -> bool {
-        let mut order = [Self::evict_seen, Self::evict_unread];
-        if self.unread_bytes > limit_bytes / 2 {
-            order.reverse();
-        }
-        order.into_iter().any(|evict| evict(self))
-    }
-
-    fn evict_seen(&mut self) -> bool {
-        for _ in 0..self.seen.len() {
-            let Some((&place, ())) = self.seen.peek_lru() else { break };
-            if self.evict(place) {
-                return true;
-            }
-            // In flight or being answered from: it comes round again.
-            self.seen.promote(&place);
-        }
-        false
-    }
-
-    fn evict_unread(&mut self) -> bool {
-        for _ in 0..self.unread.len() {
-            let Some((&place, _)) = self.unread.peek_lru() else { break };
-            if self.evict(place) {
-                return true;
-            }
-            self.unread.promote(&place);
-        }
-        false
-    }
-
-    fn evict(&mut self, (id, offset): (VersionId, u64)) -> bool {
-        let is_idle = self.is_idle(id, offset);
-        if is_idle {
-            self.remove(id, offset);
-            self.forget_if_empty(id);
-        }
-        is_idle
-    }
-
-    fn is_idle(&self, id: VersionId, offset: u64) -> bool {
-        // The map's own Arc is the only one left: no writer, no answer.
-        self.versions
-            .get(&id)
-            .and_then(|version| version.blocks.get(&offset))
-            .is_none_or(|block| Arc::strong_count(block) == 1)
     }
 }

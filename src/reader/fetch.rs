@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use futures_util::StreamExt;
+use futures_util::future::join;
 use tokio::time::Instant;
 
 use super::cache::FetchJob;
@@ -23,6 +24,9 @@ impl FetchJob {
                 pin.note_changed();
             }
             let error = Arc::new(error);
+            if error.kind == StoreErrorKind::Damaged {
+                pin.note_damage(&error);
+            }
             pin.note_failure(self.missing(), begun, &error);
             self.fail_with(error);
         }
@@ -47,15 +51,22 @@ impl FetchJob {
         store: &dyn ObjectStore,
         pin: &Pin,
     ) -> Result<(), StoreError> {
-        let range = self.missing();
+        let range = self.ask();
         let etag = pin.etag(place).cloned();
         let request = GetRequest { key: place.key.clone(), range: range.clone(), etag };
-        let mut body = store.get_range(request).await?;
+        let (body, plan) = match &pin.verify {
+            None => (store.get_range(request).await, None),
+            Some(verify) => join(store.get_range(request), verify.plan(store, place)).await,
+        };
+        let mut body = body?;
         pin.check(place, &body.head)?;
         // What the connection holds of the body until it is in its blocks.
         let _buffered = self.cache().budget().charge(CONNECTION_BYTES);
         while let Some(chunk) = body.bytes.next().await {
-            self.append(&chunk?);
+            match pin.verify.as_ref().zip(plan.as_ref()) {
+                None => self.append(&chunk?),
+                Some(verified) => self.append_verified(&chunk?, place, verified)?,
+            }
             if self.is_complete() {
                 return Ok(());
             }

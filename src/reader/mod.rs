@@ -30,14 +30,18 @@
 //!
 //! [`StoreErrorKind::Changed`]: crate::store::StoreErrorKind::Changed
 
+mod block_map;
 mod cache;
 mod delivered;
 mod exact;
 mod fetch;
 mod object;
+mod opener;
 mod pin;
 mod readahead;
+mod verify;
 
 pub use cache::{BlockCache, CacheConfig};
 pub use exact::{ExactReader, Take};
 pub use object::{Answer, ReadBytes, Reader};
+pub use opener::Opener;

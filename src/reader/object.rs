@@ -8,9 +8,10 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::Handle as Runtime;
 use tokio::time::Instant;
 
-use super::cache::{BlockCache, FetchJob, Found, ObjectBlock, VersionId};
+use super::block_map::{ObjectBlock, VersionId};
+use super::cache::{BlockCache, FetchJob, Found};
 use super::pin::Pin;
-use super::readahead::Pattern;
+use super::readahead::{Pattern, SMALL_READ_BYTES};
 use crate::key::ObjectVersion;
 use crate::mem::BLOCK_BYTES;
 use crate::store::{ObjectStore, StoreError};
@@ -21,6 +22,9 @@ const MEMORY_POLL: Duration = Duration::from_millis(20);
 /// A read that has waited for memory so long fails: whoever holds it has a deadline, and
 /// this is longer.
 const MEMORY_WAIT: Duration = Duration::from_secs(120);
+/// Bytes that are here and fetched again rather than sending another GET: 30 ms of a
+/// connection are worth more.
+const BRIDGE_BYTES: u64 = 16 << 10;
 
 /// One handle on one object version.
 #[derive(Debug)]
@@ -69,6 +73,19 @@ impl std::ops::Deref for ReadBytes {
     }
 }
 
+impl AsRef<[u8]> for ReadBytes {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl ReadBytes {
+    /// A part of a block.
+    pub(super) fn of_block(block: Arc<ObjectBlock>, part: Range<usize>) -> Self {
+        ReadBytes(Parts::Block(block, part))
+    }
+}
+
 impl From<Vec<u8>> for ReadBytes {
     fn from(bytes: Vec<u8>) -> Self {
         ReadBytes(Parts::Copied(bytes))
@@ -105,7 +122,8 @@ impl Reader {
         if range.is_empty() {
             return Answer::Ready(Vec::new().into());
         }
-        if let Some(error) = self.shared.pin.failure_just_now(&range) {
+        let pin = &self.shared.pin;
+        if let Some(error) = pin.damage().or_else(|| pin.failure_just_now(&range)) {
             return Answer::Later(Box::pin(async move { Err(error) }));
         }
         let plan = {
@@ -120,7 +138,10 @@ impl Reader {
             }
             delivered.note(&range);
             drop(delivered);
-            let plan = pattern.on_read(range.clone(), self.shared.cache.limits(size));
+            // A longer one is not widened, so it need not be asked.
+            let is_small = range.end - range.start <= SMALL_READ_BYTES;
+            let is_here = is_small && self.shared.cache.here(self.shared.id, &range).is_some();
+            let plan = pattern.on_read(range.clone(), self.shared.cache.limits(size), is_here);
             if was_streaming != pattern.is_streaming() {
                 self.shared.cache.count_streaming(!was_streaming);
             }
@@ -137,6 +158,39 @@ impl Reader {
                 break;
             }
         }
+        self.shared.answer(claim, range)
+    }
+
+    /// Bytes of a range, if all of them are in memory; it costs nothing to ask.
+    pub fn peek(&self, range: Range<u64>) -> Option<ReadBytes> {
+        let found = self.shared.cache.here(self.shared.id, &range)?;
+        Some(cut(found, &range))
+    }
+
+    /// Whether all bytes of a range are in memory; it costs nothing to ask.
+    pub fn is_here(&self, range: Range<u64>) -> bool {
+        self.shared.cache.here(self.shared.id, &range).is_some()
+    }
+
+    /// Has a range fetched that will be asked for, as far as there is memory. It is one GET
+    /// for each 8 MiB, also where a few pages of it are here.
+    pub fn fetch_ahead(&self, range: Range<u64>) {
+        let claim = self.shared.cache.claim(self.shared.id, range, None, BRIDGE_BYTES);
+        claim.jobs.into_iter().for_each(|job| self.shared.start(job));
+    }
+
+    /// Reads a range that lies within the object. What is missing of it is fetched, and
+    /// nothing else: the read is no evidence of how a program reads. Hold on to the reader
+    /// until the answer is there.
+    pub fn read_exactly(&self, range: Range<u64>) -> Answer {
+        if range.is_empty() {
+            return Answer::Ready(Vec::new().into());
+        }
+        let pin = &self.shared.pin;
+        if let Some(error) = pin.damage().or_else(|| pin.failure_just_now(&range)) {
+            return Answer::Later(Box::pin(async move { Err(error) }));
+        }
+        let claim = self.shared.claim(range.clone(), Some(&range));
         self.shared.answer(claim, range)
     }
 }
@@ -159,7 +213,7 @@ struct Claimed {
 impl Shared {
     /// Claims a range and sets the GETs for its gaps going.
     fn claim(&self, range: Range<u64>, read: Option<&Range<u64>>) -> Claimed {
-        let claim = self.cache.claim(self.id, range, read);
+        let claim = self.cache.claim(self.id, range, read, 0);
         for job in claim.jobs {
             self.start(job);
         }

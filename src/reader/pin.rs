@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::delivered::Delivered;
+use super::verify::Verify;
 use crate::key::{ETag, ObjectVersion};
 use crate::store::{ObjectHead, StoreError};
 
@@ -30,6 +31,10 @@ pub(super) struct Pin {
     failed: Mutex<Option<Failed>>,
     /// What its readers were given, through whichever handle.
     pub(super) delivered: Mutex<Delivered>,
+    /// Whether it is what the server keeps, where that is to be found out.
+    pub(super) verify: Option<Verify>,
+    /// Why nobody may read it any more: it is not.
+    damage: OnceLock<Arc<StoreError>>,
 }
 
 /// A GET that failed.
@@ -42,7 +47,14 @@ struct Failed {
 
 impl Pin {
     pub(super) fn new(version: ObjectVersion) -> Arc<Self> {
+        Pin::verified(version, false)
+    }
+
+    /// As [`Pin::new`], of a version whose bytes are verified if `verify` says so.
+    pub(super) fn verified(version: ObjectVersion, verify: bool) -> Arc<Self> {
         Arc::new(Pin {
+            verify: verify.then(Verify::default),
+            damage: OnceLock::new(),
             place: Mutex::new(Arc::new(version.clone())),
             version,
             first_etag: OnceLock::new(),
@@ -60,6 +72,16 @@ impl Pin {
     /// Notes that the store said so.
     pub(super) fn note_changed(&self) {
         self.changed.store(true, Ordering::Relaxed);
+    }
+
+    /// What whoever reads it is told, once its bytes were found to be damaged.
+    pub(super) fn damage(&self) -> Option<Arc<StoreError>> {
+        self.damage.get().cloned()
+    }
+
+    /// Notes that its bytes are damaged.
+    pub(super) fn note_damage(&self, error: &Arc<StoreError>) {
+        let _ = self.damage.set(error.clone());
     }
 
     /// Notes that a GET of `range` that was sent at `begun` has failed, if it took long.

@@ -5,6 +5,8 @@
 //! threads that read several places through one handle are not mistaken for a
 //! random reader:
 //!
+//! - What is in memory is not fetched, nor are its neighbours, and the first 64 KiB of a
+//!   run that are there are no evidence.
 //! - A first read fetches what was asked for. If that is under 32 KiB, it fetches the
 //!   64 KiB unit around it, and an object of up to 256 KiB that is read from its
 //!   start is fetched whole.
@@ -24,7 +26,7 @@ use std::ops::Range;
 
 /// A read shorter than this is widened to the [`UNIT_BYTES`] that it lies in: at
 /// 30 ms a request, 64 KiB more cost less than one more request.
-const SMALL_READ_BYTES: u64 = 32 << 10;
+pub(super) const SMALL_READ_BYTES: u64 = 32 << 10;
 const UNIT_BYTES: u64 = 64 << 10;
 /// An object up to this size that is read from its start is fetched whole.
 const WHOLE_BYTES: u64 = 256 << 10;
@@ -94,12 +96,13 @@ struct Stream {
 
 impl Pattern {
     /// Notes that `read` was asked for (not empty, inside the object) and says
-    /// what to fetch for it.
-    pub(super) fn on_read(&mut self, read: Range<u64>, limits: Limits) -> Plan {
-        let mut plan = Plan { demand: demand(&read, limits.size), ahead: Vec::new() };
+    /// what to fetch for it; `is_here` says that all of it is in memory.
+    pub(super) fn on_read(&mut self, read: Range<u64>, limits: Limits, is_here: bool) -> Plan {
+        let demand = if is_here { read.clone() } else { demand(&read, limits.size) };
+        let mut plan = Plan { demand, ahead: Vec::new() };
         if let Some(at) = self.streams.iter().position(|s| s.continues_with(&read)) {
             let mut stream = self.streams.remove(at);
-            stream.advance(&read, limits, &mut plan);
+            stream.advance(&read, limits, is_here, &mut plan);
             self.streams.push(stream);
         } else if let Some(at) = self.streams.iter().rposition(|s| s.skips_to(&read)) {
             let mut stream = self.streams.remove(at);
@@ -181,11 +184,15 @@ impl Stream {
     }
 
     /// The run goes on.
-    fn advance(&mut self, read: &Range<u64>, limits: Limits, plan: &mut Plan) {
+    fn advance(&mut self, read: &Range<u64>, limits: Limits, is_here: bool, plan: &mut Plan) {
         if read.end <= self.pos {
             return;
         }
         self.pos = read.end;
+        // A few pages that somebody has put there: whether it goes on is not seen yet.
+        if is_here && self.window == 0 && self.run_bytes() < UNIT_BYTES {
+            return;
+        }
         if self.expected.is_some_and(|expected| self.run_bytes() > expected) {
             // Longer than the run before: a stream, which earns its window anew.
             self.expected = None;

@@ -140,6 +140,7 @@ mod tests {
 
     fn head(size: u64, etag: &str, checksum: Option<&str>) -> ObjectHead {
         ObjectHead {
+            kept: None,
             size: Some(size),
             etag: Some(ETag::new(etag)),
             last_modified: None,

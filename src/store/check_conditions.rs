@@ -8,18 +8,21 @@
 //! Contract: does nothing on a server that keeps conditions on all writes
 //! ([`KeptConditions::OnAllWrites`]). On any other, a HEAD asks just before a copy or a
 //! delete whether its condition holds; what somebody else does between the two requests
-//! is not noticed there. Belongs below `Retry`, so that each attempt looks for itself:
-//! what the first attempt found may have been replaced when the second is sent.
+//! is not noticed there. A server that refuses a condition because it knows none is asked
+//! the same way before a PUT and the end of an upload, too, and gets them without from then
+//! on. Belongs below `Retry`, so that each attempt looks for itself: what the first attempt
+//! found may have been replaced when the second is sent.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 
 use super::if_match::{Form, IfMatch};
 use super::{
     BeginRequest, CompleteRequest, Condition, CopyPartRequest, CopyRequest, GetBody, GetRequest,
-    KeptConditions, KeyOrder, ListPage, ListRequest, ObjectHead, ObjectStore, Part, PartRequest,
-    PutRequest, StoreError, StoreErrorKind, Upload, Written,
+    KeptConditions, KeyOrder, Lack, ListPage, ListRequest, ObjectHead, ObjectStore, Part,
+    PartRequest, PutRequest, Spelling, StoreError, StoreErrorKind, Upload, Written,
 };
 use crate::key::{ETag, ObjectKey, ObjectVersion};
 
@@ -28,12 +31,35 @@ use crate::key::{ETag, ObjectKey, ObjectVersion};
 pub struct CheckConditions {
     inner: Arc<dyn ObjectStore>,
     if_match: IfMatch,
+    /// What the server has refused a condition of, and done without.
+    without: Unconditional,
+}
+
+/// On which requests a server knows no conditions.
+#[derive(Debug, Default)]
+struct Unconditional {
+    writes: AtomicBool,
+    copies: AtomicBool,
+    deletes: AtomicBool,
+}
+
+impl Unconditional {
+    /// Notes that one of them was done without its condition.
+    fn note(is_known: &AtomicBool, what: &str) {
+        if !is_known.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "the server knows no conditions on {what}, so a HEAD looks before each; what \
+                 somebody else changes in the moment between the two is lost without a word"
+            );
+        }
+    }
 }
 
 impl CheckConditions {
     /// Checks what is asked of `inner`.
     pub fn new(inner: Arc<dyn ObjectStore>) -> Self {
-        CheckConditions { inner, if_match: IfMatch::default() }
+        let (if_match, without) = (IfMatch::default(), Unconditional::default());
+        CheckConditions { inner, if_match, without }
     }
 
     /// Asks whether `condition` holds for `key`, if the server may not ask itself.
@@ -72,6 +98,53 @@ impl CheckConditions {
     /// Whether an object is still this version.
     async fn is_still(&self, key: &ObjectKey, etag: &ETag) -> bool {
         self.inner.head(key).await.is_ok_and(|head| head.etag.as_ref() == Some(etag))
+    }
+
+    /// Copies a version, which is named in the form that the server takes.
+    async fn copy_on(&self, request: &CopyRequest) -> Result<Written, StoreError> {
+        let from = &request.from;
+        let Some(etag) = &from.etag else { return self.inner.copy(request.clone()).await };
+        let copy = |etag| {
+            let from = ObjectVersion { etag: Some(etag), ..from.clone() };
+            self.inner.copy(CopyRequest { from, ..request.clone() })
+        };
+        self.write_on(&from.key, etag, copy).await
+    }
+
+    /// Whether a write failed because the server knows no conditions on it.
+    fn knows_none(&self, error: &StoreError) -> bool {
+        matches!(error.lack, Some(Lack::Conditions | Lack::Unnamed)) && !self.is_plain()
+    }
+
+    /// Writes what `send` sends on a condition, which is looked at before if the server
+    /// does not know it.
+    async fn write_if<T, F>(
+        &self,
+        key: &ObjectKey,
+        condition: &Condition,
+        request: String,
+        send: impl Fn(Condition) -> F + Send + Sync,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>> + Send,
+    {
+        let is_known = &self.without.writes;
+        if *condition == Condition::Any || !is_known.load(Ordering::Relaxed) {
+            let outcome = match condition {
+                Condition::Unchanged(etag) => {
+                    self.write_on(key, etag, |etag| send(Condition::Unchanged(etag))).await
+                }
+                Condition::Absent | Condition::Any => send(condition.clone()).await,
+            };
+            match outcome {
+                Err(error) if *condition != Condition::Any && self.knows_none(&error) => {}
+                outcome => return outcome,
+            }
+        }
+        self.check(key, condition, request).await?;
+        let written = send(Condition::Any).await?;
+        Unconditional::note(is_known, "writes");
+        Ok(written)
     }
 
     /// A range of the version `etag`, which is named in this form.
@@ -149,6 +222,10 @@ impl ObjectStore for CheckConditions {
         self.inner.head(key).await
     }
 
+    async fn head_part(&self, key: &ObjectKey, number: u32) -> Result<ObjectHead, StoreError> {
+        self.inner.head_part(key, number).await
+    }
+
     async fn get_range(&self, request: GetRequest) -> Result<GetBody, StoreError> {
         let Some(etag) = &request.etag else { return self.inner.get_range(request).await };
         let form = self.if_match.form();
@@ -182,14 +259,9 @@ impl ObjectStore for CheckConditions {
     }
 
     async fn put(&self, request: PutRequest) -> Result<Written, StoreError> {
-        let Condition::Unchanged(etag) = &request.condition else {
-            return self.inner.put(request).await;
-        };
-        let put = |etag| {
-            let condition = Condition::Unchanged(etag);
-            self.inner.put(PutRequest { condition, ..request.clone() })
-        };
-        self.write_on(&request.key, etag, put).await
+        let PutRequest { key, condition, .. } = &request;
+        let put = |condition| self.inner.put(PutRequest { condition, ..request.clone() });
+        self.write_if(key, condition, format!("PUT {key}"), put).await
     }
 
     async fn begin_upload(&self, request: BeginRequest) -> Result<Upload, StoreError> {
@@ -205,14 +277,11 @@ impl ObjectStore for CheckConditions {
     }
 
     async fn complete_upload(&self, request: CompleteRequest) -> Result<Written, StoreError> {
-        let Condition::Unchanged(etag) = &request.condition else {
-            return self.inner.complete_upload(request).await;
-        };
-        let complete = |etag| {
-            let condition = Condition::Unchanged(etag);
+        let (key, condition) = (&request.upload.key, &request.condition);
+        let complete = |condition| {
             self.inner.complete_upload(CompleteRequest { condition, ..request.clone() })
         };
-        self.write_on(&request.upload.key, etag, complete).await
+        self.write_if(key, condition, format!("COMPLETE {key}"), complete).await
     }
 
     async fn abort_upload(&self, upload: &Upload) -> Result<(), StoreError> {
@@ -222,20 +291,31 @@ impl ObjectStore for CheckConditions {
     async fn copy(&self, request: CopyRequest) -> Result<Written, StoreError> {
         let CopyRequest { from, to, condition, .. } = &request;
         self.check(to, condition, format!("COPY {} to {to}", from.key)).await?;
-        let Some(etag) = &from.etag else { return self.inner.copy(request).await };
-        let copy = |etag| {
-            let from = ObjectVersion { etag: Some(etag), ..request.from.clone() };
-            self.inner.copy(CopyRequest { from, ..request.clone() })
-        };
-        self.write_on(&from.key, etag, copy).await
+        let is_known = &self.without.copies;
+        if *condition == Condition::Any || !is_known.load(Ordering::Relaxed) {
+            match self.copy_on(&request).await {
+                Err(error) if *condition != Condition::Any && self.knows_none(&error) => {}
+                outcome => return outcome,
+            }
+        }
+        let copied = self.copy_on(&CopyRequest { condition: Condition::Any, ..request }).await?;
+        Unconditional::note(is_known, "copies");
+        Ok(copied)
     }
 
     async fn delete(&self, key: &ObjectKey, etag: Option<&ETag>) -> Result<(), StoreError> {
         let Some(etag) = etag else { return self.inner.delete(key, None).await };
         self.check(key, &Condition::Unchanged(etag.clone()), format!("DELETE {key}")).await?;
         let form = self.if_match.form();
-        let error = match self.inner.delete(key, form.of(etag).as_ref()).await {
+        let is_known = &self.without.deletes;
+        let told = form.of(etag).filter(|_| !is_known.load(Ordering::Relaxed));
+        let error = match self.inner.delete(key, told.as_ref()).await {
             Err(error) if error.kind == StoreErrorKind::Changed => error,
+            Err(error) if told.is_some() && self.knows_none(&error) => {
+                self.inner.delete(key, None).await?;
+                Unconditional::note(is_known, "deletions");
+                return Ok(());
+            }
             other => return other,
         };
         if form == Form::None || self.is_plain() || !self.is_still(key, etag).await {
@@ -263,5 +343,9 @@ impl ObjectStore for CheckConditions {
 
     fn key_order(&self) -> KeyOrder {
         self.inner.key_order()
+    }
+
+    fn spelling(&self) -> Spelling {
+        self.inner.spelling()
     }
 }

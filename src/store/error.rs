@@ -41,6 +41,8 @@ pub enum StoreErrorKind {
     Timeout,
     /// The server can't be reached at all.
     Unreachable,
+    /// What came of an object does not add up to the checksum that its server keeps.
+    Damaged,
     /// An answer that no S3 server gives: somebody else seems to be listening, such as a
     /// proxy or the sign-in page of a network.
     NotS3,
@@ -65,6 +67,7 @@ impl StoreErrorKind {
             | Self::Changed
             | Self::RangeOutside
             | Self::Full
+            | Self::Damaged
             | Self::NotS3
             | Self::Other => false,
         }
@@ -74,6 +77,17 @@ impl StoreErrorKind {
     pub fn leaves_doubt(&self) -> bool {
         self.is_transient() || *self == Self::NotS3
     }
+}
+
+/// What a server says that it does not know of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lack {
+    /// The checksum of what is written.
+    Checksums,
+    /// The condition on which something is to be written or deleted.
+    Conditions,
+    /// One of the two, or something else: it does not say what.
+    Unnamed,
 }
 
 /// A failed request. `Display` says what happened; the cause is in `source()`.
@@ -89,6 +103,8 @@ pub struct StoreError {
     pub request_id: Option<String>,
     /// How many seconds the server asks to wait before the request is sent again.
     pub retry_after_seconds: Option<u16>,
+    /// What the server says that it does not know, if that is why it refuses.
+    pub lack: Option<Lack>,
     /// The cause below, if there is one.
     pub source: Option<Box<dyn Error + Send + Sync>>,
     /// Whether somebody has logged it: all who waited for one request share its error.
@@ -108,6 +124,7 @@ impl StoreError {
             detail: detail.into(),
             request_id: None,
             retry_after_seconds: None,
+            lack: None,
             source: None,
             reported: AtomicBool::new(false),
         }
@@ -124,6 +141,14 @@ impl StoreError {
         StoreError::new(StoreErrorKind::ShortBody, format!("GET {key}"), detail)
     }
 
+    /// Bytes that do not add up to the checksum that the server keeps of the object.
+    pub fn damaged(key: &ObjectKey) -> Self {
+        let detail = "what came does not add up to the checksum that the server keeps of the \
+                      object: some of it was damaged, on its way or where it is kept. What was \
+                      read of it may be wrong; close the file and read it again";
+        StoreError::new(StoreErrorKind::Damaged, format!("GET {key}"), detail)
+    }
+
     /// A request whose answer nobody waits for any more.
     pub fn given_up(request: impl Into<String>, detail: impl Into<String>) -> Self {
         StoreError::new(StoreErrorKind::Other, request, detail)
@@ -133,6 +158,11 @@ impl StoreError {
     pub fn caused_by(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// Whether the server may have done what was asked for without having said a word.
+    pub fn is_unanswered(&self) -> bool {
+        self.kind.leaves_doubt() && self.request_id.is_none()
     }
 
     /// True for the first who asks: so that it is logged once.

@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use super::{
     BeginRequest, CompleteRequest, CopyPartRequest, CopyRequest, GetBody, GetRequest,
     KeptConditions, KeyOrder, ListPage, ListRequest, ObjectHead, ObjectStore, Part, PartRequest,
-    PutRequest, StoreError, StoreErrorKind, Upload, Written,
+    PutRequest, Spelling, StoreError, StoreErrorKind, Upload, Written,
 };
 use crate::key::{ETag, ObjectKey};
 
@@ -123,6 +123,10 @@ impl ObjectStore for LargeCopies {
         self.inner.head(key).await
     }
 
+    async fn head_part(&self, key: &ObjectKey, number: u32) -> Result<ObjectHead, StoreError> {
+        self.inner.head_part(key, number).await
+    }
+
     async fn get_range(&self, request: GetRequest) -> Result<GetBody, StoreError> {
         self.inner.get_range(request).await
     }
@@ -168,6 +172,10 @@ impl ObjectStore for LargeCopies {
 
     fn key_order(&self) -> KeyOrder {
         self.inner.key_order()
+    }
+
+    fn spelling(&self) -> Spelling {
+        self.inner.spelling()
     }
 }
 

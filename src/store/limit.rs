@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use super::{
     BeginRequest, CompleteRequest, CopyPartRequest, CopyRequest, GetBody, GetRequest,
     KeptConditions, KeyOrder, ListPage, ListRequest, ObjectHead, ObjectStore, Part, PartRequest,
-    PutRequest, StoreError, StoreErrorKind, Upload, Written,
+    PutRequest, Spelling, StoreError, StoreErrorKind, Upload, Written,
 };
 use crate::key::{ETag, ObjectKey};
 
@@ -101,6 +101,10 @@ impl ObjectStore for Limit {
         Permit::of(&self.lookups).await?.while_waiting(self.inner.head(key)).await
     }
 
+    async fn head_part(&self, key: &ObjectKey, number: u32) -> Result<ObjectHead, StoreError> {
+        Permit::of(&self.lookups).await?.while_waiting(self.inner.head_part(key, number)).await
+    }
+
     async fn get_range(&self, request: GetRequest) -> Result<GetBody, StoreError> {
         let mut permit = Permit::of(&self.gets).await?;
         let body = permit.while_waiting(self.inner.get_range(request)).await?;
@@ -158,5 +162,9 @@ impl ObjectStore for Limit {
 
     fn key_order(&self) -> KeyOrder {
         self.inner.key_order()
+    }
+
+    fn spelling(&self) -> Spelling {
+        self.inner.spelling()
     }
 }

@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use super::{
     BeginRequest, CompleteRequest, CopyPartRequest, CopyRequest, GetBody, GetRequest,
     KeptConditions, KeyOrder, ListPage, ListRequest, ObjectHead, ObjectStore, Part, PartRequest,
-    PutRequest, StoreError, StoreErrorKind, Upload, Written,
+    PutRequest, Spelling, StoreError, StoreErrorKind, Upload, Written,
 };
 use crate::key::{ETag, ObjectKey};
 use crate::stats::Stats;
@@ -48,6 +48,12 @@ impl ObjectStore for Meter {
         self.stats.head_requests.add(1);
         tracing::debug!("HEAD {:?}", key.as_str());
         self.noted(self.inner.head(key).await)
+    }
+
+    async fn head_part(&self, key: &ObjectKey, number: u32) -> Result<ObjectHead, StoreError> {
+        self.stats.head_requests.add(1);
+        tracing::debug!("HEAD {:?}, part {number}", key.as_str());
+        self.noted(self.inner.head_part(key, number).await)
     }
 
     async fn get_range(&self, request: GetRequest) -> Result<GetBody, StoreError> {
@@ -137,5 +143,9 @@ impl ObjectStore for Meter {
 
     fn key_order(&self) -> KeyOrder {
         self.inner.key_order()
+    }
+
+    fn spelling(&self) -> Spelling {
+        self.inner.spelling()
     }
 }

@@ -16,9 +16,11 @@ mod large_copy;
 mod limit;
 mod meter;
 mod report;
+mod respell;
 mod retry;
 mod s3;
 mod settle;
+mod spelling;
 mod stack;
 mod trail;
 mod write;
@@ -34,18 +36,22 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
 pub use check_conditions::CheckConditions;
-pub use error::{StoreError, StoreErrorKind};
+pub use error::{Lack, StoreError, StoreErrorKind};
 pub use large_copy::LargeCopies;
 pub use limit::{Limit, writes_at_once};
 pub use meter::Meter;
+pub use respell::Respell;
 pub use retry::{Retry, RetryConfig};
-pub use s3::{BodySignatures, Credentials, S3, S3Config, SAID_BY_US};
+pub use s3::{BodySignatures, Credentials, S3, S3Config, SAID_BY_US, tls_reason};
+pub use spelling::{Lesson, Spelling};
 pub use stack::{StackConfig, production_stack};
 pub use trail::Trail;
 pub use write::{
     BeginRequest, CompleteRequest, Condition, CopyPartRequest, CopyRequest, Encryption,
     KeptConditions, Part, PartRequest, PutRequest, Upload, WriteSettings, Written,
 };
+
+use checksum::Kept;
 
 use crate::key::{ETag, ObjectKey, ObjectVersion, Prefix};
 
@@ -57,6 +63,14 @@ pub trait ObjectStore: Send + Sync + Debug {
 
     /// What one object is, without its bytes.
     async fn head(&self, key: &ObjectKey) -> Result<ObjectHead, StoreError>;
+
+    /// What the headers say of one part of an object that was uploaded in parts; parts are
+    /// numbered from 1. Its `size` is that of the part, or that of the object on servers that
+    /// do not tell parts apart; all else is of the object.
+    ///
+    /// # Errors
+    /// As [`ObjectStore::head`].
+    async fn head_part(&self, key: &ObjectKey, number: u32) -> Result<ObjectHead, StoreError>;
 
     /// A range of one version's bytes, as a stream that starts when the headers are here.
     async fn get_range(&self, request: GetRequest) -> Result<GetBody, StoreError>;
@@ -98,6 +112,10 @@ pub trait ObjectStore: Send + Sync + Debug {
     /// In which order the server lists, as far as its answers have told. A decorator says
     /// what the store below it says.
     fn key_order(&self) -> KeyOrder;
+
+    /// How the server writes keys in listings, shared by all who learn of it. A decorator
+    /// gives what the store below it gives.
+    fn spelling(&self) -> Spelling;
 }
 
 /// In which order a server lists keys and prefixes.
@@ -138,6 +156,21 @@ pub struct ListPage {
     pub next: Option<String>,
 }
 
+impl ListPage {
+    /// Whether there is nothing on it.
+    pub fn is_empty(&self) -> bool {
+        self.objects.is_empty() && self.prefixes.is_empty() && self.unreachable.is_empty()
+    }
+
+    /// Where it begins and ends, for [`Trail::follow`].
+    pub fn ends(&self) -> Option<(&str, &str)> {
+        let objects = self.objects.iter().map(|object| object.version.key.as_str());
+        let mut all = objects.chain(self.prefixes.iter().map(Prefix::as_str));
+        let first = all.next()?;
+        Some((first, all.last().unwrap_or(first)))
+    }
+}
+
 /// What a listing says of one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedObject {
@@ -173,6 +206,8 @@ pub struct ObjectHead {
     /// The CRC32C as S3 tells it (base64; `...-N` for an upload in N parts), where a
     /// HEAD says one.
     pub checksum: Option<String>,
+    /// What the server keeps of its bytes, to hold them against, where a HEAD says so.
+    pub kept: Option<Kept>,
 }
 
 /// Which bytes of which version are asked for.

@@ -32,6 +32,7 @@ impl StoreError {
             | StoreErrorKind::ShortBody
             | StoreErrorKind::Timeout
             | StoreErrorKind::Unreachable
+            | StoreErrorKind::Damaged
             | StoreErrorKind::NotS3
             | StoreErrorKind::Settings
             | StoreErrorKind::Other => tracing::error!("{line}"),

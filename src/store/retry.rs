@@ -25,7 +25,7 @@ use std::future::Future;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -38,7 +38,7 @@ use super::in_doubt::InDoubt;
 use super::{
     BeginRequest, CompleteRequest, CopyPartRequest, CopyRequest, GetBody, GetRequest,
     KeptConditions, KeyOrder, ListPage, ListRequest, ObjectHead, ObjectStore, Part, PartRequest,
-    PutRequest, StoreError, StoreErrorKind, Upload, Written,
+    PutRequest, Spelling, StoreError, StoreErrorKind, Upload, Written,
 };
 use crate::key::{ETag, ObjectKey};
 use crate::stats::Stats;
@@ -170,13 +170,21 @@ impl ObjectStore for Retry {
         self.attempts(self.deadline(), Duration::ZERO, &name, head).await.result
     }
 
+    async fn head_part(&self, key: &ObjectKey, number: u32) -> Result<ObjectHead, StoreError> {
+        let name = format!("HEAD {key}, part {number}");
+        let head = || self.inner.head_part(key, number);
+        self.attempts(self.deadline(), Duration::ZERO, &name, head).await.result
+    }
+
     async fn get_range(&self, request: GetRequest) -> Result<GetBody, StoreError> {
         let first = self.open(&request, self.deadline()).await?;
         let head = first.head.clone();
+        let of = (head.size, head.last_modified);
         let length = request.range.end - request.range.start;
         let body_time = Duration::from_secs(length / MIN_BODY_BYTES_PER_SECOND);
         let body = ResumingBody {
             etag: request.etag.clone().or_else(|| head.etag.clone()),
+            of,
             key: request.key,
             left: request.range,
             current: Some(first.bytes),
@@ -193,8 +201,22 @@ impl ObjectStore for Retry {
 
     async fn begin_upload(&self, request: BeginRequest) -> Result<Upload, StoreError> {
         let name = format!("UPLOAD {}", request.key);
-        let begin = || self.inner.begin_upload(request.clone());
-        self.attempts(self.deadline(), Duration::ZERO, &name, begin).await.result
+        let is_lost = AtomicBool::new(false);
+        let begin = || async {
+            let mut attempt = Beginning { is_lost: &is_lost, is_answered: false };
+            let begun = self.inner.begin_upload(request.clone()).await;
+            attempt.is_answered = !begun.as_ref().is_err_and(StoreError::is_unanswered);
+            begun
+        };
+        let outcome = self.attempts(self.deadline(), Duration::ZERO, &name, begin).await.result;
+        if is_lost.load(Ordering::Relaxed) {
+            tracing::info!(
+                "the beginning of an upload of \"{}\" was not answered: the bucket may have one \
+                 without parts, which costs nothing and which nobody goes on with",
+                request.key.as_str().escape_debug()
+            );
+        }
+        outcome
     }
 
     async fn put_part(&self, request: PartRequest) -> Result<Part, StoreError> {
@@ -252,6 +274,10 @@ impl ObjectStore for Retry {
     fn key_order(&self) -> KeyOrder {
         self.inner.key_order()
     }
+
+    fn spelling(&self) -> Spelling {
+        self.inner.spelling()
+    }
 }
 
 impl Retry {
@@ -262,11 +288,32 @@ impl Retry {
     }
 }
 
+/// An attempt to begin an upload, which is lost if it is dropped without an answer.
+struct Beginning<'a> {
+    is_lost: &'a AtomicBool,
+    is_answered: bool,
+}
+
+impl Drop for Beginning<'_> {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.is_lost.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Whether two answers tell different things.
+fn differ<T: PartialEq>(one: Option<T>, other: Option<T>) -> bool {
+    one.is_some() && other.is_some() && one != other
+}
+
 /// A body that asks again for what is left when it is cut or stalls.
 struct ResumingBody {
     retry: Retry,
     key: ObjectKey,
     etag: Option<ETag>,
+    /// The size and the time that the first answer told.
+    of: (Option<u64>, Option<SystemTime>),
     left: Range<u64>,
     current: Option<BoxStream<'static, Result<Bytes, StoreError>>>,
     /// Until when the next bytes must arrive; each arrival renews it.
@@ -325,8 +372,14 @@ impl ResumingBody {
         let request =
             GetRequest { key: self.key.clone(), range: self.left.clone(), etag: self.etag.clone() };
         let body = self.retry.open(&request, deadline).await?;
-        // A server that ignores If-Match must not splice two versions here.
-        if self.etag.is_some() && body.head.etag.is_some() && self.etag != body.head.etag {
+        // A server that ignores If-Match must not splice two versions here, nor one that
+        // tells no ETag.
+        let (size, time) = self.of;
+        let has_tags = self.etag.is_some() && body.head.etag.is_some();
+        if (has_tags && self.etag != body.head.etag)
+            || differ(size, body.head.size)
+            || (!has_tags && differ(time, body.head.last_modified))
+        {
             return Err(self.error(StoreErrorKind::Changed, "overwritten while it was read"));
         }
         Ok(body.bytes)

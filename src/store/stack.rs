@@ -1,6 +1,6 @@
 //! The stack of decorators that every request of the program passes through.
 //!
-//! `LargeCopies(Retry(CheckConditions(Limit(Meter(store)))))`. Everything below `Retry`
+//! `LargeCopies(Respell(Retry(CheckConditions(Limit(Meter(store))))))`. Everything below `Retry`
 //! runs once for each attempt, so each attempt is checked, limited and counted, and no
 //! permit is held between attempts. Everything above it is made of requests that are
 //! each retried.
@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use super::large_copy::MAX_COPY_BYTES;
 use super::{
-    CheckConditions, LargeCopies, Limit, Meter, ObjectStore, Retry, RetryConfig, writes_at_once,
+    CheckConditions, LargeCopies, Limit, Meter, ObjectStore, Respell, Retry, RetryConfig,
+    writes_at_once,
 };
 use crate::stats::Stats;
 
@@ -44,5 +45,6 @@ pub fn production_stack(
     let limited = Arc::new(Limit::new(metered, memory_bytes));
     let checked = Arc::new(CheckConditions::new(limited));
     let retried = Arc::new(Retry::new(checked, retry, stats));
-    Arc::new(LargeCopies::new(retried, max_copy_bytes, writes_at_once(memory_bytes)))
+    let respelled = Arc::new(Respell::new(retried));
+    Arc::new(LargeCopies::new(respelled, max_copy_bytes, writes_at_once(memory_bytes)))
 }

@@ -2,15 +2,20 @@
 //! large they are, and the checksums that were worked out so far.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::error::{Reported, ViewError};
 use super::layout::{
     JsonLayout, Layout, NoView, NpyLayout, ObjectFacts, PngLayout, TiffLayout, UnitIndex, ViewFact,
 };
-use super::reduce::{PreviewPlan, preview_is_rgb, preview_plan};
-use super::{Original, ViewKind};
-use crate::raster::{Raster, RasterError, RasterInfo};
+use super::reduce::{PreviewPlan, ShownBands};
+use super::{Original, View, ViewKind, ViewSet};
+use crate::raster::{Picture, Raster, RasterError, RasterInfo};
+
+/// Kinds that are made without decoding.
+const FORMS: usize = ViewKind::ALL.len() - ViewKind::LISTED.len();
 
 /// A layout, or why there is none.
 type Planned = Result<Arc<dyn Layout>, NoView>;
@@ -21,32 +26,46 @@ pub(super) struct Image {
     /// Names the original in the caches; cheaper to compare than the original itself.
     pub(super) id: u64,
     original: Original,
+    /// What messages call it.
+    name: String,
     pub(super) raster: Arc<dyn Raster>,
     pub(super) preview: PreviewPlan,
-    layouts: [OnceLock<Planned>; ViewKind::ALL.len()],
+    layouts: [OnceLock<Planned>; ViewKind::LISTED.len()],
+    /// How large the siblings are that are made without decoding, or why they do not exist.
+    forms: [OnceLock<Result<u64, NoView>>; FORMS],
     checksums: Mutex<HashMap<(ViewKind, UnitIndex), u32>>,
-    packed_size: OnceLock<u64>,
+    packed_sizes: [OnceLock<u64>; ViewKind::LISTED.len()],
     reported: Reported,
+    /// Whether the log says which siblings do not exist.
+    is_told: AtomicBool,
 }
 
 impl Image {
     pub(super) fn new(
         id: u64,
         original: Original,
+        name: String,
         raster: Arc<dyn Raster>,
-        preview_size: u32,
+        preview: PreviewPlan,
     ) -> Self {
-        let preview = preview_plan(raster.info(), preview_size);
         Image {
             id,
             original,
+            name,
             raster,
             preview,
             layouts: Default::default(),
+            forms: Default::default(),
             checksums: Mutex::default(),
-            packed_size: OnceLock::new(),
+            packed_sizes: Default::default(),
             reported: Reported::default(),
+            is_told: AtomicBool::new(false),
         }
+    }
+
+    /// What it was read from.
+    pub(super) fn original(&self) -> &Original {
+        &self.original
     }
 
     pub(super) fn info(&self) -> &RasterInfo {
@@ -55,12 +74,45 @@ impl Image {
 
     /// What decoding it failed with.
     pub(super) fn error(&self, error: RasterError) -> ViewError {
-        ViewError::new(self.original.name(), error, &self.reported)
+        ViewError::new(&self.name, error, &self.reported)
     }
 
-    /// The layout of a sibling, or why it does not exist.
+    /// The layout of a sibling that is made from pixels, or why it does not exist.
     pub(super) fn layout(&self, kind: ViewKind) -> &Planned {
         self.layouts[kind as usize].get_or_init(|| self.plan(kind))
+    }
+
+    /// The size of a sibling that is made without decoding, or why it does not exist, if that
+    /// is known by now.
+    pub(super) fn form_size(&self, kind: ViewKind) -> Option<&Result<u64, NoView>> {
+        let place = &self.forms[kind as usize - ViewKind::LISTED.len()];
+        if place.get().is_none()
+            && let Some(size) = kind.form().and_then(|form| self.raster.form_size(form))
+        {
+            place.get_or_init(|| Ok(size));
+        }
+        place.get()
+    }
+
+    /// Notes the size of a sibling that was made without decoding, or why it does not exist.
+    pub(super) fn note_form(&self, kind: ViewKind, size: Result<u64, NoView>) {
+        self.forms[kind as usize - ViewKind::LISTED.len()].get_or_init(|| size);
+    }
+
+    /// Says once in the log which of these siblings do not exist, and why.
+    pub(super) fn tell_missing(&self, kinds: ViewSet) {
+        if self.is_told.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        for kind in kinds.listed() {
+            if let Err(reason) = self.layout(kind) {
+                let name = self.original.name().escape_debug();
+                let page = self.info().extras.page.map(|page| page.number);
+                let page = page.and_then(NonZeroU32::new).filter(|page| page.get() > 1);
+                let suffix = View { page, kind }.suffix();
+                tracing::info!("{name}{suffix} does not exist: {reason}");
+            }
+        }
     }
 
     fn plan(&self, kind: ViewKind) -> Planned {
@@ -74,14 +126,12 @@ impl Image {
             return Err(NoView::new(reason.clone()));
         }
         match kind {
-            ViewKind::Png => PngLayout::new(info).map(shared),
+            ViewKind::Png => self.png().map(shared),
             ViewKind::Npy => NpyLayout::new(info).map(shared),
             ViewKind::Tif => TiffLayout::new(info).map(shared),
-            ViewKind::Preview => {
-                let PreviewPlan { width, height, .. } = self.preview;
-                PngLayout::for_preview(width, height, preview_is_rgb(info)).map(shared)
-            }
+            ViewKind::Preview => self.preview_png().map(shared),
             ViewKind::Json => Ok(shared(self.json())),
+            form => Err(NoView::new(format!("{} is not made from pixels", form.suffix()))),
         }
     }
 
@@ -100,16 +150,41 @@ impl Image {
             Original::File(_) => None,
         };
         let object = ObjectFacts { etag, bytes: self.original.size() };
-        JsonLayout::new(self.info(), object, &ViewKind::ALL.map(fact))
+        JsonLayout::new(self.info(), object, &ViewKind::LISTED.map(fact))
     }
 
-    /// The size of the compressed PNG, if it was made before.
-    pub(super) fn packed_size(&self) -> Option<u64> {
-        self.packed_size.get().copied()
+    /// The PNG of its pixels, with the profile of their colors.
+    pub(super) fn png(&self) -> Result<PngLayout, NoView> {
+        let profile = self.picture().map_or(&[][..], |picture| &picture.profile);
+        Ok(PngLayout::new(self.info())?.with_profile(profile))
     }
 
-    pub(super) fn note_packed_size(&self, bytes: u64) {
-        self.packed_size.get_or_init(|| bytes);
+    /// The PNG of its preview, the way up that its file says.
+    pub(super) fn preview_png(&self) -> Result<PngLayout, NoView> {
+        let PreviewPlan { width, height, bands, .. } = self.preview;
+        let is_turned = self.picture().is_some_and(Picture::is_turned);
+        let (width, height) = if is_turned { (height, width) } else { (width, height) };
+        PngLayout::for_preview(width, height, matches!(bands, ShownBands::Rgb(_)))
+    }
+
+    /// How its picture is to be shown, where its file says so.
+    pub(super) fn picture(&self) -> Option<&Picture> {
+        self.raster.picture()
+    }
+
+    /// How its preview is to be turned, as EXIF's orientation says it.
+    pub(super) fn orientation(&self) -> u8 {
+        let mirrored = if self.info().extras.is_bottom_up { 4 } else { 1 };
+        self.picture().map_or(mirrored, |picture| picture.orientation)
+    }
+
+    /// The size of a compressed PNG, if it was made before.
+    pub(super) fn packed_size(&self, kind: ViewKind) -> Option<u64> {
+        self.packed_sizes[kind as usize].get().copied()
+    }
+
+    pub(super) fn note_packed_size(&self, kind: ViewKind, bytes: u64) {
+        self.packed_sizes[kind as usize].get_or_init(|| bytes);
     }
 
     /// The checksum of a unit, if it was made before.

@@ -21,7 +21,9 @@
 
 mod error;
 mod file;
+mod form;
 mod image;
+mod index_cache;
 mod kind;
 pub mod layout;
 mod original;
@@ -29,10 +31,14 @@ mod packed;
 pub mod reduce;
 mod render;
 mod room;
+mod rows;
+mod shown;
 mod source;
 pub mod stretch;
 #[cfg(test)]
 mod tests;
+mod upright;
+mod watch;
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,21 +50,27 @@ use tokio::runtime::Handle as Runtime;
 use tokio::sync::OnceCell;
 
 pub use error::{Changed, ImageError, ViewError};
-pub use file::ViewFile;
-pub use kind::{UnknownView, ViewKind, ViewSet, has_image_name};
+pub use file::{RenderedFile, ViewFile};
+pub use form::{FormAnswer, FormFile};
+pub use index_cache::IndexFolder;
+pub use kind::{UnknownView, View, ViewKind, ViewSet, has_image_name};
 pub use original::{FileImage, Original};
+pub use reduce::ShownBands;
+pub use watch::Watched;
 
 pub use crate::raster::{Source, SourceError};
 
 use self::image::Image;
 use error::Reported;
-use layout::UnitIndex;
+use index_cache::IndexCache;
+use layout::{NoView, UnitIndex};
+use reduce::preview_plan;
 use room::Room;
 use source::{FileSource, ObjectSource};
 
 use crate::mem::{Budget, Reservation, Shelf};
-use crate::raster::{self, Decoders, Limits, Pixels, RasterError};
-use crate::reader::{BlockCache, ExactReader};
+use crate::raster::{self, Decoders, Limits, Pixels, Raster, RasterError, Spliced};
+use crate::reader::{BlockCache, ExactReader, Opener};
 use crate::store::ObjectStore;
 
 /// Settings of [`Views`].
@@ -66,17 +78,21 @@ use crate::store::ObjectStore;
 pub struct ViewConfig {
     /// Which kinds of siblings there are.
     pub kinds: ViewSet,
-    /// Whether directories list them.
-    pub are_listed: bool,
+    /// Which of them directories list.
+    pub listed: ViewSet,
     /// The longest side of a preview, in pixels.
     pub preview_size: u32,
-    /// Whether `X.png` is compressed.
+    /// The bands that previews of images with many show; by default the first ones.
+    pub preview_bands: Option<ShownBands>,
+    /// Whether `X.png` and `X.preview.png` are compressed.
     pub png_compression: PngCompression,
     /// What may be decoded.
     pub limits: Limits,
+    /// Where the places of tile-parts are kept when the mount has ended.
+    pub index_cache: Option<IndexFolder>,
 }
 
-/// How `X.png` holds its pixels.
+/// How `X.png` and `X.preview.png` hold their pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PngCompression {
     /// As they are: the size is known from the header, and any range is made from
@@ -91,10 +107,12 @@ impl Default for ViewConfig {
     fn default() -> Self {
         ViewConfig {
             kinds: ViewSet::ALL,
-            are_listed: false,
+            listed: ViewSet::NONE,
             preview_size: 1024,
+            preview_bands: None,
             png_compression: PngCompression::default(),
             limits: Limits::default(),
+            index_cache: None,
         }
     }
 }
@@ -106,6 +124,8 @@ const VERSION_BYTES: u64 = 1500;
 /// Decoded tiles may take one part in so many of the budget, and units of files too.
 const PIXELS_SHARE: u64 = 3;
 const UNITS_SHARE: u64 = 8;
+/// And the lists of pieces that files without decoding consist of.
+const FORMS_SHARE: u64 = 32;
 /// A unit of the largest images still has its place.
 const UNITS_BYTES: u64 = 8 << 20;
 
@@ -136,6 +156,9 @@ enum PixelsKey {
     Preview { image: u64 },
 }
 
+/// The pieces of a file that is cut from the image's own, or why there is none.
+type Formed = Result<Spliced, NoView>;
+
 /// Which bytes of which sibling.
 type UnitKey = (u64, ViewKind, UnitIndex);
 
@@ -145,15 +168,26 @@ pub struct Views {
     config: ViewConfig,
     store: Arc<dyn ObjectStore>,
     cache: Arc<BlockCache>,
+    objects: Opener,
+    indexes: Option<Arc<IndexCache>>,
     budget: Arc<Budget>,
     room: Room,
     decoders: Arc<dyn Decoders>,
     runtime: Runtime,
     cores: usize,
+    kept: Kept,
+}
+
+/// What was found out and made, as long as there is room for it.
+#[derive(Debug)]
+struct Kept {
     next_id: AtomicU64,
     headers: Mutex<LruCache<Original, Arc<Header>>>,
+    /// The pages from 2 on, by the image that is their first one.
+    pages: Mutex<LruCache<(u64, u32), Arc<Header>>>,
     pixels: Arc<Shelf<PixelsKey, Pixels, ViewError>>,
     units: Arc<Shelf<UnitKey, Vec<u8>, ViewError>>,
+    forms: Arc<Shelf<(u64, ViewKind), Formed, ViewError>>,
 }
 
 impl Views {
@@ -169,13 +203,20 @@ impl Views {
     ) -> Arc<Self> {
         let limit = budget.limit_bytes();
         let units = (limit / UNITS_SHARE).max(UNITS_BYTES);
+        let indexes = config.index_cache.clone();
         Arc::new(Views {
-            pixels: Shelf::new(budget.clone(), limit / PIXELS_SHARE),
-            units: Shelf::new(budget.clone(), units),
+            indexes: indexes.map(|place| IndexCache::new(place, runtime.clone())),
+            kept: Kept {
+                next_id: AtomicU64::new(0),
+                headers: Mutex::new(LruCache::new(VERSIONS)),
+                pages: Mutex::new(LruCache::new(VERSIONS)),
+                pixels: Shelf::new(budget.clone(), limit / PIXELS_SHARE),
+                units: Shelf::new(budget.clone(), units),
+                forms: Shelf::new(budget.clone(), limit / FORMS_SHARE),
+            },
             cores: thread::available_parallelism().map_or(1, NonZeroUsize::get),
-            next_id: AtomicU64::new(0),
-            headers: Mutex::new(LruCache::new(VERSIONS)),
             config,
+            objects: Opener::new(cache.clone(), store.clone(), runtime.clone()),
             store,
             cache,
             room: Room::new(budget.clone()),
@@ -191,24 +232,32 @@ impl Views {
     }
 
     /// The size of a sibling in bytes; `None` if it does not exist. Costs a small
-    /// GET the first time that an object's version is asked about.
+    /// GET the first time that an object's version is asked about. That of a reduced
+    /// codestream costs the headers of all tile-parts too, and that of an indexed file where
+    /// the header does not tell how many there are; that of another page what finding it takes.
     ///
     /// # Errors
     /// What reading it failed with, or why the image can't be decoded.
     pub async fn size(
         self: &Arc<Self>,
         original: &Original,
-        kind: ViewKind,
+        view: impl Into<View>,
     ) -> Result<Option<u64>, ViewError> {
-        let header = self.header(original);
-        let opened = header.opened.get_or_try_init(|| self.open_image(original)).await?;
-        if let Opened::Image(image) = opened
-            && self.is_packed(image, kind)
-            && image.packed_size().is_none()
-        {
-            self.packed(image).await?;
+        let view = view.into();
+        let (opened, kind) = (self.opened(original, view).await?, view.kind);
+        if let Opened::Image(image) = &opened {
+            image.tell_missing(self.config.kinds);
+            if kind.form().is_some() {
+                return match image.form_size(kind) {
+                    Some(size) => Ok(size.as_ref().ok().copied()),
+                    None => Ok(self.form(image, kind).await?.map(|file| file.size())),
+                };
+            }
+            if self.is_packed(image, kind) && image.packed_size(kind).is_none() {
+                self.packed(image, kind).await?;
+            }
         }
-        self.size_of(opened, kind).unwrap_or(Ok(None))
+        self.size_of(&opened, kind).unwrap_or(Ok(None))
     }
 
     /// As [`Views::size`], if no request is needed; `None` if one is. A twin of it, for
@@ -216,20 +265,31 @@ impl Views {
     pub fn size_known(
         &self,
         original: &Original,
-        kind: ViewKind,
+        view: impl Into<View>,
     ) -> Option<Result<Option<u64>, ViewError>> {
+        let view = view.into();
         if original.size() == 0 {
             return Some(Ok(None));
         }
         let header = self.lock().get(original).cloned()?;
-        self.size_of(header.opened.get()?, kind)
+        match header.opened.get()? {
+            Opened::Image(image) if view.number() > 1 => {
+                let key = (image.id, view.number());
+                let page = lock(&self.kept.pages).get(&key).cloned()?;
+                self.size_of(page.opened.get()?, view.kind)
+            }
+            opened => self.size_of(opened, view.kind),
+        }
     }
 
     /// The size of a sibling, if it has one; `None` if it has to be made first.
     fn size_of(&self, opened: &Opened, kind: ViewKind) -> Option<Result<Option<u64>, ViewError>> {
         match opened {
+            Opened::Image(image) if kind.form().is_some() => {
+                image.form_size(kind).map(|size| Ok(size.as_ref().ok().copied()))
+            }
             Opened::Image(image) if self.is_packed(image, kind) => {
-                image.packed_size().map(|size| Ok(Some(size)))
+                image.packed_size(kind).map(|size| Ok(Some(size)))
             }
             Opened::Image(image) => {
                 Some(Ok(image.layout(kind).as_ref().ok().map(|layout| layout.size())))
@@ -240,20 +300,61 @@ impl Views {
     }
 
     fn header(&self, original: &Original) -> Arc<Header> {
-        let mut headers = self.lock();
-        let make = || {
-            let counted = self.budget.charge(VERSION_BYTES);
-            Arc::new(Header { opened: OnceCell::new(), _counted: counted })
-        };
-        headers.get_or_insert(original.clone(), make).clone()
+        self.lock().get_or_insert(original.clone(), || self.new_header()).clone()
+    }
+
+    fn new_header(&self) -> Arc<Header> {
+        let counted = self.budget.charge(VERSION_BYTES);
+        Arc::new(Header { opened: OnceCell::new(), _counted: counted })
+    }
+
+    /// The image that a sibling is of: a page of what the original is.
+    async fn opened(
+        self: &Arc<Self>,
+        original: &Original,
+        view: View,
+    ) -> Result<Opened, ViewError> {
+        let header = self.header(original);
+        let first = header.opened.get_or_try_init(|| self.open_image(original)).await?;
+        let number = view.number();
+        match first {
+            Opened::Image(image) if number > 1 => {
+                let key = (image.id, number);
+                let page = lock(&self.kept.pages).get_or_insert(key, || self.new_header()).clone();
+                let open = || self.open_page(image, number);
+                page.opened.get_or_try_init(open).await.cloned()
+            }
+            opened => Ok(opened.clone()),
+        }
     }
 
     async fn open_image(&self, original: &Original) -> Result<Opened, ViewError> {
         if original.size() == 0 {
             return Ok(Opened::Nothing);
         }
-        let name = original.name();
         let opened = raster::open(self.source(original), &self.config.limits, &self.decoders).await;
+        self.image_of(original, 1, opened)
+    }
+
+    async fn open_page(&self, first: &Image, number: u32) -> Result<Opened, ViewError> {
+        match first.raster.page(number).await {
+            Ok(None) => Ok(Opened::Nothing),
+            Ok(Some(raster)) => self.image_of(first.original(), number, Ok(raster)),
+            Err(error) => self.image_of(first.original(), number, Err(error)),
+        }
+    }
+
+    /// What opening an original, or a page of it, is remembered as.
+    fn image_of(
+        &self,
+        original: &Original,
+        page: u32,
+        opened: Result<Arc<dyn Raster>, RasterError>,
+    ) -> Result<Opened, ViewError> {
+        let name = match page {
+            1 => original.name().to_owned(),
+            page => format!("{}, page {page}", original.name()),
+        };
         // What has pixels to give out must have room for them.
         let opened = opened.and_then(|raster| match raster.info().unsupported {
             None => self.room.check(raster.held_bytes()).map(|()| raster),
@@ -261,14 +362,10 @@ impl Views {
         });
         match opened {
             Ok(raster) => {
-                let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-                let image = Image::new(id, original.clone(), raster, self.config.preview_size);
-                for kind in self.config.kinds.kinds() {
-                    if let Err(reason) = image.layout(kind) {
-                        let (name, suffix) = (name.escape_debug(), kind.suffix());
-                        tracing::info!("{name}{suffix} does not exist: {reason}");
-                    }
-                }
+                let id = self.kept.next_id.fetch_add(1, Ordering::Relaxed);
+                let ViewConfig { preview_size, preview_bands, .. } = self.config;
+                let plan = preview_plan(raster.info(), preview_size, preview_bands);
+                let image = Image::new(id, original.clone(), name, raster, plan);
                 Ok(Opened::Image(Arc::new(image)))
             }
             Err(RasterError::NotAnImage) => Ok(Opened::Nothing),
@@ -278,13 +375,13 @@ impl Views {
             }
             // Another try may go better: this is not remembered.
             Err(error @ (RasterError::Source(_) | RasterError::NoDecoder(_))) => {
-                Err(ViewError::new(name, error, &Reported::default()))
+                Err(ViewError::new(&name, error, &Reported::default()))
             }
             Err(
                 error @ (RasterError::Corrupt(_)
                 | RasterError::Limit { .. }
                 | RasterError::Stopped(_)),
-            ) => Ok(Opened::Failed(ViewError::new(name, error, &Reported::default()))),
+            ) => Ok(Opened::Failed(ViewError::new(&name, error, &Reported::default()))),
         }
     }
 
@@ -292,14 +389,19 @@ impl Views {
     fn source(&self, original: &Original) -> Arc<dyn Source> {
         match original {
             Original::Object(version) => {
-                let bytes = ExactReader::new(version, self.store.clone(), self.budget.clone());
-                Arc::new(ObjectSource(bytes))
+                let exact = ExactReader::new(version, self.store.clone(), self.cache.clone());
+                let (blocks, indexes) = (self.objects.clone(), self.indexes.clone());
+                Arc::new(ObjectSource { exact, blocks, indexes })
             }
             Original::File(file) => Arc::new(FileSource(file.clone())),
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, LruCache<Original, Arc<Header>>> {
-        self.headers.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.kept.headers)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! The compressed PNG: made whole before its size is known, then kept as one piece.
+//! Compressed PNGs: made whole before their size is known, then kept as one piece.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use futures_util::stream::{self, StreamExt};
 
 use super::error::ViewError;
 use super::image::Image;
-use super::layout::{PackedPng, PngLayout, UnitIndex, UnitInput};
+use super::layout::{PackedPng, UnitIndex, UnitInput};
 use super::{PngCompression, ViewKind, Views};
 use crate::mem::Counted;
-use crate::raster::RasterError;
+use crate::raster::{Pixels, RasterError, Rect};
 
 /// Where the whole file is kept among the units.
 const WHOLE: UnitIndex = UnitIndex::MAX;
@@ -17,37 +17,48 @@ const WHOLE: UnitIndex = UnitIndex::MAX;
 impl Views {
     /// Whether this sibling's size is only known once it is made.
     pub(super) fn is_packed(&self, image: &Image, kind: ViewKind) -> bool {
-        kind == ViewKind::Png
+        matches!(kind, ViewKind::Png | ViewKind::Preview)
             && self.config.png_compression == PngCompression::Fast
             && image.layout(kind).is_ok()
     }
 
-    /// The compressed PNG of an image, all of it.
+    /// The compressed PNG of an image or of its preview, all of it.
     pub(super) async fn packed(
         self: &Arc<Self>,
         image: &Arc<Image>,
+        kind: ViewKind,
     ) -> Result<Arc<Counted<Vec<u8>>>, ViewError> {
-        let key = (image.id, ViewKind::Png, WHOLE);
+        let key = (image.id, kind, WHOLE);
         let (views, image) = (self.clone(), image.clone());
-        let made = self.units.get_or_make(key, move || async move {
-            let file = views.pack(&image).await?;
+        let made = self.kept.units.get_or_make(key, move || async move {
+            let file = views.pack(&image, kind).await?;
             let size = file.len() as u64;
-            image.note_packed_size(size);
+            image.note_packed_size(kind, size);
             Ok((file, size))
         });
         made.wait().await
     }
 
-    async fn pack(self: &Arc<Self>, image: &Arc<Image>) -> Result<Vec<u8>, ViewError> {
+    async fn pack(
+        self: &Arc<Self>,
+        image: &Arc<Image>,
+        kind: ViewKind,
+    ) -> Result<Vec<u8>, ViewError> {
         let broken = |reason: String| image.error(RasterError::Unsupported(reason));
-        let stored = PngLayout::new(image.info()).map_err(|reason| broken(reason.to_string()))?;
-        let png = Arc::new(PackedPng::new(stored));
+        let stored = match kind {
+            ViewKind::Preview => image.preview_png(),
+            _ => image.png(),
+        };
+        let png = Arc::new(PackedPng::new(stored.map_err(|reason| broken(reason.to_string()))?));
         let mut bands = stream::iter(png.inputs())
             .map(|(unit, input)| {
                 let (views, image, png) = (self.clone(), image.clone(), png.clone());
                 async move {
                     let UnitInput::Pixels { level, rect } = input else { return Ok(None) };
-                    let pixels = views.rectangle(&image, level, rect).await?;
+                    let pixels = match kind {
+                        ViewKind::Preview => rows_of(&*views.preview(&image).await?, rect),
+                        _ => views.rectangle(&image, level, rect).await?,
+                    };
                     views.compute(&image, move || png.band(unit, &pixels).ok()).await
                 }
             })
@@ -67,4 +78,11 @@ impl Views {
         file.extend(png.end(&made));
         Ok(file)
     }
+}
+
+/// Some whole rows of a picture.
+fn rows_of(pixels: &Pixels, rect: Rect) -> Pixels {
+    let row_bytes = pixels.samples.len() / pixels.rect.height.max(1) as usize;
+    let (start, end) = (rect.y as usize, (rect.y + rect.height) as usize);
+    Pixels { rect, samples: pixels.samples.slice(start * row_bytes..end * row_bytes) }
 }

@@ -3,9 +3,11 @@
 //! Contract: [`preview_plan`] says from the header how large a preview is and from
 //! which level it comes; a [`Reducer`] takes that level's pixels, in any pieces and
 //! any order, and averages them in boxes. What holds no measurement (nodata, values
-//! that are not finite, zeros of unsigned types of more than 8 bits) does not count.
+//! that are not finite or larger than any measurement, zeros of unsigned types of more than
+//! 8 bits) does not count, and what is transparent counts as little as it shows.
 //! Not here: turning measurements into gray values, see `stretch`.
 
+use super::shown::Shown;
 use crate::raster::{Color, Pixels, RasterInfo, SampleType};
 
 /// From what a preview is made, and how large it is.
@@ -21,14 +23,49 @@ pub struct PreviewPlan {
     pub width: u32,
     /// The preview's pixels.
     pub height: u32,
+    /// The bands that are shown.
+    pub bands: ShownBands,
+}
+
+/// The bands of an image that a preview shows, counted from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShownBands {
+    /// In gray.
+    Gray(u16),
+    /// As red, green and blue.
+    Rgb([u16; 3]),
+}
+
+impl ShownBands {
+    /// Those of an image: of one with many bands the `wanted` ones, if it has them, or the
+    /// first ones.
+    pub fn of(info: &RasterInfo, wanted: Option<ShownBands>) -> Self {
+        let all = if info.extras.is_complex { info.bands / 2 } else { info.bands };
+        let has = |shown: &ShownBands| shown.all().iter().all(|band| *band < all);
+        match (info.color, wanted.filter(has)) {
+            (Color::Gray | Color::GrayAlpha, _) => ShownBands::Gray(0),
+            (Color::Bands | Color::RgbBands, Some(wanted)) => wanted,
+            (Color::Bands, None) if all < 3 => ShownBands::Gray(0),
+            // Inks and numbers of colors are shown as red, green and blue.
+            _ => ShownBands::Rgb([0, 1, 2]),
+        }
+    }
+
+    /// All of them, in order.
+    pub fn all(&self) -> &[u16] {
+        match self {
+            ShownBands::Gray(band) => std::slice::from_ref(band),
+            ShownBands::Rgb(bands) => bands,
+        }
+    }
 }
 
 /// The largest level whose longest side is at most `longest`, as it is; or, if there
 /// is none, the smallest level averaged down to that.
-pub fn preview_plan(info: &RasterInfo, longest: u32) -> PreviewPlan {
-    let mut last = (0, info.grid.image(0));
+pub fn preview_plan(info: &RasterInfo, longest: u32, wanted: Option<ShownBands>) -> PreviewPlan {
+    let mut last = (0, info.image(0));
     for level in 0..info.levels.max(1) {
-        let image = info.grid.image(level);
+        let image = info.image(level);
         if image.is_empty() {
             break;
         }
@@ -48,15 +85,14 @@ pub fn preview_plan(info: &RasterInfo, longest: u32) -> PreviewPlan {
         (rounded as u32).max(1)
     };
     let (width, height) = (scaled(image.width), scaled(image.height));
-    PreviewPlan { level, level_width: image.width, level_height: image.height, width, height }
-}
-
-/// Whether a preview is in color: three bands and more are red, green and blue.
-pub fn preview_is_rgb(info: &RasterInfo) -> bool {
-    match info.color {
-        Color::Gray | Color::GrayAlpha => false,
-        Color::Rgb | Color::Rgba => true,
-        Color::Bands => info.bands >= 3,
+    let bands = ShownBands::of(info, wanted);
+    PreviewPlan {
+        level,
+        level_width: image.width,
+        level_height: image.height,
+        width,
+        height,
+        bands,
     }
 }
 
@@ -67,11 +103,24 @@ pub struct Reduced {
     pub width: u32,
     /// Rows.
     pub height: u32,
-    /// 1 or 3: opacity and further bands are left out.
+    /// 1 or 3: further bands are left out.
     pub bands: usize,
     /// Row by row, band by band within a pixel.
     pub values: Vec<f64>,
+    /// How much of each pixel is opaque, from 0 to 1; empty for images without opacity.
+    pub coverage: Vec<f64>,
 }
+
+/// Where the opacity of a pixel is, and what stands for opaque.
+#[derive(Debug, Clone, Copy)]
+struct Opacity {
+    band: usize,
+    opaque: f64,
+}
+
+/// Floats of this size are no measurements: the largest that there are, and what programs
+/// write in their place.
+const MAX_MEASURED: f64 = 1e37;
 
 /// Averages a level's pixels.
 #[derive(Debug)]
@@ -79,38 +128,68 @@ pub struct Reducer {
     plan: PreviewPlan,
     sample: SampleType,
     nodata: Option<f64>,
+    /// Whether zeros of unsigned types are measurements.
+    zero_counts: bool,
     pixel_bytes: usize,
-    bands: usize,
+    shown: Shown,
+    opacity: Option<Opacity>,
     sums: Vec<f64>,
+    /// How many values were added to each sum; of an image with opacity, to each pixel.
     counts: Vec<u32>,
+    /// The opacity that was added to each pixel; empty for images without.
+    covered: Vec<f64>,
 }
 
 impl Reducer {
     /// Takes pixels of `plan.level`.
     pub fn new(info: &RasterInfo, plan: PreviewPlan) -> Self {
-        let bands = if preview_is_rgb(info) { 3 } else { 1 };
-        let values = plan.width as usize * plan.height as usize * bands;
+        let pixels = plan.width as usize * plan.height as usize;
+        let values = pixels * plan.bands.all().len();
+        let opaque = match info.sample {
+            SampleType::F32 | SampleType::F64 => 1.0,
+            _ => (1u64 << info.bit_depth.min(32)) as f64 - 1.0,
+        };
+        let opacity = match info.color {
+            Color::GrayAlpha => Some(Opacity { band: 1, opaque }),
+            Color::Rgba => Some(Opacity { band: 3, opaque }),
+            Color::Gray | Color::Rgb | Color::Bands | Color::RgbBands => None,
+            Color::Cmyk | Color::Palette => None,
+        };
+        let shown = Shown::of(info);
+        let (sample, pixel_bytes) = shown.sizes(info);
         Reducer {
             plan,
-            sample: info.sample,
+            sample,
             nodata: info.nodata,
-            pixel_bytes: info.pixel_bytes(),
-            bands,
+            zero_counts: info.extras.window.is_some(),
+            pixel_bytes,
+            shown,
+            opacity,
             sums: vec![0.0; values],
-            counts: vec![0; values],
+            counts: vec![0; if opacity.is_some() { pixels } else { values }],
+            covered: vec![0.0; if opacity.is_some() { pixels } else { 0 }],
         }
     }
 
     /// Adds pixels; each pixel of the level is to be added once.
     pub fn add(&mut self, pixels: &Pixels) {
+        match self.shown.pixels(pixels) {
+            Some(shown) => self.add_shown(&shown),
+            None => self.add_shown(pixels),
+        }
+    }
+
+    fn add_shown(&mut self, pixels: &Pixels) {
         match self.sample {
             // Eight bits are shown as they are: every value counts.
-            SampleType::U8 => self.add_as(pixels, |b: [u8; 1]| Some(f64::from(b[0]))),
+            SampleType::U8 => self.add_as(pixels, |b: [u8; 1]| f64::from(b[0]), |_| true),
             SampleType::I8 => self.add_measured(pixels, |b| f64::from(i8::from_ne_bytes(b))),
             SampleType::U16 => self.add_unsigned(pixels, |b| f64::from(u16::from_ne_bytes(b))),
             SampleType::I16 => self.add_measured(pixels, |b| f64::from(i16::from_ne_bytes(b))),
             SampleType::U32 => self.add_unsigned(pixels, |b| f64::from(u32::from_ne_bytes(b))),
             SampleType::I32 => self.add_measured(pixels, |b| f64::from(i32::from_ne_bytes(b))),
+            SampleType::U64 => self.add_unsigned(pixels, |b| u64::from_ne_bytes(b) as f64),
+            SampleType::I64 => self.add_measured(pixels, |b| i64::from_ne_bytes(b) as f64),
             SampleType::F32 => {
                 // Nodata is often written with fewer digits than a double has.
                 self.nodata = self.nodata.map(|value| f64::from(value as f32));
@@ -121,48 +200,70 @@ impl Reducer {
     }
 
     /// The means.
-    pub fn finish(self) -> Reduced {
-        let means = self.sums.iter().zip(&self.counts);
-        let values = means.map(|(sum, &count)| match count {
-            0 => f64::NAN,
-            count => sum / f64::from(count),
-        });
-        Reduced {
-            width: self.plan.width,
-            height: self.plan.height,
-            bands: self.bands,
-            values: values.collect(),
+    pub fn finish(mut self) -> Reduced {
+        let bands = self.plan.bands.all().len();
+        for (at, sum) in self.sums.iter_mut().enumerate() {
+            let weight = match self.opacity {
+                Some(_) => self.covered[at / bands],
+                None => f64::from(self.counts[at]),
+            };
+            *sum = if weight > 0.0 { *sum / weight } else { f64::NAN };
         }
+        if let Some(Opacity { opaque, .. }) = self.opacity {
+            for (covered, &count) in self.covered.iter_mut().zip(&self.counts) {
+                *covered /= opaque * f64::from(count.max(1));
+            }
+        }
+        let PreviewPlan { width, height, .. } = self.plan;
+        Reduced { width, height, bands, values: self.sums, coverage: self.covered }
     }
 
     fn add_unsigned<const N: usize>(&mut self, pixels: &Pixels, read: impl Fn([u8; N]) -> f64) {
-        let nodata = self.nodata;
-        self.add_as(pixels, |bytes| {
-            Some(read(bytes)).filter(|value| *value != 0.0 && Some(*value) != nodata)
-        });
+        let (nodata, zero_counts) = (self.nodata, self.zero_counts);
+        let is_measured = |value| (value != 0.0 || zero_counts) && Some(value) != nodata;
+        self.add_as(pixels, read, is_measured);
     }
 
     fn add_measured<const N: usize>(&mut self, pixels: &Pixels, read: impl Fn([u8; N]) -> f64) {
         let nodata = self.nodata;
-        self.add_as(pixels, |bytes| {
-            Some(read(bytes)).filter(|value| value.is_finite() && Some(*value) != nodata)
-        });
+        self.add_as(pixels, read, |value| value.abs() < MAX_MEASURED && Some(value) != nodata);
     }
 
-    fn add_as<const N: usize>(&mut self, pixels: &Pixels, read: impl Fn([u8; N]) -> Option<f64>) {
+    fn add_as<const N: usize>(
+        &mut self,
+        pixels: &Pixels,
+        read: impl Fn([u8; N]) -> f64,
+        is_measured: impl Fn(f64) -> bool,
+    ) {
         let rect = pixels.rect;
-        let (plan, bands) = (self.plan, self.bands);
+        let (plan, opacity) = (self.plan, self.opacity);
+        let bands = plan.bands.all();
         let row_bytes = rect.width as usize * self.pixel_bytes;
         for (y, row) in (rect.y..).zip(pixels.samples.chunks_exact(row_bytes.max(1))) {
             let to_row = box_of(y, plan.height, plan.level_height) * plan.width as usize;
             for (x, pixel) in (rect.x..).zip(row.chunks_exact(self.pixel_bytes)) {
-                let to = (to_row + box_of(x, plan.width, plan.level_width)) * bands;
+                let to_pixel = to_row + box_of(x, plan.width, plan.level_width);
+                let to = to_pixel * bands.len();
                 let (samples, _) = pixel.as_chunks::<N>();
-                for (band, sample) in samples.iter().take(bands).enumerate() {
-                    if let Some(value) = read(*sample) {
-                        self.sums[to + band] += value;
-                        self.counts[to + band] += 1;
+                let value = |band: usize| samples.get(band).map(|sample| read(*sample));
+                let Some(Opacity { band, opaque }) = opacity else {
+                    for (band, from) in bands.iter().enumerate() {
+                        if let Some(value) = value(usize::from(*from)).filter(|v| is_measured(*v)) {
+                            self.sums[to + band] += value;
+                            self.counts[to + band] += 1;
+                        }
                     }
+                    continue;
+                };
+                // Not divided yet: sums of whole numbers are exact in any order. What is opaque
+                // was measured, zeros too.
+                let weight =
+                    value(band).filter(|weight| *weight > 0.0).map_or(0.0, |w| w.min(opaque));
+                self.covered[to_pixel] += weight;
+                self.counts[to_pixel] += 1;
+                for (band, from) in bands.iter().enumerate() {
+                    let value = value(usize::from(*from)).filter(|value| value.is_finite());
+                    self.sums[to + band] += value.unwrap_or(0.0) * weight;
                 }
             }
         }
@@ -191,7 +292,7 @@ mod tests {
 
     #[test]
     fn a_preview_is_the_first_level_that_is_small_enough() {
-        let plan = |longest| preview_plan(&scene(10_980, 10_980, 5), longest);
+        let plan = |longest| preview_plan(&scene(10_980, 10_980, 5), longest, None);
         let (level, width) = (plan(1024).level, plan(1024).width);
         assert_eq!((level, width), (4, 687));
         assert_eq!((plan(687).level, plan(687).width), (4, 687));
@@ -202,14 +303,14 @@ mod tests {
 
     #[test]
     fn a_long_image_keeps_at_least_a_pixel_across() {
-        let plan = preview_plan(&scene(100_000, 3, 1), 1024);
+        let plan = preview_plan(&scene(100_000, 3, 1), 1024, None);
         assert_eq!((plan.width, plan.height), (1024, 1));
     }
 
     #[test]
     fn what_was_not_measured_does_not_count() {
         let info = RasterInfo { nodata: Some(9.0), ..scene(4, 1, 1) };
-        let plan = preview_plan(&info, 2);
+        let plan = preview_plan(&info, 2, None);
         assert_eq!((plan.width, plan.height), (2, 1));
         let mut reducer = Reducer::new(&info, plan);
         let samples: Vec<u8> = [9u16, 5, 0, 9].iter().flat_map(|v| v.to_ne_bytes()).collect();
@@ -217,6 +318,32 @@ mod tests {
         let values = reducer.finish().values;
         assert_eq!(values[0], 5.0);
         assert!(values[1].is_nan());
+    }
+
+    #[test]
+    fn the_wanted_bands_are_shown_of_images_that_have_them() {
+        let bands = |count, color, wanted| {
+            let info = RasterInfo { color, ..check::info(4, 1, count, SampleType::U16) };
+            ShownBands::of(&info, wanted)
+        };
+        let infrared = ShownBands::Rgb([3, 2, 1]);
+        assert_eq!(bands(5, Color::Bands, Some(infrared)), infrared);
+        assert_eq!(bands(5, Color::Bands, Some(ShownBands::Gray(4))), ShownBands::Gray(4));
+        assert_eq!(bands(3, Color::Bands, Some(infrared)), ShownBands::Rgb([0, 1, 2]));
+        assert_eq!(bands(2, Color::Bands, Some(infrared)), ShownBands::Gray(0));
+        assert_eq!(bands(4, Color::Rgba, Some(infrared)), ShownBands::Rgb([0, 1, 2]));
+        assert_eq!(bands(1, Color::Gray, Some(ShownBands::Gray(4))), ShownBands::Gray(0));
+    }
+
+    #[test]
+    fn what_is_transparent_counts_as_little_as_it_shows() {
+        let info = RasterInfo { color: Color::GrayAlpha, ..check::info(4, 1, 2, SampleType::U8) };
+        let mut reducer = Reducer::new(&info, preview_plan(&info, 2, None));
+        let samples = vec![200, 255, 7, 0, 100, 51, 100, 51];
+        reducer.add(&Pixels { rect: info.grid.image(0), samples: samples.into() });
+        let reduced = reducer.finish();
+        assert_eq!(reduced.values, [200.0, 100.0]);
+        assert_eq!(reduced.coverage, [0.5, 0.2]);
     }
 
     proptest! {
@@ -242,7 +369,7 @@ mod tests {
             sample in 0usize..8,
         ) {
             let info = check::info(size.0, size.1, bands, check::TYPES[sample]);
-            let plan = preview_plan(&info, longest);
+            let plan = preview_plan(&info, longest, None);
             let mut whole = Reducer::new(&info, plan);
             whole.add(&check::pixels(&info, 0, info.grid.image(0)));
             let mut pieces = Reducer::new(&info, plan);

@@ -21,6 +21,7 @@ use super::image::Image;
 use super::layout::{Layout, UnitData, UnitIndex, UnitInput};
 use super::reduce::Reducer;
 use super::stretch::stretch;
+use super::upright::upright;
 use super::{PixelsKey, ViewKind, Views};
 use crate::mem::{Counted, OnShelf};
 use crate::raster::{Pixels, RasterError, Rect};
@@ -42,7 +43,7 @@ impl Views {
     ) -> BoxFuture<'static, Result<Arc<Counted<Vec<u8>>>, ViewError>> {
         let key = (image.id, kind, unit);
         let (views, image, layout) = (self.clone(), image.clone(), layout.clone());
-        let made = self.units.get_or_make(key, move || async move {
+        let made = self.kept.units.get_or_make(key, move || async move {
             let bytes = views.render(&image, kind, &layout, unit).await?;
             let weight = bytes.len() as u64;
             Ok((bytes, weight))
@@ -110,17 +111,30 @@ impl Views {
     }
 
     /// The tiles that a rectangle of a level has pixels of.
-    async fn tiles(
+    pub(super) async fn tiles(
         self: &Arc<Self>,
         image: &Arc<Image>,
         level: u8,
         rect: Rect,
     ) -> Result<Vec<Tile>, ViewError> {
         let wanted = tiles_of(image, level, rect);
+        self.expect(image, level, &wanted).await;
         // All are asked for before any is waited for: they are fetched at once.
         let asked: Vec<_> =
             wanted.into_iter().map(|(column, row)| self.tile(image, level, column, row)).collect();
         try_join_all(asked.into_iter().map(OnShelf::wait)).await
+    }
+
+    /// Says which tiles will be wanted, as far as they are neither here nor on their way.
+    pub(super) async fn expect(&self, image: &Image, level: u8, tiles: &[(u32, u32)]) {
+        let is_missing = |&(column, row): &(u32, u32)| {
+            let key = PixelsKey::Tile { image: image.id, level, column, row };
+            !self.kept.pixels.has(&key)
+        };
+        let missing: Vec<(u32, u32)> = tiles.iter().copied().filter(is_missing).collect();
+        if missing.len() > 1 {
+            image.raster.expect(level, &missing).await;
+        }
     }
 
     /// The pixels of a rectangle of a level.
@@ -144,7 +158,7 @@ impl Views {
     ) -> OnShelf<Pixels, ViewError> {
         let key = PixelsKey::Tile { image: image.id, level, column, row };
         let (views, image) = (self.clone(), image.clone());
-        self.pixels.get_or_make(key, move || async move {
+        self.kept.pixels.get_or_make(key, move || async move {
             let room = views.room.enter(image.raster.held_bytes()).await;
             let _room = room.map_err(|error| image.error(error))?;
             views.cache.make_room();
@@ -156,11 +170,20 @@ impl Views {
     }
 
     /// The pixels of the preview, of 8 bits.
-    async fn preview(self: &Arc<Self>, image: &Arc<Image>) -> Result<Tile, ViewError> {
+    pub(super) async fn preview(self: &Arc<Self>, image: &Arc<Image>) -> Result<Tile, ViewError> {
         let key = PixelsKey::Preview { image: image.id };
         let (views, image) = (self.clone(), image.clone());
-        let made = self.pixels.get_or_make(key, move || async move {
+        let made = self.kept.pixels.get_or_make(key, move || async move {
             let plan = image.preview;
+            let pixels = image.info().image(plan.level).pixels();
+            let allowed = views.config.limits.image_pixels;
+            if pixels > allowed {
+                return Err(image.error(RasterError::Limit {
+                    what: format!("a preview would take all {pixels} pixels"),
+                    option: "--max-image-pixels",
+                    allowed,
+                }));
+            }
             // Its sums, then its pixels; the tiles under it come and go.
             let bytes = u64::from(plan.width) * u64::from(plan.height) * PREVIEW_PIXEL_BYTES;
             let counted = views.room.count(bytes);
@@ -172,13 +195,31 @@ impl Views {
                 reducer.add(&*tile?);
             }
             drop(tiles);
-            let work = image.clone();
-            let pixels =
-                views.compute(&image, move || stretch(work.info(), &reducer.finish())).await?;
+            let (work, profile) = (image.clone(), views.profile_of(&image));
+            let has_colors = profile.is_some();
+            let stretched = move || stretch(work.info(), has_colors, &reducer.finish());
+            let mut pixels = views.compute(&image, stretched).await?;
+            let bands = plan.bands.all().len();
+            if let Some(profile) = profile {
+                let limits = &views.config.limits;
+                let samples = pixels.samples.clone();
+                match views.decoders.to_srgb(profile, bands, samples, limits).await {
+                    Ok(samples) => pixels.samples = samples,
+                    Err(error) => tracing::info!("{}", image.error(error)),
+                }
+            }
+            let orientation = image.orientation();
+            let pixels = views.compute(&image, move || upright(pixels, orientation, bands)).await?;
             let weight = pixels.samples.len() as u64;
             Ok((pixels, weight))
         });
         made.wait().await
+    }
+
+    /// The profile of an image's colors, if it has one.
+    fn profile_of<'i>(&self, image: &'i Image) -> Option<&'i [u8]> {
+        let profile = &image.picture()?.profile[..];
+        (!profile.is_empty()).then_some(profile)
     }
 
     /// The pixels of a small level: who reads it tile by tile would otherwise wait
@@ -186,8 +227,8 @@ impl Views {
     async fn level(self: &Arc<Self>, image: &Arc<Image>, level: u8) -> Result<Tile, ViewError> {
         let key = PixelsKey::Level { image: image.id, level };
         let (views, image) = (self.clone(), image.clone());
-        let made = self.pixels.get_or_make(key, move || async move {
-            let rect = image.info().grid.image(level);
+        let made = self.kept.pixels.get_or_make(key, move || async move {
+            let rect = image.info().image(level);
             let mut whole = Canvas::black(rect, image.info().pixel_bytes());
             let mut tiles = views.all_tiles(&image, level);
             while let Some(tile) = tiles.next().await {
@@ -208,10 +249,18 @@ impl Views {
         level: u8,
     ) -> impl Stream<Item = Result<Tile, ViewError>> + Unpin + Send + use<> {
         let (views, image) = (self.clone(), image.clone());
-        let rect = image.info().grid.image(level);
-        stream::iter(tiles_of(&image, level, rect))
-            .map(move |(column, row)| views.tile(&image, level, column, row).wait())
-            .buffered(TILES_AT_ONCE)
+        let rect = image.info().image(level);
+        let tiles = tiles_of(&image, level, rect);
+        let groups: Vec<_> = tiles.chunks(TILES_AT_ONCE).map(<[_]>::to_vec).collect();
+        let tiles = stream::iter(groups).then(move |group| {
+            let (views, image) = (views.clone(), image.clone());
+            async move {
+                views.expect(&image, level, &group).await;
+                let tile = move |(column, row)| views.tile(&image, level, column, row).wait();
+                stream::iter(group.into_iter().map(tile))
+            }
+        });
+        Box::pin(tiles.flatten().buffered(TILES_AT_ONCE))
     }
 
     /// Does work on the processor off the async threads.
@@ -235,24 +284,25 @@ const TILES_AT_ONCE: usize = 32;
 const SMALL_LEVEL_BYTES: u64 = 4 << 20;
 
 fn is_small_level(image: &Image, level: u8) -> bool {
-    let pixels = image.info().grid.image(level).pixels();
+    let pixels = image.info().image(level).pixels();
     level > 0 && pixels * image.info().pixel_bytes() as u64 <= SMALL_LEVEL_BYTES
 }
 
 /// The tiles with pixels in a rectangle of a level, row by row.
 pub(super) fn tiles_of(image: &Image, level: u8, rect: Rect) -> Vec<(u32, u32)> {
-    let grid = &image.info().grid;
+    let info = image.info();
+    let (all_columns, all_rows) = info.tiles(level);
     let covers = |from: u32, length: u32, start: u32, wanted: u32| {
         from < start + wanted && start < from + length
     };
-    let columns: Vec<u32> = (0..grid.columns())
+    let columns: Vec<u32> = (0..all_columns)
         .filter(|&column| {
-            let tile = grid.tile(level, column, 0);
+            let tile = info.tile(level, column, 0);
             covers(tile.x, tile.width, rect.x, rect.width)
         })
         .collect();
-    let rows = (0..grid.rows()).filter(|&row| {
-        let tile = grid.tile(level, 0, row);
+    let rows = (0..all_rows).filter(|&row| {
+        let tile = info.tile(level, 0, row);
         covers(tile.y, tile.height, rect.y, rect.height)
     });
     rows.flat_map(|row| columns.iter().map(move |&column| (column, row)).collect::<Vec<_>>())
@@ -261,8 +311,7 @@ pub(super) fn tiles_of(image: &Image, level: u8, rect: Rect) -> Vec<(u32, u32)> 
 
 fn pixel_bytes(image: &Image, kind: ViewKind) -> usize {
     match kind {
-        ViewKind::Preview if super::reduce::preview_is_rgb(image.info()) => 3,
-        ViewKind::Preview => 1,
+        ViewKind::Preview => image.preview.bands.all().len(),
         _ => image.info().pixel_bytes(),
     }
 }
@@ -304,7 +353,7 @@ impl Canvas {
 }
 
 /// A rectangle cut out of the tiles that cover it.
-fn compose(tiles: &[Tile], rect: Rect, pixel_bytes: usize) -> Pixels {
+pub(super) fn compose(tiles: &[Tile], rect: Rect, pixel_bytes: usize) -> Pixels {
     let mut whole = Canvas::black(rect, pixel_bytes);
     for tile in tiles {
         whole.copy_part(tile);

@@ -8,25 +8,55 @@ use bytes::Bytes;
 
 use super::FileImage;
 use super::error::{Changed, source_error};
+use super::index_cache::IndexCache;
 use crate::raster::{Source, SourceError, Take};
-use crate::reader::ExactReader;
+use crate::reader::{Answer, ExactReader, Opener};
 
-/// The bytes of one version, each range with a GET of its own.
+/// What is kept about an image where its source remembers something.
+const TILE_PARTS: &str = "tile-parts";
+
+/// The bytes of one version: what is in the blocks that everybody who reads the object shares
+/// is taken from there, and the rest has GETs of its own, or is put there.
 #[derive(Debug)]
-pub(super) struct ObjectSource(pub(super) ExactReader);
+pub(super) struct ObjectSource {
+    pub(super) exact: ExactReader,
+    pub(super) blocks: Opener,
+    pub(super) indexes: Option<Arc<IndexCache>>,
+}
 
 #[async_trait]
 impl Source for ObjectSource {
     fn size(&self) -> u64 {
-        self.0.version().size
+        self.exact.version().size
     }
 
     async fn read(&self, range: Range<u64>) -> Result<Bytes, SourceError> {
-        self.0.read(range).await.map_err(source_error)
+        self.exact.read(range).await.map_err(source_error)
+    }
+
+    async fn read_kept(&self, range: Range<u64>) -> Result<Bytes, SourceError> {
+        // A handle for this read alone: an image is remembered longer than it is read, and
+        // dropping the last handle ends the GETs that nobody waits for.
+        let reader = self.blocks.open(self.exact.version());
+        let bytes = match reader.read_exactly(range) {
+            Answer::Ready(bytes) => bytes,
+            Answer::Later(answer) => answer.await.map_err(source_error)?,
+        };
+        Ok(Bytes::from_owner(bytes))
+    }
+
+    async fn recall(&self) -> Option<Bytes> {
+        self.indexes.as_ref()?.load(self.exact.version(), TILE_PARTS).await
+    }
+
+    fn remember(&self, about: Bytes) {
+        if let Some(indexes) = &self.indexes {
+            indexes.save(self.exact.version(), TILE_PARTS, &about);
+        }
     }
 
     async fn copy_to(&self, take: &Take) -> Result<(), SourceError> {
-        self.0.copy_to(take).await.map_err(source_error)
+        self.exact.copy_to(take).await.map_err(source_error)
     }
 }
 

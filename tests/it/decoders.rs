@@ -135,6 +135,16 @@ impl Decoders for Hasty {
         let limits = Limits { decode_time: Duration::from_millis(10), ..*limits };
         self.0.pixels(codec, source, header, &limits).await
     }
+
+    async fn to_srgb(
+        &self,
+        profile: &[u8],
+        bands: usize,
+        samples: Bytes,
+        limits: &Limits,
+    ) -> Result<Bytes, RasterError> {
+        self.0.to_srgb(profile, bands, samples, limits).await
+    }
 }
 
 #[test]

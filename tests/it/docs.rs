@@ -299,6 +299,8 @@ fn the_readme_names_every_option_of_mount() {
         .map(str::trim_start)
         .filter(|line| line.starts_with('-'))
         .flat_map(|line| line.split([' ', ',']).filter(|word| word.starts_with("--")))
+        // A value that may be left out follows in brackets.
+        .filter_map(|word| word.split(['[', '=']).next())
         .collect();
     assert!(options.contains("--endpoint-url") && options.len() >= 15, "{options:?}");
     let readme = read("README.md");

@@ -172,6 +172,47 @@ def opj_sibling(root: Path) -> dict:
     return levels
 
 
+def cut_original(root: Path, scratch: Path) -> dict:
+    """The band at each resolution, and what GDAL says of it."""
+    levels = opj_original(root, scratch)
+    return {
+        "opj_decompress": levels,
+        "rasterio": levels,
+        "pillow": by_pillow(root / BAND),
+        "geo": geo(root / BAND),
+    }
+
+
+def by_pillow(path: Path) -> str:
+    """What Pillow makes of 15 bits, which are not the same numbers."""
+    with Image.open(path) as image:
+        return pixels(np.asarray(image))
+
+
+def cut_sibling(root: Path, scratch: Path) -> dict:
+    """The same from the indexed file, and from the reduced ones. OpenJPEG of the system knows
+    nothing of an index (it is older than 2.5.3); those of rasterio and Pillow use it."""
+    indexed = root / f"{BAND}.indexed.jp2"
+    files = [indexed, *(root / f"{BAND}.r{2 ** level}.j2k" for level in range(1, 5))]
+    by_opj, by_rasterio = {}, {}
+    for level, file in enumerate(files):
+        raw = scratch / f"{level}.rawl"
+        # It takes the kind of a file from its ending, and refuses a longer one.
+        name = scratch / f"{level}.{file.suffix[1:]}"
+        name.symlink_to(file)
+        command("opj_dump", "-i", name)
+        command("opj_decompress", "-i", name, "-o", raw)
+        side = -(-1830 >> level)
+        by_opj[level] = pixels(np.fromfile(raw, "<u2").reshape(side, side))
+        by_rasterio[level] = pixels(decoded(file))
+    return {
+        "opj_decompress": by_opj,
+        "rasterio": by_rasterio,
+        "pillow": by_pillow(indexed),
+        "geo": geo(indexed),
+    }
+
+
 def json_original(root: Path) -> dict:
     results = {}
     for name in IMAGES:
@@ -208,5 +249,6 @@ PROGRAMS = {
     "tifffile on siblings": (alone(tifffile_original), alone(tifffile_sibling)),
     "pngcheck on siblings": (alone(pngcheck_original), alone(pngcheck_sibling)),
     "opj_decompress on siblings": (opj_original, alone(opj_sibling)),
+    "decoders on cut files": (cut_original, cut_sibling),
     "json on siblings": (alone(json_original), alone(json_sibling)),
 }

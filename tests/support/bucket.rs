@@ -93,6 +93,8 @@ pub struct Object {
     pub metadata: BTreeMap<String, String>,
     /// Its CRC32C as S3 tells it, where whoever wrote it sent one.
     pub checksum: Option<String>,
+    /// The bytes of each part, where it was uploaded in parts.
+    pub parts: Vec<u64>,
     /// How it is encrypted, where whoever wrote it said so: `AES256` or `aws:kms`.
     pub encryption: Option<String>,
     /// The key of the key service that it is encrypted with.
@@ -118,6 +120,7 @@ impl Object {
             storage_class: meta.storage_class.filter(|class| class != "STANDARD"),
             metadata: meta.metadata,
             checksum: None,
+            parts: Vec::new(),
             encryption: meta.encryption,
             kms_key: meta.kms_key,
         }

@@ -20,7 +20,7 @@ use s3mem::key::{ETag, ObjectKey, ObjectVersion, Prefix};
 use s3mem::store::{
     BeginRequest, CompleteRequest, CopyPartRequest, CopyRequest, GetBody, GetRequest,
     KeptConditions, KeyOrder, ListPage, ListRequest, ListedObject, ObjectHead, ObjectStore, Part,
-    PartRequest, PutRequest, StoreError, StoreErrorKind, Upload, Written,
+    PartRequest, PutRequest, Spelling, StoreError, StoreErrorKind, Upload, Written,
 };
 use tokio::sync::watch;
 
@@ -70,6 +70,8 @@ pub struct StoreStyle {
     pub min_part_bytes: u64,
     /// Whether the last page of a listing leads to the first one again.
     pub endless: bool,
+    /// Whether no token is given twice, so that only its pages show an endless listing.
+    pub fresh_tokens: bool,
     /// In which order it lists: backwards, unless in that of bytes.
     pub order: Order,
     /// Whether each version has an ETag that no other has, as with keys of a key service.
@@ -84,6 +86,7 @@ impl Default for StoreStyle {
             chunk_bytes: 16 * 1024,
             min_part_bytes: 5 << 20,
             endless: false,
+            fresh_tokens: false,
             opaque_etags: false,
             order: Order::OfBytes,
         }
@@ -416,7 +419,7 @@ impl ObjectStore for MemoryStore {
         let call = Call::List(request.clone());
         self.arrive(call.clone()).await?;
         let after = match &request.token {
-            Some(token) => After::from_token(token)
+            Some(token) => After::from_token(token.split_once('~').map_or(token, |(_, of)| of))
                 .ok_or_else(|| error(StoreErrorKind::Other, &call, "no token of ours"))?,
             None => After::Start,
         };
@@ -449,13 +452,17 @@ impl ObjectStore for MemoryStore {
             .unreachable
             .iter()
             .filter(|key| request.token.is_none() && key.starts_with(request.prefix.as_str()));
+        let next = page.next.as_ref().map(After::to_token).or_else(|| {
+            let first = After::Key(String::new());
+            state.style.endless.then(|| first.to_token())
+        });
         Ok(ListPage {
             objects: objects.collect(),
             prefixes: page.prefixes.iter().map(|prefix| Prefix::new(prefix.as_str())).collect(),
             unreachable: unreachable.cloned().collect(),
-            next: page.next.as_ref().map(After::to_token).or_else(|| {
-                let first = After::Key(String::new());
-                state.style.endless.then(|| first.to_token())
+            next: next.map(|token| match state.style.fresh_tokens {
+                true => format!("{}~{token}", state.tally.list),
+                false => token,
             }),
         })
     }
@@ -464,6 +471,11 @@ impl ObjectStore for MemoryStore {
         let call = Call::Head(key.clone());
         self.arrive(call.clone()).await?;
         Ok(head(&*self.find(&call)?))
+    }
+
+    async fn head_part(&self, key: &ObjectKey, _: u32) -> Result<ObjectHead, StoreError> {
+        // Objects are in one piece here.
+        self.head(key).await
     }
 
     async fn get_range(&self, request: GetRequest) -> Result<GetBody, StoreError> {
@@ -528,6 +540,10 @@ impl ObjectStore for MemoryStore {
     async fn delete(&self, key: &ObjectKey, etag: Option<&ETag>) -> Result<(), StoreError> {
         let call = Call::Delete(key.clone());
         self.perform(call, |call| self.do_delete(key, etag, call)).await
+    }
+
+    fn spelling(&self) -> Spelling {
+        Spelling::default()
     }
 
     fn key_order(&self) -> KeyOrder {
@@ -610,6 +626,7 @@ impl Drop for Body {
 
 fn head(object: &Object) -> ObjectHead {
     ObjectHead {
+        kept: None,
         size: Some(object.content.size()),
         etag: Some(ETag::new(&object.etag)),
         last_modified: Some(object.last_modified),

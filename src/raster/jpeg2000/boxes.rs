@@ -17,6 +17,9 @@ const GEOJP2: [u8; 16] = [
 /// Boxes that are read whole are no larger.
 const MAX_HEADER_BOX: u64 = 8 << 20;
 const MAX_GEO_BOX: u64 = 1 << 20;
+/// Boxes that say where in the file something is: fragment tables (T.801 M.11.3) and the
+/// indexes of JPIP (T.808 I.3).
+const OFFSETS: [&[u8; 4]; 6] = [b"ftbl", b"flst", b"cidx", b"fidx", b"iptr", b"mhix"];
 /// Boxes of one level that are looked at.
 const MAX_BOXES: usize = 1024;
 
@@ -39,11 +42,31 @@ pub(super) struct Channel {
     pub(super) of: u16,
 }
 
+/// How the box that the codestream is in says where it ends (I.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Length {
+    /// There is no box.
+    #[default]
+    Raw,
+    /// In 4 bytes (LBox).
+    Short,
+    /// In 8 bytes (XLBox).
+    Long,
+    /// It is the end of the file.
+    ToEnd,
+}
+
 /// What a file says besides its codestream.
 #[derive(Debug, Default)]
 pub(super) struct Container {
     /// Where the codestream is.
     pub(super) codestream: std::ops::Range<u64>,
+    /// The length of its box.
+    pub(super) length: Length,
+    /// By how many bytes its box says that it is longer than the file.
+    pub(super) missing: u64,
+    /// A box that says where in the file something is: the codestream can't be moved.
+    pub(super) has_offsets: bool,
     pub(super) space: Option<Space>,
     pub(super) channels: Vec<Channel>,
     pub(super) palette: Option<Palette>,
@@ -60,8 +83,12 @@ pub(super) fn is_jpeg2000(head: &[u8]) -> bool {
 /// A box's place.
 struct Place {
     kind: [u8; 4],
+    length: Length,
     /// Where its contents are.
     contents: std::ops::Range<u64>,
+    /// By how much it says that it is longer than what is around it. The codestream alone
+    /// may be: its tile-parts say themselves whether anything is missing.
+    missing: u64,
 }
 
 /// Reads one box header at `at`; the box ends at `limit` at the latest.
@@ -74,15 +101,18 @@ fn place_in(header: &[u8], at: u64, limit: u64) -> Result<Option<Place>, RasterE
     let (Some(length), Some(kind)) = (u32_at(header, 0), header.get(4..8)) else {
         return Ok(None);
     };
-    let (start, end) = match length {
-        0 => (at + 8, limit),
+    let (start, end, length) = match length {
+        0 => (at + 8, limit, Length::ToEnd),
         1 => match u64_at(header, 8) {
-            Some(long) => (at + 16, at.saturating_add(long)),
+            Some(long) => (at + 16, at.saturating_add(long), Length::Long),
             None => return Ok(None),
         },
-        short => (at + 8, at + u64::from(short)),
+        short => (at + 8, at + u64::from(short), Length::Short),
     };
     let kind = <[u8; 4]>::try_from(kind).unwrap_or_default();
+    if end > limit && kind == *b"jp2c" {
+        return Ok(Some(Place { kind, length, contents: start..limit, missing: end - limit }));
+    }
     if end < start || end > limit {
         let name = kind.escape_ascii();
         return Err(corrupt(match end > limit {
@@ -90,7 +120,22 @@ fn place_in(header: &[u8], at: u64, limit: u64) -> Result<Option<Place>, RasterE
             false => format!("the box '{name}' is shorter than its header"),
         }));
     }
-    Ok(Some(Place { kind, contents: start..end }))
+    Ok(Some(Place { kind, length, contents: start..end, missing: 0 }))
+}
+
+/// Whether a box behind the codestream, at `at`, says where in the file something is; what is
+/// no box says nothing.
+pub(super) async fn has_offsets_behind(window: &mut Window, at: u64) -> Result<bool, RasterError> {
+    let mut at = at;
+    for _ in 0..MAX_BOXES {
+        match place(window, at, window.size()).await {
+            Ok(Some(place)) if OFFSETS.contains(&&place.kind) => return Ok(true),
+            Ok(Some(place)) if place.contents.end > at => at = place.contents.end,
+            Ok(_) | Err(RasterError::Corrupt(_)) => return Ok(false),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(true)
 }
 
 /// Finds everything in a file; `window` holds its first bytes.
@@ -121,7 +166,11 @@ pub(super) async fn walk(window: &mut Window) -> Result<Container, RasterError> 
                 header_box(&mut found, &contents)?;
             }
             b"jp2h" => return Err(corrupt("the header box is larger than 8 MiB")),
-            b"jp2c" if codestream.is_none() => codestream = Some(place.contents.clone()),
+            b"jp2c" if codestream.is_none() => {
+                codestream = Some(place.contents.clone());
+                found.length = place.length;
+                found.missing = place.missing;
+            }
             b"uuid" if geo.is_none() && (16..=MAX_GEO_BOX).contains(&length) => {
                 let id = window.at(place.contents.start, 16).await?;
                 if id[..] == GEOJP2 {
@@ -133,7 +182,7 @@ pub(super) async fn walk(window: &mut Window) -> Result<Container, RasterError> 
                 let contents = window.at(place.contents.start, length).await?;
                 gml = gml_box(&contents, 0);
             }
-            _ => {}
+            kind => found.has_offsets |= OFFSETS.contains(&kind),
         }
         at = place.contents.end;
         if at >= window.size() || (codestream.is_some() && (geo.is_some() || gml.is_some())) {
@@ -229,14 +278,14 @@ fn gml_box(contents: &[u8], depth: u8) -> Option<GeoTags> {
     let mut label: &[u8] = b"";
     for (kind, body) in inside(contents) {
         match &kind {
-            b"lbl " => label = body.strip_suffix(b"\0").unwrap_or(body),
+            b"lbl " => label = text(body),
             b"asoc" => {
                 if let Some(tags) = gml_box(body, depth + 1) {
                     return Some(tags);
                 }
             }
             b"xml " if label == b"gml.root-instance" => {
-                let tags = std::str::from_utf8(body).ok().and_then(GeoTags::from_gml);
+                let tags = GeoTags::from_gml(&String::from_utf8_lossy(text(body)));
                 if tags.is_some() {
                     return tags;
                 }
@@ -245,6 +294,11 @@ fn gml_box(contents: &[u8], depth: u8) -> Option<GeoTags> {
         }
     }
     None
+}
+
+/// A text up to its NUL, which some writers put behind it, whatever follows.
+fn text(body: &[u8]) -> &[u8] {
+    body.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -299,9 +353,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_was_cut_is_damaged() {
-        let mut bytes = file(&[boxed(b"jp2c", &[7; 100])]);
+    async fn a_file_that_was_cut_is_damaged_unless_only_the_codestream_can_tell() {
+        let mut bytes = file(&[boxed(b"jp2h", &[7; 100])]);
         bytes.truncate(bytes.len() - 1);
         assert!(matches!(walked(bytes).await.0, Err(RasterError::Corrupt(_))));
+        let mut bytes = file(&[boxed(b"jp2c", &[7; 100])]);
+        bytes.truncate(bytes.len() - 3);
+        let end = bytes.len() as u64;
+        let found = walked(bytes).await.0.unwrap();
+        assert_eq!((found.codestream, found.missing), (end - 97..end, 3));
+    }
+
+    #[tokio::test]
+    async fn a_text_ends_at_its_nul() {
+        let grid = "<g:RectifiedGrid xmlns:g=\"g\"><g:origin><g:Point srsName=\"EPSG:32633\">\
+                    <g:pos>5 5</g:pos></g:Point></g:origin><g:offsetVector>10 0</g:offsetVector>\
+                    <g:offsetVector>0 -10</g:offsetVector></g:RectifiedGrid>\0\u{1}rest";
+        let inner = [boxed(b"lbl ", b"gml.root-instance\0\0"), boxed(b"xml ", grid.as_bytes())];
+        let asoc = boxed(b"asoc", &inner.concat());
+        let found = walked(file(&[asoc, boxed(b"jp2c", b"code")])).await.0.unwrap();
+        assert_eq!(found.geo.unwrap().tiepoints, [0.0, 0.0, 0.0, 0.0, 10.0, 0.0]);
     }
 }

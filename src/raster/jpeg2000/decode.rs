@@ -1,22 +1,18 @@
-//! From a re-wrapped codestream to pixels, off the async threads.
+//! From a tile's packets to pixels, off the async threads.
 //!
-//! Contract: at most as many decodes as there are cores run at a time; a decoder
-//! that panics is a damaged image, and one that misses packets too. A job whose
-//! caller has gone is not started. Samples of the reversible transform are exact;
-//! those of the irreversible one are rounded, half to even.
-//!
-//! The decoder takes a missing packet for zeros without a word. So each tile is
-//! decoded with one packet more than it has: a decoder that uses up that packet has
-//! missed one before it.
+//! Contract: at most as many cores work as there are; a large tile takes those that are idle.
+//! A tile that lacks packets is an error. A job whose caller has gone is not started, and
+//! ends within a few code-blocks. Samples of the reversible transform are exact; those of the irreversible one
+//! are rounded, half to even.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use hayro_jpeg2000::{DecodeSettings, DecoderContext, Image};
+use bytes::Bytes;
 
+use super::engine::{self, Body, Options, Plan, Request, Row, Tile, samples};
 use super::palette::Palette;
-use super::rewrap::Wrapped;
 use crate::raster::error::corrupt;
 use crate::raster::{RasterError, Rect, SampleType, cores};
 
@@ -25,26 +21,28 @@ use crate::raster::{RasterError, Rect, SampleType, cores};
 pub(super) struct Output {
     /// The component of each band.
     pub(super) order: Vec<usize>,
-    /// Components of the codestream.
-    pub(super) components: usize,
-    /// Bits of a component's sample.
-    pub(super) depth: u8,
-    pub(super) signed: bool,
     pub(super) sample: SampleType,
     pub(super) palette: Option<Palette>,
+    /// Whether samples are those that were coded, and not near them.
+    pub(super) exact: bool,
+    /// What a decoder may take for its coefficients, in bytes.
+    pub(super) memory: u64,
 }
+
+/// A tile takes another core for each so many of its samples.
+const SAMPLES_FOR_A_CORE: u64 = 4 << 20;
 
 /// One tile to decode.
 #[derive(Debug)]
 pub(super) struct Job {
-    pub(super) wrapped: Wrapped,
-    /// The size of the codestream's image.
-    pub(super) full: (u32, u32),
-    /// By how many resolutions the decoder must reduce it, and its size then.
-    pub(super) reduce: u8,
-    pub(super) size: (u32, u32),
-    /// What of the reduced image is wanted.
-    pub(super) crop: Rect,
+    pub(super) tile: Tile,
+    /// The packets of each tile-part, as far as they are needed.
+    pub(super) bodies: Vec<Bytes>,
+    /// By how many resolutions it is reduced, and the pixels that it has then.
+    pub(super) reduction: u8,
+    pub(super) rect: Rect,
+    /// Whether zeros behind the last packet are nothing to mind.
+    pub(super) is_padded: bool,
 }
 
 /// Tells a job that nobody waits for it.
@@ -60,10 +58,10 @@ impl Drop for Gone {
 pub(super) async fn decode(job: Job, output: Arc<Output>) -> Result<Vec<u8>, RasterError> {
     let gone = Arc::new(AtomicBool::new(false));
     let _guard = Gone(Arc::clone(&gone));
-    let permit = cores::permit().await;
+    let samples = job.rect.pixels().saturating_mul(output.order.len() as u64);
+    let permits = cores::permits(samples / SAMPLES_FOR_A_CORE).await;
     let work = move || {
-        let _permit = permit;
-        let run = || run(&job, &output, &gone);
+        let run = || run(&job, &output, permits.len().max(1), &gone);
         catch_unwind(AssertUnwindSafe(run))
             .unwrap_or_else(|_| Err(corrupt("the decoder gave up on it")))
     };
@@ -72,57 +70,58 @@ pub(super) async fn decode(job: Job, output: Arc<Output>) -> Result<Vec<u8>, Ras
         .unwrap_or_else(|_| Err(corrupt("the decoder was stopped")))
 }
 
-fn run(job: &Job, output: &Output, gone: &AtomicBool) -> Result<Vec<u8>, RasterError> {
-    let stopped = || match gone.load(Ordering::Relaxed) {
-        true => Err(corrupt("nobody waits for it")),
-        false => Ok(()),
-    };
-    stopped()?;
-    // A decoder takes a tile that lacks packets for one that has zeros. One with a
-    // packet too many it refuses, before any of the costly work: so each tile is
-    // tried with one more than it has.
-    if let Some(more) = job.wrapped.with_one_packet_more()
-        && components(&more, job, output, |_| ()).is_ok()
-    {
-        return Err(corrupt("packets are missing"));
-    }
-    stopped()?;
-    components(&job.wrapped.bytes, job, output, |planes| interleave(planes, job, output))?
-}
-
-/// Decodes a codestream and hands its components out.
-fn components<T>(
-    codestream: &[u8],
+fn run(
     job: &Job,
     output: &Output,
-    take: impl FnOnce(&[&[f32]]) -> T,
-) -> Result<T, RasterError> {
-    let target = (job.full.0 >> job.reduce, job.full.1 >> job.reduce);
-    let settings = DecodeSettings {
-        resolve_palette_indices: false,
-        strict: true,
-        target_resolution: (job.reduce > 0).then_some(target),
+    threads: usize,
+    gone: &AtomicBool,
+) -> Result<Vec<u8>, RasterError> {
+    let is_gone = || gone.load(Ordering::Relaxed);
+    let options = Options {
+        threads,
+        max_memory: output.memory,
+        allow_trailing_zeros: job.is_padded,
+        cancel: Some(&is_gone),
+        ..Options::default()
     };
-    let broken = |error: hayro_jpeg2000::DecodeError| corrupt(error.to_string());
-    let image = Image::new(codestream, &settings).map_err(broken)?;
-    if (image.width(), image.height()) != job.size {
-        return Err(RasterError::Unsupported(format!(
-            "the decoder cannot reduce a tile of {}x{} pixels by 2^{}",
-            job.full.0, job.full.1, job.reduce
-        )));
+    let request = Request { reduction: job.reduction, ..Request::default() };
+    let plan = Plan::new(&job.tile, &request).map_err(failed)?;
+    let decoding = Decoding { job, output, plan, options };
+    if let Some(palette) = &output.palette {
+        return decoding.colors(palette);
     }
-    let mut context = DecoderContext::default();
-    let decoded = image.decode(&mut context).map_err(broken)?;
-    let planes: Vec<&[f32]> = decoded.components().iter().map(|plane| plane.samples()).collect();
-    let pixels = job.size.0 as usize * job.size.1 as usize;
-    if planes.len() != output.components || planes.iter().any(|plane| plane.len() != pixels) {
-        return Err(corrupt("the decoder gave other components than the header has"));
+    match output.sample {
+        SampleType::U8 => decoding.samples::<u8>(),
+        SampleType::I8 => decoding.samples::<i8>(),
+        SampleType::U16 => decoding.samples::<u16>(),
+        SampleType::I16 => decoding.samples::<i16>(),
+        SampleType::U32 => decoding.samples::<u32>(),
+        SampleType::I32 => decoding.samples::<i32>(),
+        _ => Err(RasterError::Unsupported("samples of more than 32 bits".into())),
     }
-    Ok(take(&planes))
+}
+
+/// What an error of the decoder is to whoever reads the image.
+pub(super) fn failed(error: engine::Error) -> RasterError {
+    match error {
+        engine::Error::Unsupported(what) => {
+            RasterError::Unsupported(format!("the JPEG 2000 image: {what}"))
+        }
+        engine::Error::Limit { what, asked, allowed } => RasterError::Limit {
+            what: format!("decoding a tile takes {asked} {what}"),
+            option: "--max-decode-memory",
+            allowed,
+        },
+        engine::Error::Cancelled => corrupt("nobody waits for it"),
+        engine::Error::MissingPackets { .. } | engine::Error::TruncatedPacket { .. } => {
+            corrupt(format!("packets are missing: {error}"))
+        }
+        other => corrupt(other.to_string()),
+    }
 }
 
 /// A type of samples.
-trait Sample: Copy {
+trait Sample: samples::Sample {
     fn of(value: i32) -> Self;
     fn put(self, to: &mut [u8]);
 }
@@ -140,78 +139,116 @@ macro_rules! sample {
     )*};
 }
 
-sample!(u8, i8, u16, i16);
+sample!(u8, i8, u16, i16, u32, i32);
 
-fn interleave(planes: &[&[f32]], job: &Job, output: &Output) -> Result<Vec<u8>, RasterError> {
-    if let Some(palette) = &output.palette {
-        return colors(planes.first().copied().unwrap_or_default(), job, output, palette);
-    }
-    match output.sample {
-        SampleType::U8 => Ok(planar::<u8>(planes, job, output)),
-        SampleType::I8 => Ok(planar::<i8>(planes, job, output)),
-        SampleType::U16 => Ok(planar::<u16>(planes, job, output)),
-        SampleType::I16 => Ok(planar::<i16>(planes, job, output)),
-        _ => Err(RasterError::Unsupported("samples of more than 16 bits".into())),
-    }
+/// A tile being decoded.
+struct Decoding<'j> {
+    job: &'j Job,
+    output: &'j Output,
+    plan: Plan,
+    options: Options<'j>,
 }
 
-/// The rows of a plane that are wanted.
-fn rows<'a>(plane: &'a [f32], job: &Job) -> impl Iterator<Item = &'a [f32]> {
-    let Rect { x, y, width, height } = job.crop;
-    let rows = plane.chunks_exact((job.size.0 as usize).max(1));
-    rows.skip(y as usize)
-        .take(height as usize)
-        .filter_map(move |row| row.get(x as usize..x as usize + width as usize))
-}
+impl Decoding<'_> {
+    fn body(&self) -> Body<'_> {
+        Body::whole(self.job.bodies.iter().map(|body| &body[..]))
+    }
 
-fn planar<S: Sample>(planes: &[&[f32]], job: &Job, output: &Output) -> Vec<u8> {
-    let size = size_of::<S>();
-    let bands = output.order.len();
-    let pixel = size * bands;
-    let mut samples = vec![0; job.crop.pixels() as usize * pixel];
-    // The decoder shifts signed samples as if they had no sign.
-    let shift = if output.signed { 1i32 << (output.depth - 1) } else { 0 };
-    let most = ((1i64 << output.depth) - 1) as f32;
-    let value = |sample: f32| S::of(sample.round_ties_even().clamp(0.0, most) as i32 - shift);
-    for (band, component) in output.order.iter().enumerate() {
-        let Some(plane) = planes.get(*component) else { continue };
-        let out = samples.chunks_exact_mut((pixel * job.crop.width as usize).max(1));
-        for (row, out) in rows(plane, job).zip(out) {
-            if bands == 1 {
-                for (sample, out) in row.iter().zip(out.chunks_exact_mut(size)) {
-                    value(*sample).put(out);
-                }
-                continue;
+    fn size(&self) -> (u32, u32) {
+        (self.job.rect.width, self.job.rect.height)
+    }
+
+    /// Whether each component has a sample for each pixel, in the order of the bands.
+    fn is_plain(&self) -> bool {
+        let natural = self.output.order.iter().enumerate().all(|(band, from)| band == *from);
+        let windows = &self.plan.components;
+        natural
+            && windows.len() == self.output.order.len()
+            && windows.iter().all(|c| (c.window.width(), c.window.height()) == self.size())
+    }
+
+    fn samples<S: Sample>(&self) -> Result<Vec<u8>, RasterError> {
+        if !self.is_plain() {
+            return self.by_planes::<S>();
+        }
+        let (width, height) = self.size();
+        let length = width as usize * self.output.order.len() * size_of::<S>();
+        let mut out = vec![0; length * height as usize];
+        let top = self.plan.components.first().map_or(0, |component| component.window.y0);
+        let put = |row: Row<'_, S>| {
+            let start = (row.y - top) as usize * length;
+            let to = out.get_mut(start..start + length).unwrap_or_default();
+            for (sample, to) in row.samples.iter().zip(to.chunks_exact_mut(size_of::<S>())) {
+                sample.put(to);
             }
-            for (sample, out) in row.iter().zip(out.chunks_exact_mut(pixel)) {
-                if let Some(out) = out.get_mut(band * size..(band + 1) * size) {
-                    value(*sample).put(out);
+            Ok(())
+        };
+        engine::decode_pixels(&self.job.tile, &self.plan, &self.body(), &self.options, put)
+            .map_err(failed)?;
+        Ok(out)
+    }
+
+    /// Each component by itself; the samples of those that have fewer are repeated.
+    fn by_planes<S: Sample>(&self) -> Result<Vec<u8>, RasterError> {
+        let planes = self.planes()?;
+        let (width, height) = self.size();
+        let size = size_of::<S>();
+        let pixel = size * self.output.order.len();
+        let mut out = vec![0; pixel * width as usize * height as usize];
+        // Where the tile begins on the reduced reference grid.
+        let rect = self.job.tile.rect().reduced(self.job.reduction.into());
+        for (band, component) in self.output.order.iter().enumerate() {
+            let missing = || corrupt("the decoder gave other components than the header has");
+            let plane = planes.get(*component).ok_or_else(missing)?;
+            let steps = self.job.tile.siz().components.get(*component).ok_or_else(missing)?;
+            let window = plane.plane.rect;
+            if window.is_empty() {
+                return Err(missing());
+            }
+            let along = |at: u32, step: u8, start: u32, end: u32| {
+                (at / u32::from(step.max(1))).clamp(start, end - 1)
+            };
+            for y in 0..height {
+                let from = along(rect.y0 + y, steps.dy, window.y0, window.y1);
+                let row = plane.plane.row(from, window.x0, window.x1).ok_or_else(missing)?;
+                let to = y as usize * width as usize * pixel;
+                for x in 0..width {
+                    let from = along(rect.x0 + x, steps.dx, window.x0, window.x1) - window.x0;
+                    let at = to + x as usize * pixel + band * size;
+                    if let (Some(sample), Some(to)) =
+                        (row.get(from as usize), out.get_mut(at..at + size))
+                    {
+                        S::of(*sample).put(to);
+                    }
                 }
             }
         }
+        Ok(out)
     }
-    samples
-}
 
-fn colors(
-    plane: &[f32],
-    job: &Job,
-    output: &Output,
-    palette: &Palette,
-) -> Result<Vec<u8>, RasterError> {
-    let pixel = output.order.len() * output.sample.bytes();
-    let mut samples = Vec::with_capacity(job.crop.pixels() as usize * pixel);
-    for sample in rows(plane, job).flatten() {
-        let index = sample.round_ties_even().max(0.0) as usize;
-        let color = palette
-            .color(index)
-            .ok_or_else(|| corrupt(format!("its palette has no colour {index}")))?;
-        for channel in output.order.iter().filter_map(|channel| color.get(*channel)) {
-            match output.sample {
-                SampleType::U8 => samples.push(*channel as u8),
-                _ => samples.extend(channel.to_ne_bytes()),
+    fn planes(&self) -> Result<Vec<engine::Decoded<i32>>, RasterError> {
+        engine::decode(&self.job.tile, &self.plan, &self.body(), &self.options).map_err(failed)
+    }
+
+    fn colors(&self, palette: &Palette) -> Result<Vec<u8>, RasterError> {
+        let planes = self.planes()?;
+        let Some(numbers) = planes.first() else { return Err(corrupt("it has no component")) };
+        let pixel = self.output.order.len() * self.output.sample.bytes();
+        let mut samples = Vec::with_capacity(self.job.rect.pixels() as usize * pixel);
+        // Near the last colour may be behind it.
+        let last = if self.output.exact { usize::MAX } else { palette.last() };
+        for number in &numbers.plane.samples {
+            let index = usize::try_from(*number).unwrap_or(0).min(last);
+            let color = palette
+                .color(index)
+                .ok_or_else(|| corrupt(format!("its palette has no colour {index}")))?;
+            for channel in self.output.order.iter().filter_map(|channel| color.get(*channel)) {
+                match self.output.sample {
+                    SampleType::U8 => samples.push(*channel as u8),
+                    _ => samples.extend(channel.to_ne_bytes()),
+                }
             }
         }
+        Ok(samples)
     }
-    Ok(samples)
 }

@@ -4,38 +4,71 @@
 //! it, and they agree; a tile of which a tile-part is missing is damaged. Tile-parts
 //! that are neighbours come in one request.
 
+use std::ops::Range;
+
 use bytes::{Bytes, BytesMut};
 
 use super::index::{Index, Part};
-use super::rewrap::{Parsed, PartData, PartHeader, part_header};
+use super::rewrap::{Parsed, PartHeader, part_header};
 use crate::raster::RasterError;
 use crate::raster::error::corrupt;
 
-/// The first `packets` packets of a tile. `None` if its tile-parts do not say how
+/// A tile-part whose packets were fetched, all or the first ones.
+#[derive(Debug)]
+pub(super) struct PartData {
+    /// Where its SOT is, in the object.
+    pub(super) offset: u64,
+    /// How long it is, with all its packets.
+    pub(super) length: u64,
+    /// From SOT on.
+    pub(super) bytes: Bytes,
+    /// The packets, in `bytes`.
+    pub(super) data: Range<usize>,
+}
+
+/// The first packets of a tile-part, of which the header was read.
+#[derive(Debug)]
+pub(super) struct Cut {
+    part: Part,
+    /// From SOT on: the header and what came with it.
+    pub(super) bytes: Bytes,
+    pub(super) header: PartHeader,
+    /// How long the tile-part is up to the end of these packets.
+    length: u64,
+}
+
+impl Cut {
+    /// Where the packets are, in the object.
+    pub(super) fn data(&self) -> Range<u64> {
+        self.part.offset + self.header.data as u64..self.part.offset + self.length
+    }
+}
+
+/// Where the first `packets` packets of a tile are. `None` if its tile-parts do not say how
 /// long packets are, or are coded otherwise than the main header says.
-pub(super) async fn prefix(
+pub(super) async fn cuts(
     index: &Index,
     tile: u32,
     packets: u64,
     reduce: u8,
-) -> Result<Option<Vec<PartData>>, RasterError> {
+) -> Result<Option<Vec<Cut>>, RasterError> {
     let mut left = packets;
     let mut found = Vec::new();
     for part in index.of(tile) {
         if left == 0 {
             break;
         }
-        let mut bytes = index.prefix(part, guess(part.length, reduce)).await?;
+        let mut bytes = index.prefix(&part, guess(part.length, reduce)).await?;
         let header = loop {
             match part_header(&bytes)? {
                 Parsed::Done(header) => break header,
                 Parsed::More(least) => {
                     let least = (least as u64).max(2 * bytes.len() as u64);
-                    bytes = grow(index, part, bytes, least.min(part.length)).await?;
+                    bytes = grow(index, &part, bytes, least.min(part.length)).await?;
                 }
             }
         };
-        check(&header, part)?;
+        check(&header, &part)?;
         let Some(lengths) = header.packets.as_deref().filter(|_| !header.overrides()) else {
             return Ok(None);
         };
@@ -45,15 +78,30 @@ pub(super) async fn prefix(
         }
         let taken = left.min(lengths.len() as u64);
         let kept = lengths.iter().take(taken as usize).fold(0u64, |sum, n| sum + u64::from(*n));
-        let end = header.data as u64 + kept;
-        if (bytes.len() as u64) < end {
-            bytes = grow(index, part, bytes, end).await?;
-        }
+        let length = header.data as u64 + kept;
         left -= taken;
-        let data = header.data..end as usize;
-        found.push(PartData { bytes, header, data });
+        found.push(Cut { part, bytes, header, length });
     }
     Ok((left == 0).then_some(found))
+}
+
+/// The first `packets` packets of a tile, as [`cuts`] finds them.
+pub(super) async fn prefix(
+    index: &Index,
+    tile: u32,
+    packets: u64,
+    reduce: u8,
+) -> Result<Option<Vec<PartData>>, RasterError> {
+    let Some(cuts) = cuts(index, tile, packets, reduce).await? else { return Ok(None) };
+    let mut found = Vec::with_capacity(cuts.len());
+    for Cut { part, mut bytes, header, length } in cuts {
+        if (bytes.len() as u64) < length {
+            bytes = grow(index, &part, bytes, length).await?;
+        }
+        let data = header.data..length as usize;
+        found.push(PartData { offset: part.offset, length: part.length, bytes, data });
+    }
+    Ok(Some(found))
 }
 
 /// How much of a tile-part the resolutions below `reduce` probably take. Each has a
@@ -71,7 +119,7 @@ async fn grow(index: &Index, part: &Part, bytes: Bytes, length: u64) -> Result<B
     if length <= have {
         return Err(corrupt(format!("a tile-part of tile {} is cut short", part.tile)));
     }
-    let more = index.read(part.offset + have..part.offset + length).await?;
+    let more = index.more(part.offset + have..part.offset + length).await?;
     let mut both = BytesMut::with_capacity(length as usize);
     both.extend_from_slice(&bytes);
     both.extend_from_slice(&more);
@@ -128,7 +176,8 @@ pub(super) async fn whole(
                 )));
             }
             let data = header.data..bytes.len();
-            found.push(PartData { bytes, header, data });
+            let Part { offset, length, .. } = *part;
+            found.push(PartData { offset, length, bytes, data });
         }
     }
     Ok(found)

@@ -189,7 +189,8 @@ mod tests {
 
     #[test]
     fn a_sentinel_tile_has_the_known_number_of_blocks() {
-        let coding = Coding { levels: 4, block: (6, 6), precincts: vec![(8, 8); 5] };
+        let coding =
+            Coding { levels: 4, block: (6, 6), precincts: vec![(8, 8); 5], reversible: true };
         let grid = TileGrid::whole(1024, 1024);
         // 256 blocks of 64x64 at each resolution's area, 25 precincts in all with
         // those above the first counted for three sub-bands.

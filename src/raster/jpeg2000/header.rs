@@ -34,6 +34,8 @@ pub(super) mod marker {
     pub(crate) const EOC: u16 = 0xFFD9;
 }
 
+/// The bit of CAP that stands for T.814 (A.5.2).
+const HIGH_THROUGHPUT: u32 = 1 << 17;
 /// Main headers longer than this are not read.
 const MAX_HEADER_BYTES: usize = 16 << 20;
 
@@ -57,6 +59,8 @@ pub(super) struct Coding {
     pub(super) block: (u8, u8),
     /// Exponents of the precincts' width and height, from the lowest resolution.
     pub(super) precincts: Vec<(u8, u8)>,
+    /// Whether samples come back exactly (the 5/3 wavelet).
+    pub(super) reversible: bool,
 }
 
 /// Progression orders (Table A.16).
@@ -79,6 +83,8 @@ pub(super) struct Defaults {
     pub(super) layers: u16,
     /// Whether a marker follows each packet header.
     pub(super) eph: bool,
+    /// Whether the first three components are transformed together.
+    pub(super) transforms: bool,
 }
 
 /// A tile-part in the index of the main header (Table A.33).
@@ -105,6 +111,8 @@ pub(super) struct MainHeader {
     pub(super) segments: Vec<(u16, Bytes)>,
     /// The tile-parts as TLM lists them, in order; empty without TLM.
     pub(super) listed: Vec<Listed>,
+    /// Whether there is TLM, right or wrong.
+    pub(super) has_list: bool,
     /// Where the first SOT is, from SOC on.
     pub(super) length: usize,
     /// What cannot be decoded here, though the header is right.
@@ -115,6 +123,12 @@ impl MainHeader {
     /// Whether a marker segment is there.
     pub(super) fn has(&self, marker: u16) -> bool {
         self.segments.iter().any(|(found, _)| *found == marker)
+    }
+
+    /// Whether it transforms three components together and has fewer: then there is nothing
+    /// to transform.
+    pub(super) fn transforms_too_few(&self) -> bool {
+        self.defaults.transforms && self.components.len() < 3
     }
 
     /// The coding of a component.
@@ -219,10 +233,12 @@ impl Found {
             }
             marker::PLM | marker::CRG | marker::COM => return Ok(()),
             marker::QCD | marker::POC | marker::PPM => {}
-            marker::CAP => {
-                self.refuse("it uses high-throughput coding (HTJ2K, T.814)");
+            // Of other parts of the standard than the one on high throughput (T.814).
+            marker::CAP if u32_at(&body, 0).is_none_or(|parts| parts & !HIGH_THROUGHPUT != 0) => {
+                self.refuse("it uses extensions (CAP) other than high-throughput coding");
                 return Ok(());
             }
+            marker::CAP => {}
             other => {
                 self.refuse(&format!("it uses an extension (marker {other:#06X})"));
                 return Ok(());
@@ -265,14 +281,13 @@ impl Found {
         if layers == 0 {
             return Err(corrupt("COD has no layers"));
         }
-        if layers > 32 {
-            self.refuse("it has more than 32 quality layers");
-        }
-        if u8_at(body, 4).ok_or_else(short)? > 1 {
+        let transform = u8_at(body, 4).ok_or_else(short)?;
+        if transform > 1 {
             self.refuse("it uses a transformation of components from an extension");
         }
         let coding = self.coding(body, 5, style & 1 != 0)?;
-        Ok((Defaults { order, layers, eph: style & 4 != 0 }, coding))
+        let (eph, transforms) = (style & 4 != 0, transform == 1);
+        Ok((Defaults { order, layers, eph, transforms }, coding))
     }
 
     fn coding(&mut self, body: &[u8], at: usize, listed: bool) -> Result<Coding, RasterError> {
@@ -289,8 +304,8 @@ impl Found {
         if width > 10 || height > 10 || width + height > 12 {
             return Err(corrupt(format!("code-blocks of 2^{width} x 2^{height} samples")));
         }
-        if field(3)? & 0xC0 != 0 {
-            self.refuse("it uses high-throughput coding (HTJ2K, T.814)");
+        if field(3)? & 0x80 != 0 {
+            self.refuse("it mixes the code-blocks of T.800 and T.814");
         }
         if field(4)? > 1 {
             self.refuse("it uses a wavelet from an extension");
@@ -305,7 +320,8 @@ impl Found {
                 }
             }
         }
-        Ok(Coding { levels, block: (width, height), precincts })
+        let reversible = field(4)? == 1;
+        Ok(Coding { levels, block: (width, height), precincts, reversible })
     }
 
     fn finish(mut self, length: usize) -> Result<MainHeader, RasterError> {
@@ -324,6 +340,7 @@ impl Found {
             coding,
             own_coding: self.own_coding,
             segments: self.segments,
+            has_list: !self.lists.is_empty(),
             listed: listed(&self.lists).unwrap_or_default(),
             length,
             unsupported: self.unsupported,

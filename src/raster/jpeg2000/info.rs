@@ -10,18 +10,25 @@
 use super::boxes::{Channel, Container, Space};
 use super::decode::Output;
 use super::geometry::{blocks, tile_spans};
-use super::header::{Coding, MainHeader, marker};
+use super::header::{Coding, Component, MainHeader};
+use super::index::Lazy;
+use super::rewrap::{Parsed, cut_refusal, part_header};
 use crate::raster::error::corrupt;
-use crate::raster::{Color, Limits, RasterError, RasterInfo, SampleType, TileGrid};
+use crate::raster::{Color, Extras, Limits, Ranges, RasterError, RasterInfo, SampleType, TileGrid};
 
 /// Components with a coding of their own are counted one by one, up to so many.
 const MAX_OWN_CODINGS: usize = 16;
+/// Deeper samples have more bit-planes than a coefficient has bits.
+const MAX_DEPTH: u8 = 24;
 
 /// What is given out, and how.
-pub(super) fn describe(container: &Container, header: &MainHeader) -> (RasterInfo, Output) {
+pub(super) fn describe(
+    container: &Container,
+    header: &MainHeader,
+    limits: &Limits,
+) -> (RasterInfo, Output) {
     let components = header.components.len();
-    let first = header.components.first().copied();
-    let (depth, signed) = first.map_or((8, false), |component| (component.depth, component.signed));
+    let (depth, signed) = depth(header);
     let palette = container.palette.clone();
     let (bands, bit_depth) =
         palette.as_ref().map_or((components, depth), |palette| (palette.channels, palette.depth));
@@ -35,7 +42,7 @@ pub(super) fn describe(container: &Container, header: &MainHeader) -> (RasterInf
         (_, false) => SampleType::U32,
         (_, true) => SampleType::I32,
     };
-    let grid = grid(header);
+    let grid = header.grid;
     let info = RasterInfo {
         codec: "jpeg2000",
         width: header.grid.image(0).width,
@@ -49,19 +56,61 @@ pub(super) fn describe(container: &Container, header: &MainHeader) -> (RasterInf
         nodata: None,
         geo: container.geo.clone(),
         unsupported: unsupported(container, header, depth),
+        warnings: warnings(container, header),
+        ranges: None,
+        extras: Extras::default(),
     };
-    (info, Output { order, components, depth, signed, sample, palette })
+    let exact = header.coding_of(0).reversible;
+    (info, Output { order, sample, palette, exact, memory: limits.decode_bytes })
 }
 
-/// The tiles that are decoded one by one: all at once where the packets' headers
-/// are in the main header, of which a part alone makes no sense.
-fn grid(header: &MainHeader) -> TileGrid {
-    let grid = header.grid;
-    if !header.has(marker::PPM) {
-        return grid;
+/// Bits that hold the samples of all components, and whether they have a sign.
+fn depth(header: &MainHeader) -> (u8, bool) {
+    let signed = header.components.iter().any(|component| component.signed);
+    let bits = |component: &Component| component.depth + u8::from(signed && !component.signed);
+    (header.components.iter().map(bits).max().unwrap_or(8), signed)
+}
+
+/// What is wrong with the file, but not with its pixels.
+fn warnings(container: &Container, header: &MainHeader) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if container.missing > 0 {
+        let missing = container.missing;
+        warnings.push(format!("the box of the codestream ends {missing} bytes behind the file"));
     }
-    let size = grid.image(0);
-    TileGrid { tile_start: grid.image_start, tile_size: (size.width, size.height), ..grid }
+    if header.transforms_too_few() {
+        warnings.push("it transforms three components together and has fewer".to_owned());
+    }
+    warnings
+}
+
+/// How pieces of the image are found, as far as the first bytes of the file tell.
+pub(super) fn ranges(header: &MainHeader, index: &Lazy) -> Ranges {
+    let tiles = match (index.is_listed(), header.has_list) {
+        (true, _) => "listed in the file (TLM)",
+        (false, true) => "found by their headers, since the list in the file (TLM) is wrong",
+        (false, false) => "found by their headers",
+    };
+    let whole = |reason: &str| format!("from whole tiles: {reason}");
+    let reduced = match (cut_refusal(header), lists_packets(index)) {
+        (Some(reason), _) => whole(&reason),
+        (None, Some(false)) => whole("they do not say how long their packets are (PLT)"),
+        (None, Some(true)) => "from the first packets of each tile".to_owned(),
+        (None, None) => {
+            "from the first packets of each tile, if it says how long they are (PLT)".to_owned()
+        }
+    };
+    Ranges { tiles, reduced }
+}
+
+/// Whether the first tile says how long its packets are, if its header was read.
+fn lists_packets(index: &Lazy) -> Option<bool> {
+    let origin = index.origin();
+    let first = origin.head.get(usize::try_from(origin.first()).ok()?..)?;
+    match part_header(first).ok()? {
+        Parsed::Done(first) => Some(first.packets.is_some()),
+        Parsed::More(_) => None,
+    }
 }
 
 /// Levels that every component has, at which no tile is empty.
@@ -123,17 +172,8 @@ fn unsupported(container: &Container, header: &MainHeader, depth: u8) -> Option<
     if let Some(reason) = &header.unsupported {
         return Some(reason.clone());
     }
-    if components.iter().any(|component| component.step != (1, 1)) {
-        return why("its components are sub-sampled".into());
-    }
-    if components.windows(2).any(|pair| match pair {
-        [a, b] => (a.depth, a.signed) != (b.depth, b.signed),
-        _ => false,
-    }) {
-        return why("its components differ in depth or sign".into());
-    }
-    if depth > 16 {
-        return why(format!("its samples have {depth} bits, more than 16"));
+    if depth > MAX_DEPTH {
+        return why(format!("its samples have {depth} bits, more than {MAX_DEPTH}"));
     }
     if components.len() > 255 {
         return why(format!("it has {} components, more than 255", components.len()));

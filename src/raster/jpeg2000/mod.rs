@@ -1,30 +1,38 @@
 //! JPEG 2000 (T.800): JP2 and JPX files, and raw codestreams.
 //!
-//! Contract: [`open`] reads headers only, and holds them against the limits. A tile
-//! is decoded from a codestream of its own, which is written from the tile's bytes;
-//! for a reduced image only the packets of the lower resolutions are fetched, where
+//! Contract: [`open`] reads headers only, and holds them against the limits. For a reduced
+//! image only the packets of the lower resolutions are fetched, where
 //! the order of packets and their listed lengths (PLT) allow it. Pixels are those of
 //! the components: no colour is converted except through a palette.
 //!
 //! Mechanism, top to bottom: [`boxes`] and [`header`] parse, [`info`] describes and
-//! checks, [`index`] finds tile-parts, [`fetch`] gets them, [`rewrap`] writes the
-//! codestream by the arithmetic of [`geometry`], [`decode`] runs the decoder.
+//! checks, [`index`] finds tile-parts, [`fetch`] gets them, [`decode`] runs the decoder of
+//! [`engine`]. [`indexed`] and [`reduced`] write files of the same packets for other decoders
+//! ([`Form`]), by [`rewrap`] and the arithmetic of [`geometry`].
 //!
-//! Non-goals: writing JPEG 2000, colour management, HTJ2K and other extensions.
+//! Non-goals: encoding, colour management, extensions other than HTJ2K (T.814).
 
 mod boxes;
 mod decode;
+#[expect(dead_code, unused_imports, reason = "windows of larger tiles use it, and its own tests")]
+mod engine;
 mod fetch;
+#[cfg(fuzzing)]
+pub mod fuzzed;
 mod geometry;
 mod header;
 mod index;
+mod indexed;
 mod info;
 #[cfg(test)]
 mod memory;
 mod palette;
+mod parts;
+mod reduced;
 mod rewrap;
 #[cfg(test)]
 mod tests;
+mod tlm;
 mod window;
 
 use std::sync::Arc;
@@ -33,12 +41,16 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::error::corrupt;
-use super::{Limits, Pixels, Raster, RasterError, RasterInfo, Rect, Source};
+use super::{FileParts, Form, Limits, Pixels, Raster, RasterError, RasterInfo, Source, Spliced};
+use boxes::Length;
 use decode::{Job, Output};
+use engine::{Codestream, Tile, TilePart};
+use fetch::PartData;
 use geometry::packets;
-use header::{MainHeader, Parsed, marker};
-use index::{Index, Lazy, Origin};
-use rewrap::{Frame, Wrapped, may_cut};
+use header::{MainHeader, Parsed};
+use index::{Index, Lazy, Origin, SOT_BYTES};
+use indexed::Around;
+use rewrap::cut_refusal;
 use window::Window;
 
 /// Whether these are the first bytes of a JPEG 2000 file or codestream.
@@ -66,6 +78,15 @@ async fn open_with(
     limits: &Limits,
     small_object: u64,
 ) -> Result<Arc<dyn Raster>, RasterError> {
+    Ok(Arc::new(opened_as(source, head, limits, small_object).await?))
+}
+
+async fn opened_as(
+    source: Arc<dyn Source>,
+    head: Bytes,
+    limits: &Limits,
+    small_object: u64,
+) -> Result<Jpeg2000, RasterError> {
     let mut window = Window::new(Arc::clone(&source), head.clone());
     let container = boxes::walk(&mut window).await?;
     let codestream = container.codestream.clone();
@@ -83,7 +104,10 @@ async fn open_with(
     };
     // The tile grid is walked below: its size must be checked before that.
     info::check_size(&header, limits)?;
-    let (info, output) = info::describe(&container, &header);
+    let length = header.length as u64 + SOT_BYTES;
+    let front = window.at(codestream.start, available.min(length)).await?;
+    let main = Codestream::parse(&front).map_err(decode::failed)?;
+    let (info, output) = info::describe(&container, &header, limits);
     let tile_bytes = info::check(&header, &info, available, limits)?;
     let tiles = header.grid.columns() * header.grid.rows();
     let origin = Origin {
@@ -95,21 +119,28 @@ async fn open_with(
         tiles,
         small_object,
     };
-    Ok(Arc::new(Jpeg2000 {
+    let around = Around { length: container.length, has_offsets: container.has_offsets };
+    let index = Lazy::new(origin);
+    let info = RasterInfo { ranges: Some(info::ranges(&header, &index)), ..info };
+    Ok(Jpeg2000 {
+        around,
         info,
         header: *header,
+        codestream: main,
         output: Arc::new(output),
-        index: Lazy::new(origin),
+        index,
         decode_bytes: limits.decode_bytes,
         tile_bytes,
-    }))
+    })
 }
 
 /// A JPEG 2000 image whose headers were read.
 #[derive(Debug)]
 struct Jpeg2000 {
+    around: Around,
     info: RasterInfo,
     header: MainHeader,
+    codestream: Codestream,
     output: Arc<Output>,
     index: Lazy,
     /// Compressed bytes held for one tile stay below this too.
@@ -129,6 +160,39 @@ impl Raster for Jpeg2000 {
     }
 
     async fn decode_tile(&self, level: u8, column: u32, row: u32) -> Result<Pixels, RasterError> {
+        match self.tile(level, column, row).await {
+            // What was kept of an earlier life may be wrong where the file is right.
+            Err(RasterError::Corrupt(_)) if self.index.distrust() => {
+                self.tile(level, column, row).await
+            }
+            decoded => decoded,
+        }
+    }
+
+    fn parts(&self) -> Option<&dyn FileParts> {
+        Some(&self.index)
+    }
+
+    fn form_size(&self, form: Form) -> Option<u64> {
+        self.refusal(form).is_none().then(|| match form {
+            Form::IndexedJp2 | Form::IndexedJ2k => indexed::size_known(&self.index, self.around),
+            Form::ReducedJ2k(_) => None,
+        })?
+    }
+
+    async fn form(&self, form: Form) -> Result<Spliced, RasterError> {
+        if let Some(reason) = self.refusal(form) {
+            return Err(RasterError::Unsupported(reason));
+        }
+        match self.file(form).await {
+            Err(RasterError::Corrupt(_)) if self.index.distrust() => self.file(form).await,
+            file => file,
+        }
+    }
+}
+
+impl Jpeg2000 {
+    async fn tile(&self, level: u8, column: u32, row: u32) -> Result<Pixels, RasterError> {
         if let Some(reason) = &self.info.unsupported {
             return Err(RasterError::Unsupported(reason.clone()));
         }
@@ -139,22 +203,9 @@ impl Raster for Jpeg2000 {
             )));
         }
         let rect = grid.tile(level, column, row);
-        if self.header.has(marker::PPM) {
-            let wrapped = self.whole_image().await?;
-            let image = grid.image(0);
-            let job = Job {
-                wrapped,
-                full: (image.width, image.height),
-                reduce: level,
-                size: (rect.width, rect.height),
-                crop: rect,
-            };
-            let samples = decode::decode(job, Arc::clone(&self.output)).await?;
-            return Ok(Pixels { rect, samples: samples.into() });
-        }
         let index = self.index.get().await?;
         if level > 0
-            && may_cut(&self.header)
+            && cut_refusal(&self.header).is_none()
             && let Some(job) = self.cut(&index, level, (column, row)).await?
         {
             match decode::decode(job, Arc::clone(&self.output)).await {
@@ -164,21 +215,54 @@ impl Raster for Jpeg2000 {
                 Err(error) => return Err(error),
             }
         }
-        let (job, changes_order) = self.uncut(&index, level, (column, row)).await?;
-        match decode::decode(job, Arc::clone(&self.output)).await {
-            Ok(samples) => Ok(Pixels { rect, samples: samples.into() }),
-            // Not every decoder follows every change; nobody says that it is damaged.
-            Err(RasterError::Corrupt(_)) if changes_order => Err(RasterError::Unsupported(
-                "the JPEG 2000 image: its order of progression changes (POC) in a way that \
-                 the decoder does not follow"
-                    .into(),
-            )),
-            Err(error) => Err(error),
+        let at = (column, row);
+        let decoded = decode::decode(self.uncut(&index, level, at).await?, self.output.clone());
+        let decoded = match decoded.await {
+            // Cinema's files fill their frames with zeros. Whoever cut the file would have
+            // cut its end off.
+            Err(RasterError::Corrupt(why)) if index.is_closed().await? => {
+                let job = Job { is_padded: true, ..self.uncut(&index, level, at).await? };
+                let padded = decode::decode(job, self.output.clone()).await;
+                padded.map_err(|_| RasterError::Corrupt(why))
+            }
+            decoded => decoded,
+        };
+        Ok(Pixels { rect, samples: decoded?.into() })
+    }
+
+    async fn file(&self, form: Form) -> Result<Spliced, RasterError> {
+        match form {
+            Form::IndexedJp2 | Form::IndexedJ2k => indexed::file(&self.index, self.around).await,
+            Form::ReducedJ2k(reduce) => {
+                reduced::file(&self.header, &*self.index.get().await?, reduce).await
+            }
         }
     }
-}
 
-impl Jpeg2000 {
+    /// Why there is no file of this form, as far as the header tells.
+    fn refusal(&self, form: Form) -> Option<String> {
+        let why = |text: &str| Some(format!("the JPEG 2000 image: {text}"));
+        let is_raw = self.around.length == Length::Raw;
+        match form {
+            Form::IndexedJp2 if is_raw => why("it is a raw codestream: ask for .indexed.j2k"),
+            Form::IndexedJ2k if !is_raw => why("it is in a JP2 file: ask for .indexed.jp2"),
+            Form::IndexedJp2 | Form::IndexedJ2k => {
+                let has_wrong_index = self.header.has_list && !self.index.is_listed();
+                if has_wrong_index {
+                    return why("it has an index of its own (TLM) that is wrong");
+                }
+                if self.around.has_offsets {
+                    return why(indexed::HAS_OFFSETS);
+                }
+                None
+            }
+            Form::ReducedJ2k(reduce) => match &self.info.unsupported {
+                Some(reason) => Some(reason.clone()),
+                None => reduced::refusal(&self.header, self.info.levels, reduce),
+            },
+        }
+    }
+
     fn tile_number(&self, (column, row): (u32, u32)) -> u32 {
         row * self.header.grid.columns() + column
     }
@@ -192,69 +276,40 @@ impl Jpeg2000 {
     ) -> Result<Option<Job>, RasterError> {
         let packets = packets(&self.header, at.0, at.1, level);
         let parts = fetch::prefix(index, self.tile_number(at), packets, level).await?;
-        Ok(parts.map(|parts| {
-            let frame = Frame::tile(&self.header, at.0, at.1, level);
-            let size = (frame.image.0.length(), frame.image.1.length());
-            Job {
-                wrapped: frame.wrap(&self.header, &parts),
-                full: size,
-                reduce: 0,
-                size,
-                crop: Rect { x: 0, y: 0, width: size.0, height: size.1 },
-            }
-        }))
+        parts.map(|parts| self.job(index, &parts, level, at)).transpose()
     }
 
-    /// A tile with all its packets, which the decoder reduces; and whether their
-    /// order changes on the way.
-    async fn uncut(
+    /// A tile with all its packets.
+    async fn uncut(&self, index: &Index, level: u8, at: (u32, u32)) -> Result<Job, RasterError> {
+        let parts = fetch::whole(index, self.tile_number(at), self.decode_bytes).await?;
+        self.job(index, &parts, level, at)
+    }
+
+    fn job(
         &self,
         index: &Index,
+        parts: &[PartData],
         level: u8,
         at: (u32, u32),
-    ) -> Result<(Job, bool), RasterError> {
-        let parts = fetch::whole(index, self.tile_number(at), self.decode_bytes).await?;
-        let frame = match level {
-            0 => Frame::tile(&self.header, at.0, at.1, 0),
-            level => Frame::with_neighbours(&self.header, at.0, at.1, 1 << level),
+    ) -> Result<Job, RasterError> {
+        let header = |part: &PartData| {
+            let ordinal = || index.parts().iter().take_while(|p| p.offset < part.offset).count();
+            let ordinal = self.codestream.packs_headers().then(ordinal);
+            TilePart::parse(&self.codestream, &part.bytes, ordinal).map_err(decode::failed)
         };
-        let (across, down) = frame.image;
-        let (image_x, image_y) = (across.reduced(level), down.reduced(level));
-        let tile = Frame::tile(&self.header, at.0, at.1, level).image;
-        let changes_order =
-            self.header.has(marker::POC) || parts.iter().any(|part| part.changes_order());
-        let job = Job {
-            wrapped: frame.wrap(&self.header, &parts),
-            full: (across.length(), down.length()),
-            reduce: level,
-            size: (image_x.length(), image_y.length()),
-            crop: Rect {
-                x: tile.0.start.saturating_sub(image_x.start),
-                y: tile.1.start.saturating_sub(image_y.start),
-                width: tile.0.length(),
-                height: tile.1.length(),
-            },
-        };
-        Ok((job, changes_order))
-    }
-
-    /// The whole codestream, for images that cannot be taken apart.
-    async fn whole_image(&self) -> Result<Wrapped, RasterError> {
-        let origin = self.index.origin();
-        let start = origin.codestream.start + origin.header_length;
-        let range = start..origin.codestream.end;
-        if range.end.saturating_sub(range.start) > self.decode_bytes {
-            return Err(RasterError::Limit {
-                what: format!("it cannot be taken apart and has {} bytes", range.end - start),
-                option: "--max-decode-memory",
-                allowed: self.decode_bytes,
-            });
+        let headers = parts.iter().map(header).collect::<Result<Vec<_>, _>>()?;
+        let mut tile = Tile::new(&self.codestream, &headers).map_err(decode::failed)?;
+        // All that is needed is here, one packet behind the other; PLT may be wrong.
+        tile.forget_lengths();
+        for (number, part) in parts.iter().enumerate() {
+            tile.set_body_length(number, part.length - part.data.start as u64);
         }
-        // All tile-parts are walked, so that none is cut short or missing.
-        let index = self.index.get().await?;
-        if let Some(tile) = (0..origin.tiles).find(|tile| index.of(*tile).is_empty()) {
-            return Err(corrupt(format!("tile {tile} is missing")));
-        }
-        Ok(Wrapped::whole(&self.header, &index.read(range).await?))
+        Ok(Job {
+            tile,
+            bodies: parts.iter().map(|part| part.bytes.slice(part.data.clone())).collect(),
+            reduction: level,
+            rect: self.info.grid.tile(level, at.0, at.1),
+            is_padded: false,
+        })
     }
 }

@@ -60,6 +60,11 @@ impl Palette {
         Ok(Palette { values, channels: order.len(), depth: depth + 1 })
     }
 
+    /// The number of the last colour.
+    pub(super) fn last(&self) -> usize {
+        (self.values.len() / self.channels.max(1)).saturating_sub(1)
+    }
+
     /// The colour of a number; `None` if the palette does not have it.
     pub(super) fn color(&self, index: usize) -> Option<&[u16]> {
         let start = index.checked_mul(self.channels)?;

@@ -5,12 +5,13 @@
 //! a box cost nothing. The number of requests and of bytes is bounded, whatever
 //! the file says. Big-endian numbers are read by the functions below.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::raster::error::corrupt;
-use crate::raster::{RasterError, Source};
+use crate::raster::{RasterError, Source, SourceError};
 
 /// What one request asks for at least: most headers fit into it.
 const READ_BYTES: u64 = 16 << 10;
@@ -71,18 +72,33 @@ impl Window {
 }
 
 /// Reads a range that must lie within the object, and checks that all of it came.
-pub(super) async fn read(
+pub(super) async fn read(source: &dyn Source, range: Range<u64>) -> Result<Bytes, RasterError> {
+    let length = within(source, &range)?;
+    all_of(length, source.read(range).await)
+}
+
+/// As [`read`], and leaves the bytes in memory, see [`Source::read_kept`].
+pub(super) async fn read_kept(
     source: &dyn Source,
-    range: std::ops::Range<u64>,
+    range: Range<u64>,
 ) -> Result<Bytes, RasterError> {
+    let length = within(source, &range)?;
+    all_of(length, source.read_kept(range).await)
+}
+
+/// The length of a range that lies within the object.
+fn within(source: &dyn Source, range: &Range<u64>) -> Result<u64, RasterError> {
     if range.start > range.end || range.end > source.size() {
         return Err(corrupt(format!(
             "bytes {} to {} are beyond the end of the file",
             range.start, range.end
         )));
     }
-    let length = range.end - range.start;
-    let bytes = source.read(range).await.map_err(RasterError::Source)?;
+    Ok(range.end - range.start)
+}
+
+fn all_of(length: u64, read: Result<Bytes, SourceError>) -> Result<Bytes, RasterError> {
+    let bytes = read.map_err(RasterError::Source)?;
     if bytes.len() as u64 != length {
         return Err(corrupt(format!("{} bytes came where {length} were asked", bytes.len())));
     }

@@ -15,7 +15,7 @@ fn fetched(reads: impl IntoIterator<Item = Range<u64>>, limits: Limits) -> (u64,
     let mut have: Vec<Range<u64>> = Vec::new();
     let (mut gets, mut bytes) = (0, 0);
     for read in reads {
-        let plan = pattern.on_read(read, limits);
+        let plan = pattern.on_read(read, limits, false);
         let mut wanted = vec![plan.demand];
         for ahead in plan.ahead {
             match wanted.last_mut() {
@@ -79,7 +79,7 @@ fn a_window_never_passes_the_end_or_the_limit() {
     let mut pattern = Pattern::default();
     let limits = Limits { size: 100 * MIB + 17, window_bytes: 3 * MIB, part_bytes: 8 * MIB };
     for read in in_order(0..limits.size) {
-        let plan = pattern.on_read(read.clone(), limits);
+        let plan = pattern.on_read(read.clone(), limits, false);
         for ahead in plan.ahead {
             assert!(ahead.end <= limits.size && ahead.end <= read.end + 4 * MIB, "{ahead:?}");
         }
@@ -119,7 +119,7 @@ fn a_strided_pattern_is_fetched_ahead() {
     let limits = limits(1 << 30);
     let mut planned_ahead = 0;
     for at in (0..100 * MIB).step_by(MIB as usize) {
-        planned_ahead += pattern.on_read(at..at + 65536, limits).ahead.len();
+        planned_ahead += pattern.on_read(at..at + 65536, limits, false).ahead.len();
     }
     assert!(planned_ahead > 50, "{planned_ahead}");
 }
@@ -175,7 +175,7 @@ proptest! {
         for (place, length) in reads {
             let start = ((size as f64 * place) as u64).min(size - 1);
             let read = start..(start + length).min(size);
-            let plan = pattern.on_read(read.clone(), limits);
+            let plan = pattern.on_read(read.clone(), limits, false);
             prop_assert!(plan.demand.start <= read.start && plan.demand.end >= read.end);
             prop_assert!(plan.demand.end <= size);
             for ahead in plan.ahead {

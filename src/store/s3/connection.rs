@@ -170,6 +170,12 @@ impl Connection {
         Ok(Some(renewed))
     }
 
+    /// Whether requests are to carry checksums that they need not have.
+    pub(super) fn sends_checksums(&self) -> bool {
+        let when = self.line().shared.request_checksum_calculation();
+        when != Some(RequestChecksumCalculation::WhenRequired)
+    }
+
     fn replace(&self, line: Line) {
         *self.line.write().unwrap_or_else(PoisonError::into_inner) = line;
     }

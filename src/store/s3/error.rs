@@ -1,14 +1,17 @@
 //! What the SDK's errors mean.
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
 
+use super::times::timestamp;
+use super::tls::{self, causes};
 use crate::key::Bucket;
-use crate::store::{StoreError, StoreErrorKind};
+use crate::store::{Lack, StoreError, StoreErrorKind};
 
 const NOT_S3: &str = "something other than an S3 server seems to answer";
 
@@ -88,9 +91,12 @@ where
         SdkError::DispatchFailure(failure) if failure.is_timeout() => {
             (StoreErrorKind::Timeout, "the connection timed out".to_owned())
         }
-        SdkError::DispatchFailure(failure) if failure.is_io() => {
-            (StoreErrorKind::Unreachable, "the server can't be reached".to_owned())
-        }
+        SdkError::DispatchFailure(failure) if failure.is_io() => match tls::reason(&error) {
+            Some(reason) => {
+                (StoreErrorKind::Unreachable, format!("no connection by TLS: {reason}"))
+            }
+            None => (StoreErrorKind::Unreachable, "the server can't be reached".to_owned()),
+        },
         // The connection was closed before the answer.
         SdkError::DispatchFailure(failure) if failure.as_other().is_some() => {
             (StoreErrorKind::Transient, "the connection broke off".to_owned())
@@ -106,12 +112,27 @@ where
             (StoreErrorKind::Settings, why)
         }
     };
-    let retry_after = error.raw_response().and_then(|raw| raw.headers().get("retry-after"));
-    let retry_after = retry_after.and_then(|seconds| seconds.trim().parse().ok());
+    let retry_after = error.raw_response().and_then(|raw| {
+        let header = |name| raw.headers().get(name);
+        seconds_to_wait(header("retry-after")?, header("date"))
+    });
     let mut failed = StoreError::new(kind, request, detail).caused_by(error);
     failed.retry_after_seconds = retry_after;
     failed.request_id = request_id;
     failed
+}
+
+/// What `Retry-After` asks for, in seconds: so many, or until a time by the server's own
+/// clock, which `date` tells.
+fn seconds_to_wait(text: &str, date: Option<&str>) -> Option<u16> {
+    let seconds = match text.trim().parse::<u64>() {
+        Ok(seconds) => seconds,
+        Err(_) => {
+            let now = date.and_then(timestamp).unwrap_or_else(|| SystemTime::now().into());
+            u64::try_from(timestamp(text)?.secs() - now.secs()).unwrap_or_default()
+        }
+    };
+    Some(u16::try_from(seconds).unwrap_or(u16::MAX))
 }
 
 /// What a failed write means: as for other requests, but a server that does not
@@ -128,7 +149,11 @@ where
     let is_unknown = error.raw_response().is_some_and(|raw| raw.status().as_u16() == 501);
     // `NotFound` is what the SDK calls a 404 without a body.
     let has_code = error.code().is_some_and(|code| !matches!(code, "" | "NotFound"));
+    let lack = error.raw_response().and_then(|raw| lack_in(error.code().unwrap_or(""), raw));
     let mut failed = service_error(request, error);
+    if failed.kind == StoreErrorKind::Other {
+        failed.lack = lack;
+    }
     if failed.kind == StoreErrorKind::NotFound && !has_code {
         failed.kind = StoreErrorKind::NotS3;
         failed.detail = format!("{NOT_S3}: {}", failed.detail);
@@ -138,6 +163,36 @@ where
             format!("the server does not support conditional writes: {}", failed.detail);
     }
     failed
+}
+
+/// What a server does not know of a request that it refuses: its answer names the header,
+/// or says only that there is one.
+fn lack_in(code: &str, raw: &HttpResponse) -> Option<Lack> {
+    // In S3's words: a proxy that fails knows nothing of the server.
+    let is_refusal = matches!(raw.status().as_u16(), 400 | 501)
+        && matches!(code, "InvalidArgument" | "InvalidRequest" | "NotImplemented");
+    let body = raw.body().bytes().filter(|_| is_refusal)?;
+    let text = nameless(&String::from_utf8_lossy(body).to_lowercase());
+    let names = |headers: &[&str]| headers.iter().any(|header| text.contains(header));
+    match code {
+        _ if names(&["checksum"]) => Some(Lack::Checksums),
+        _ if names(&["if-match", "if-none-match"]) => Some(Lack::Conditions),
+        "NotImplemented" => Some(Lack::Unnamed),
+        _ => None,
+    }
+}
+
+/// An error in XML without the names of objects in it, which may be like anything.
+fn nameless(text: &str) -> String {
+    let mut text = text.to_owned();
+    for (start, end) in [("<key>", "</key>"), ("<resource>", "</resource>")] {
+        if let Some(from) = text.find(start)
+            && let Some(to) = text[from..].find(end)
+        {
+            text.replace_range(from..from + to, "");
+        }
+    }
+    text
 }
 
 fn service_kind(
@@ -200,13 +255,6 @@ fn is_cut(raw: &HttpResponse) -> bool {
     raw.body().bytes().is_none() && !raw.body().is_streaming()
 }
 
-/// An error and its causes, from above to below.
-fn causes<'e>(
-    error: &'e (dyn std::error::Error + 'static),
-) -> impl Iterator<Item = &'e (dyn std::error::Error + 'static)> {
-    std::iter::successors(Some(error), |error| error.source())
-}
-
 /// What an error says at its bottom.
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     causes(error).last().map(ToString::to_string).unwrap_or_default()
@@ -240,4 +288,60 @@ fn find_credentials_error<'e>(
 
 fn mentions_expiry(error: &CredentialsError) -> bool {
     DisplayErrorContext(error).to_string().to_lowercase().contains("expired")
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_s3::primitives::SdkBody;
+
+    use super::*;
+
+    #[test]
+    fn what_a_server_lacks_is_in_its_refusal_and_never_in_the_name_of_an_object() {
+        let lack = |status: u16, code: &str, text: &str| {
+            let body = SdkBody::from(format!("<Error><Code>{code}</Code>{text}</Error>"));
+            lack_in(code, &HttpResponse::new(status.try_into().unwrap(), body))
+        };
+        // As Backblaze B2 says it.
+        let unsupported = |header: &str| {
+            format!("<Message>Unsupported header '{header}' received for this API call.</Message>")
+        };
+        let of = |header: &str| lack(400, "InvalidArgument", &unsupported(header));
+        assert_eq!(of("x-amz-checksum-crc32c"), Some(Lack::Checksums));
+        assert_eq!(of("If-None-Match"), Some(Lack::Conditions));
+        assert_eq!(of("x-amz-storage-class"), None);
+        // As Amazon S3 says it, and others after it.
+        let message = "<Message>A header you provided implies functionality that is not \
+                       implemented</Message>";
+        assert_eq!(lack(501, "NotImplemented", message), Some(Lack::Unnamed));
+        let named = format!("{message}<Header>If-Match</Header>");
+        assert_eq!(lack(501, "NotImplemented", &named), Some(Lack::Conditions));
+        // What fails for something else, or is a proxy's.
+        assert_eq!(lack(501, "", "<html>Not Implemented</html>"), None);
+        assert_eq!(lack(503, "SlowDown", &unsupported("If-None-Match")), None);
+        let name = "<Message>Invalid</Message><Key>if-match/checksum</Key>\
+                    <Resource>/b/if-match/checksum</Resource>";
+        assert_eq!(lack(400, "InvalidArgument", name), None);
+    }
+
+    #[test]
+    fn a_server_that_asks_to_wait_says_how_long_or_until_when() {
+        let now = "Sat, 28 Nov 2026 21:56:10 GMT";
+        for (text, seconds) in [
+            ("2", Some(2)),
+            (" 120 ", Some(120)),
+            ("100000", Some(u16::MAX)),
+            ("Sat, 28 Nov 2026 21:56:15 GMT", Some(5)),
+            ("Sat, 28 Nov 2026 21:56:05 GMT", Some(0)),
+            ("Mon, 28 Nov 2033 21:56:05 GMT", Some(u16::MAX)),
+            ("soon", None),
+            ("-1", None),
+            ("", None),
+        ] {
+            assert_eq!(seconds_to_wait(text, Some(now)), seconds, "{text:?}");
+        }
+        // Without the server's clock, by ours.
+        assert_eq!(seconds_to_wait("Sat, 28 Nov 2015 21:56:15 GMT", None), Some(0));
+        assert_eq!(seconds_to_wait("Mon, 28 Nov 2095 21:56:05 GMT", Some("?")), Some(u16::MAX));
+    }
 }

@@ -5,8 +5,8 @@
 //! Certificates are the system's, and those of a file that is named; `HTTPS_PROXY`,
 //! `HTTP_PROXY` and `NO_PROXY` hold.
 
-use std::fs;
 use std::path::Path;
+use std::{env, fs};
 
 use aws_sdk_s3::config::SharedHttpClient;
 use aws_smithy_http_client::proxy::ProxyConfig;
@@ -35,9 +35,19 @@ pub(super) fn client(ca_bundle: Option<&Path>) -> Result<SharedHttpClient, Store
         if let Some(context) = &context {
             connector.set_tls_context(context.clone());
         }
-        connector.set_proxy_config(Some(ProxyConfig::from_env()));
+        connector.set_proxy_config(Some(proxies()));
         connector.build()
     }))
+}
+
+/// The proxies that the environment names.
+fn proxies() -> ProxyConfig {
+    // Of addresses that are numbers the SDK does not see that `*` means them.
+    let is_all = |list: String| list.split(',').any(|entry| entry.trim() == "*");
+    match ["NO_PROXY", "no_proxy"].into_iter().filter_map(|name| env::var(name).ok()).any(is_all) {
+        true => ProxyConfig::disabled(),
+        false => ProxyConfig::from_env(),
+    }
 }
 
 fn trusting(path: &Path) -> Result<TlsContext, StoreError> {

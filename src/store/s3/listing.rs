@@ -5,23 +5,21 @@
 //! | `Key`, `Prefix` | the name | the listing fails |
 //! | `Size` | the size: without it the file would be empty | the listing fails |
 //! | `IsTruncated`, `NextContinuationToken` | whether there is more | without both, this is all; otherwise the listing fails |
-//! | `EncodingType` | how keys are written | as they are |
+//! | `EncodingType` | how keys are written | as they are, unless the server is known to encode (`store::spelling`) |
 //! | `ETag` | the version | the first answer to a GET says it |
 //! | `LastModified` | the time, and the version without an ETag | 1970 |
 //! | `StorageClass` | what is archived | not archived |
 //! | `KeyCount` | a remark in the log | no remark |
 //!
-//! Everything else is not looked at. Pure.
+//! Everything else is not looked at.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use percent_encoding::percent_decode;
-
 use super::document::Element;
 use super::times::timestamp;
 use crate::key::{ETag, ObjectKey, ObjectVersion, Prefix};
-use crate::store::{ListPage, ListedObject, StoreError, StoreErrorKind};
+use crate::store::{ListPage, ListedObject, Spelling, StoreError, StoreErrorKind};
 
 /// One page, and how many entries the server says that it has.
 #[derive(Debug)]
@@ -32,11 +30,17 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    /// Reads the answer of `server` to the request `name`.
+    /// Reads the answer of `server` to the request `name`, and learns from it how the
+    /// server writes keys.
     ///
     /// # Errors
     /// Something that we need is missing; the error names it.
-    pub(super) fn read(document: &[u8], name: &str, server: &str) -> Result<Listing, StoreError> {
+    pub(super) fn read(
+        document: &[u8],
+        name: &str,
+        server: &str,
+        spelling: &Spelling,
+    ) -> Result<Listing, StoreError> {
         let failed = |kind, detail| Err(StoreError::new(kind, name, detail));
         let Some(root) = Element::parse(document) else {
             let detail = format!("the listing of {server} can't be read as XML");
@@ -54,6 +58,13 @@ impl Listing {
             return failed(kind, format!("{code}: {message}"));
         }
         let encoded = root.text("EncodingType").is_some_and(|how| how.eq_ignore_ascii_case("url"));
+        let keys = root.all("Contents").filter_map(|object| object.exact_text("Key"));
+        let prefixes = root.all("CommonPrefixes").flat_map(|all| all.all("Prefix"));
+        spelling.hear(keys.chain(prefixes.map(Element::own_text)), encoded);
+        let read = |text: &str, is_lossy| match is_lossy {
+            true if text.contains(char::REPLACEMENT_CHARACTER) => None,
+            true | false => spelling.read(text, encoded),
+        };
         let is_lossy = std::str::from_utf8(document).is_err();
         let lacks = |what: &str| {
             let detail = format!("the listing of {server} {what}, which s3mem needs");
@@ -73,7 +84,7 @@ impl Listing {
                 }
                 None => return Err(lacks(&format!("has no Size for {text:?}"))),
             };
-            let Some(key) = decode(text, encoded, is_lossy) else {
+            let Some(key) = read(text, is_lossy) else {
                 page.unreachable.push(text.to_owned());
                 continue;
             };
@@ -94,7 +105,7 @@ impl Listing {
             for prefix in prefixes.all("Prefix") {
                 has_one = true;
                 entries += 1;
-                match decode(prefix.own_text(), encoded, is_lossy) {
+                match read(prefix.own_text(), is_lossy) {
                     Some(prefix) => page.prefixes.push(Prefix::new(prefix)),
                     None => page.unreachable.push(prefix.own_text().to_owned()),
                 }
@@ -126,35 +137,29 @@ fn next(root: &Element) -> Result<Option<String>, String> {
     }
 }
 
-/// A key as the listing wrote it: url-encoded as in a form, where the server said
-/// so. `None` when it is no UTF-8.
-fn decode(text: &str, encoded: bool, is_lossy: bool) -> Option<String> {
-    if is_lossy && text.contains(char::REPLACEMENT_CHARACTER) {
-        return None;
-    }
-    if !encoded {
-        return Some(text.to_owned());
-    }
-    // AWS and MinIO write a space as `+`, and a plus as `%2B`.
-    let spaced = text.replace('+', " ");
-    percent_decode(spaced.as_bytes()).decode_utf8().ok().map(|key| key.into_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn read(inside: &str) -> Result<Listing, String> {
         let document = format!("<ListBucketResult>{inside}</ListBucketResult>");
-        Listing::read(document.as_bytes(), "LIST ", "the server x").map_err(|e| e.detail)
+        let spelling = Spelling::default();
+        let listing = Listing::read(document.as_bytes(), "LIST ", "the server x", &spelling);
+        listing.map_err(|e| e.detail)
     }
 
     #[test]
-    fn listed_keys_are_decoded_as_aws_encodes_them() {
-        let decode = |text, encoded| decode(text, encoded, false);
-        assert_eq!(decode("a%2Bb+c%25d%0A", true).as_deref(), Some("a+b c%d\n"));
-        assert_eq!(decode("a+b%20", false).as_deref(), Some("a+b%20"));
-        assert_eq!(decode("bad%FFutf8", true), None);
+    fn keys_of_one_page_are_read_in_the_way_that_any_of_them_shows() {
+        let encoded = "<EncodingType>url</EncodingType>";
+        let entry = |key: &str| format!("<Contents><Key>{key}</Key><Size>1</Size></Contents>");
+        let keys = |inside: &str| {
+            let page = read(inside).unwrap().page;
+            page.objects.iter().map(|o| o.version.key.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(keys(&format!("{encoded}{}", entry("a+b%0A"))), ["a b\n"]);
+        let shown = format!("{encoded}{}{}", entry("a+b"), entry("c%20d"));
+        assert_eq!(keys(&shown), ["a+b", "c d"]);
+        assert_eq!(keys(&entry("a+b%20")), ["a+b%20"]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod document;
 mod endpoint;
 mod error;
 mod http;
+mod lacks;
 mod listing;
 mod needed;
 mod payer_owner_encryption;
@@ -20,6 +21,7 @@ mod server;
 mod settings;
 mod taken;
 mod times;
+mod tls;
 mod whole_document;
 mod write;
 
@@ -34,12 +36,14 @@ use self::count::Count;
 pub use self::credentials::SAID_BY_US;
 use self::endpoint::can_be_changed_on_the_way;
 use self::error::may_be_outdated_credentials;
+use self::lacks::Lacks;
 use self::server::Listener;
 pub use self::settings::{BodySignatures, Credentials, S3Config};
+pub use self::tls::reason as tls_reason;
 use super::{
     BeginRequest, CompleteRequest, CopyPartRequest, CopyRequest, GetBody, GetRequest,
     KeptConditions, KeyOrder, ListPage, ListRequest, ObjectHead, ObjectStore, Part, PartRequest,
-    PutRequest, StoreError, StoreErrorKind, Upload, Written,
+    PutRequest, Spelling, StoreError, StoreErrorKind, Upload, Written,
 };
 use crate::key::{ETag, ObjectKey};
 
@@ -54,6 +58,10 @@ pub struct S3 {
     listener: Listener,
     /// Whether it counts its listings rightly.
     count: Count,
+    /// What it does not take.
+    lacks: Lacks,
+    /// How it writes keys in them.
+    spelling: Spelling,
 }
 
 impl fmt::Debug for S3 {
@@ -73,7 +81,9 @@ impl S3 {
         let connection = Connection::open(config.clone(), listener.clone()).await?;
         let signs_bodies = config.sign_bodies == BodySignatures::Always
             || connection.endpoint_url().as_deref().is_some_and(can_be_changed_on_the_way);
-        Ok(S3 { config, connection, signs_bodies, listener, count: Count::default() })
+        let lacks = Lacks::new(!connection.sends_checksums());
+        let (count, spelling) = (Count::default(), Spelling::default());
+        Ok(S3 { config, connection, signs_bodies, listener, count, lacks, spelling })
     }
 
     /// Runs a request. If the bucket turns out to be in another region, it is sent once
@@ -114,7 +124,11 @@ impl ObjectStore for S3 {
     }
 
     async fn head(&self, key: &ObjectKey) -> Result<ObjectHead, StoreError> {
-        self.head_object(key).await
+        self.head_object(key, None).await
+    }
+
+    async fn head_part(&self, key: &ObjectKey, number: u32) -> Result<ObjectHead, StoreError> {
+        self.head_object(key, Some(number)).await
     }
 
     async fn get_range(&self, request: GetRequest) -> Result<GetBody, StoreError> {
@@ -155,6 +169,10 @@ impl ObjectStore for S3 {
 
     fn kept_conditions(&self) -> KeptConditions {
         self.listener.kept_conditions()
+    }
+
+    fn spelling(&self) -> Spelling {
+        self.spelling.clone()
     }
 
     fn key_order(&self) -> KeyOrder {

@@ -12,6 +12,8 @@
 //! | `Content-Length`, `Content-Range` | the size | checked in [`super::read`] |
 //! | `Content-Type`, `x-amz-storage-class`, `x-amz-meta-*` | extended attributes | `U+FFFD` for what is no UTF-8 |
 //! | `x-amz-checksum-crc32c` | whether an object is ours | no checksum |
+//! | `x-amz-checksum-*`, `x-amz-checksum-type` | `--verify` | not verified |
+//! | `x-amz-server-side-encryption*` | `--verify`: whether an ETag is an MD5 | plain |
 //! | `x-amz-bucket-region`, `Location` | where the bucket is | not told |
 //! | `Server`, request ids | the log; conditions | not told |
 
@@ -30,7 +32,12 @@ const NEEDED: &[&str] = &[
     "content-range",
     "content-type",
     "x-amz-storage-class",
+    "x-amz-checksum-crc32",
     "x-amz-checksum-crc32c",
+    "x-amz-checksum-crc64nvme",
+    "x-amz-checksum-type",
+    "x-amz-server-side-encryption",
+    "x-amz-server-side-encryption-customer-algorithm",
     "x-amz-bucket-region",
     "location",
     "server",

@@ -100,13 +100,37 @@ impl S3 {
     /// The source of a copy as the header takes it: percent-encoded, which the SDK leaves
     /// to us.
     pub(super) fn copy_source(&self, key: &ObjectKey) -> String {
-        const ENCODED: &AsciiSet =
-            &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-        let bucket = self.config.bucket.as_str();
-        let source = match bucket.starts_with("arn:") {
-            true => format!("{bucket}/object/{key}"),
-            false => format!("{bucket}/{key}"),
-        };
-        utf8_percent_encode(&source, ENCODED).to_string()
+        source_in(self.config.bucket.as_str(), key)
+    }
+}
+
+fn source_in(bucket: &str, key: &ObjectKey) -> String {
+    const ENCODED: &AsciiSet =
+        &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+    let source = match bucket.starts_with("arn:") {
+        true => format!("{bucket}/object/{}", key.as_str()),
+        false => format!("{bucket}/{}", key.as_str()),
+    };
+    utf8_percent_encode(&source, ENCODED).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_source_of_a_copy_names_any_bucket_and_any_key() {
+        let arn = "arn:aws:s3:eu-west-1:123456789012:accesspoint/mine";
+        for (bucket, key, source) in [
+            ("plain.bucket-1", "d/a~b_c.txt", "plain.bucket-1/d/a~b_c.txt"),
+            ("a", "k", "a/k"),
+            ("ab", "one two+three", "ab/one%20two%2Bthree"),
+            // Servers decode before they look for the tenant, as Ceph does.
+            ("tenant:bucket", "50%", "tenant%3Abucket/50%25"),
+            ("ab", "new\nline \u{fc}?versionId=x", "ab/new%0Aline%20%C3%BC%3FversionId%3Dx"),
+            (arn, "k", "arn%3Aaws%3As3%3Aeu-west-1%3A123456789012%3Aaccesspoint/mine/object/k"),
+        ] {
+            assert_eq!(source_in(bucket, &ObjectKey::new(key)), source, "{bucket}");
+        }
     }
 }

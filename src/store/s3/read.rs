@@ -4,10 +4,12 @@
 //! never other bytes.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::time::SystemTime;
 
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
-use aws_sdk_s3::types::{ChecksumMode, EncodingType};
+use aws_sdk_s3::types::{ChecksumMode, ChecksumType, EncodingType};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 
@@ -17,6 +19,7 @@ use super::listing::Listing;
 use super::payer_owner_encryption::{addressed, object_read};
 use super::taken::Taken;
 use crate::key::{ETag, ObjectKey};
+use crate::store::checksum::{CrcKind, Kept};
 use crate::store::{
     GetBody, GetRequest, ListPage, ListRequest, ObjectHead, StoreError, StoreErrorKind,
 };
@@ -43,16 +46,21 @@ impl S3 {
                 }
             })
             .await?;
-        let listing = Listing::read(&document, &name, &self.connection.server())?;
+        let listing = Listing::read(&document, &name, &self.connection.server(), &self.spelling)?;
         self.count.compare(&name, listing.count, listing.entries);
         Ok(listing.page)
     }
 
-    pub(super) async fn head_object(&self, key: &ObjectKey) -> Result<ObjectHead, StoreError> {
+    pub(super) async fn head_object(
+        &self,
+        key: &ObjectKey,
+        part: Option<u32>,
+    ) -> Result<ObjectHead, StoreError> {
         let output = self
             .in_its_region(|client| {
                 let call = object_read!(self, client.head_object())
                     .key(key.as_str())
+                    .set_part_number(part.map(|number| number as i32))
                     .checksum_mode(ChecksumMode::Enabled);
                 async move {
                     call.send().await.map_err(|e| service_error(format!("HEAD {key}"), e))
@@ -75,7 +83,18 @@ impl S3 {
             storage_class: output.storage_class().map(|class| class.as_str().to_owned()),
             metadata: metadata(output.metadata()),
             checksum: output.checksum_crc32_c().map(str::to_owned),
+            kept: kept(&output).or_else(|| self.kept_md5(&output)),
         })
+    }
+
+    /// The MD5 that an object's ETag is, if it is one. It is asked for last, since it has to be
+    /// counted in order.
+    fn kept_md5(&self, output: &HeadObjectOutput) -> Option<Kept> {
+        let encryption = match output.sse_customer_algorithm() {
+            Some(_) => Some("of the customer"),
+            None => output.server_side_encryption().map(|how| how.as_str()),
+        };
+        self.listener.md5_of(output.e_tag()?, encryption)
     }
 
     pub(super) async fn get_object(&self, request: GetRequest) -> Result<GetBody, StoreError> {
@@ -94,19 +113,20 @@ impl S3 {
         if output.e_tag().is_none() && output.last_modified().is_none() {
             return Err(no_object(name));
         }
+        let length = output.content_length().and_then(|length| u64::try_from(length).ok());
         let size = match output.content_range() {
-            Some(text) => checked_total(text, range.start).ok_or_else(|| {
+            Some(text) => checked_total(text, range, length).ok_or_else(|| {
+                let length = length.map_or_else(String::new, |bytes| format!(" in {bytes} bytes"));
                 let detail = format!(
-                    "{} answered with another range than the one from byte {}: {text}",
+                    "{} answered with other bytes than {}-{}: {text}{length}",
                     self.connection.server(),
-                    range.start
+                    range.start,
+                    range.end.saturating_sub(1)
                 );
                 StoreError::new(StoreErrorKind::Other, name.clone(), detail)
             })?,
             // A server that ignores ranges answers with the whole object.
-            None if range.start == 0 => {
-                output.content_length().and_then(|length| u64::try_from(length).ok())
-            }
+            None if range.start == 0 => length,
             None => {
                 let detail = "the server ignores byte ranges, which s3mem needs";
                 return Err(StoreError::new(StoreErrorKind::Other, name, detail));
@@ -121,6 +141,7 @@ impl S3 {
             metadata: metadata(output.metadata()),
             // Ranges come without the checksum of the whole.
             checksum: None,
+            kept: None,
         };
         let bytes = stream::unfold((output.body, name), next_chunk).boxed();
         Ok(GetBody { head, bytes })
@@ -138,6 +159,18 @@ async fn next_chunk(
     Some((chunk, (body, name)))
 }
 
+/// The CRC that an answer tells, of the whole object or of parts.
+fn kept(output: &HeadObjectOutput) -> Option<Kept> {
+    let told = [
+        (CrcKind::Crc64Nvme, output.checksum_crc64_nvme()),
+        (CrcKind::Crc32c, output.checksum_crc32_c()),
+        (CrcKind::Crc32, output.checksum_crc32()),
+    ];
+    let is_of_parts = output.checksum_type() == Some(&ChecksumType::Composite);
+    let crc = |(kind, text): (CrcKind, Option<&str>)| Kept::crc(kind, text?);
+    told.into_iter().find_map(crc).filter(|kept| kept.has_parts() || !is_of_parts)
+}
+
 /// An answer that says nothing which only S3 says, like a page of somebody else's: each S3
 /// server tells ETag and Last-Modified.
 fn no_object(name: String) -> StoreError {
@@ -146,19 +179,29 @@ fn no_object(name: String) -> StoreError {
     StoreError::new(StoreErrorKind::NotS3, name, detail)
 }
 
-/// The object's size from `bytes START-END/SIZE`, if it starts where it should; a server
-/// may leave out the size (`*`).
-fn checked_total(content_range: &str, start: u64) -> Option<Option<u64>> {
+/// The object's size from `bytes START-END/SIZE`, if these are bytes of the range that was
+/// asked for, from its start on, and the body has no more. A server may leave out the size
+/// (`*`), and give fewer bytes: the rest is asked for.
+fn checked_total(
+    content_range: &str,
+    asked: &Range<u64>,
+    length: Option<u64>,
+) -> Option<Option<u64>> {
     let (unit, range) = content_range.trim().split_once([' ', '='])?;
     let (range, total) = range.split_once('/')?;
-    let (from, _) = range.split_once('-')?;
-    if !unit.eq_ignore_ascii_case("bytes") || from.trim().parse::<u64>().ok()? != start {
-        return None;
-    }
-    match total.trim() {
-        "*" => Some(None),
-        total => total.parse().ok().map(Some),
-    }
+    let (first, last) = range.split_once('-')?;
+    let first: u64 = first.trim().parse().ok()?;
+    let last: u64 = last.trim().parse().ok()?;
+    let total: Option<u64> = match total.trim() {
+        "*" => None,
+        total => Some(total.parse().ok()?),
+    };
+    let is_asked_for = unit.eq_ignore_ascii_case("bytes")
+        && first == asked.start
+        && (first..asked.end).contains(&last)
+        && total.is_none_or(|total| last < total)
+        && length.is_none_or(|length| length <= last - first + 1);
+    is_asked_for.then_some(total)
 }
 
 fn system_time(time: &DateTime) -> SystemTime {
@@ -175,12 +218,32 @@ mod tests {
 
     #[test]
     fn an_answer_with_another_range_is_refused() {
-        assert_eq!(checked_total("bytes 100-199/5000", 100), Some(Some(5000)));
-        assert_eq!(checked_total("bytes 100-199/*", 100), Some(None));
-        assert_eq!(checked_total("Bytes 100-199 / 5000", 100), Some(Some(5000)));
-        assert_eq!(checked_total("bytes=100-199/ 5000", 100), Some(Some(5000)));
-        assert_eq!(checked_total("bytes 0-99/5000", 100), None);
-        assert_eq!(checked_total("bytes 100-199/many", 100), None);
-        assert_eq!(checked_total("nonsense", 0), None);
+        let checked = |text| checked_total(text, &(100..200), Some(100));
+        for told in ["bytes 100-199/5000", "Bytes 100-199 / 5000", "bytes=100-199/ 5000"] {
+            assert_eq!(checked(told), Some(Some(5000)), "{told}");
+        }
+        assert_eq!(checked("bytes 100-199/*"), Some(None));
+        for told in [
+            "bytes 0-99/5000",
+            "bytes 101-200/5000",
+            "bytes 100-200/5000",
+            "bytes 100-99/5000",
+            "bytes 100-/5000",
+            "bytes 100-199/150",
+            "bytes 100-199/many",
+            "lines 100-199/5000",
+            "nonsense",
+            "",
+        ] {
+            assert_eq!(checked(told), None, "{told}");
+        }
+        // Fewer bytes than asked for are a beginning; with more, they are other ones.
+        let told = "bytes 100-149/5000";
+        assert_eq!(checked_total(told, &(100..200), Some(50)), Some(Some(5000)));
+        assert_eq!(checked_total(told, &(100..200), Some(49)), Some(Some(5000)));
+        assert_eq!(checked_total(told, &(100..200), None), Some(Some(5000)));
+        for length in [51, 100, 5000] {
+            assert_eq!(checked_total(told, &(100..200), Some(length)), None, "{length}");
+        }
     }
 }

@@ -10,22 +10,48 @@ use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 
+use crate::store::checksum::Kept;
 use crate::store::{KeptConditions, KeyOrder};
 
 /// What Amazon S3 calls itself in the header `Server`.
 const AMAZON: &str = "AmazonS3";
 
+/// What MinIO calls itself.
+const MINIO: &str = "MinIO";
+
 /// Listens to what the server calls itself. Clones share what was heard.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Listener {
     is_amazon: Arc<AtomicBool>,
+    is_minio: Arc<AtomicBool>,
 }
 
 impl Listener {
+    /// Whether the server is Amazon S3, by its last answer.
+    pub(super) fn is_amazon(&self) -> bool {
+        self.is_amazon.load(Ordering::Relaxed)
+    }
+
+    /// The MD5s that an ETag is, by the server's last answer; `encryption` is what it says of
+    /// that. Nothing where it is not known to be one: an ETag may be anything.
+    pub(super) fn md5_of(&self, etag: &str, encryption: Option<&str>) -> Option<Kept> {
+        let is_minio = self.is_minio.load(Ordering::Relaxed);
+        let kept = Kept::md5(etag)?;
+        match encryption {
+            // MinIO's ETags in its mode without MD5s end in -1.
+            None => self.is_amazon() || (is_minio && kept.parts != 1),
+            // Everything that comes without keys is encrypted so.
+            Some("AES256") => self.is_amazon(),
+            // With keys of a key service, or of the customer, it is no MD5.
+            Some(_) => false,
+        }
+        .then_some(kept)
+    }
+
     /// Which conditions the server keeps, by its last answer. Before the first it is no
     /// better than any other.
     pub(super) fn kept_conditions(&self) -> KeptConditions {
-        match self.is_amazon.load(Ordering::Relaxed) {
+        match self.is_amazon() {
             true => KeptConditions::OnAllWrites,
             false => KeptConditions::NotOnCopiesAndDeletes,
         }
@@ -33,7 +59,7 @@ impl Listener {
 
     /// In which order the server lists, by its last answer.
     pub(super) fn key_order(&self) -> KeyOrder {
-        match self.is_amazon.load(Ordering::Relaxed) {
+        match self.is_amazon() {
             true => KeyOrder::OfBytes,
             false => KeyOrder::Unknown,
         }
@@ -51,8 +77,9 @@ impl Intercept for Listener {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let is_amazon = context.response().headers().get("server") == Some(AMAZON);
-        self.is_amazon.store(is_amazon, Ordering::Relaxed);
+        let server = context.response().headers().get("server");
+        self.is_amazon.store(server == Some(AMAZON), Ordering::Relaxed);
+        self.is_minio.store(server == Some(MINIO), Ordering::Relaxed);
         Ok(())
     }
 }

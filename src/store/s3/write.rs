@@ -2,8 +2,9 @@
 //! are in [`super::copy`].
 //!
 //! Contract: one call is one attempt. Every body carries its CRC32C, which we compute, so
-//! that the server refuses what was damaged on its way. The signature covers the body
-//! too, or only its checksum; see [`BodySignatures`](super::BodySignatures).
+//! that the server refuses what was damaged on its way; where it takes none see
+//! [`super::lacks`]. The signature covers the body too, or only its checksum; see
+//! [`BodySignatures`](super::BodySignatures).
 
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
@@ -36,14 +37,23 @@ impl Condition {
 
 impl S3 {
     pub(super) async fn put_object(&self, request: PutRequest) -> Result<Written, StoreError> {
-        let PutRequest { key, body, content_type, condition } = &request;
-        let checksum = told(crc32c(body));
+        let put = |has_checksum| self.put_once(&request, has_checksum);
+        self.lacks.with_checksum(&self.listener, put).await
+    }
+
+    async fn put_once(
+        &self,
+        request: &PutRequest,
+        has_checksum: bool,
+    ) -> Result<Written, StoreError> {
+        let PutRequest { key, body, content_type, condition } = request;
+        let checksum = has_checksum.then(|| told(crc32c(body)));
         let output = self
             .in_its_region(|client| {
                 let call = object_made!(self, client.put_object())
                     .key(key.as_str())
                     .body(ByteStream::from(body.clone()))
-                    .checksum_crc32_c(checksum.as_str())
+                    .set_checksum_crc32_c(checksum.clone())
                     .set_content_type(content_type.as_deref().map(str::to_owned))
                     .set_if_match(condition.if_match())
                     .set_if_none_match(condition.if_none_match());
@@ -51,7 +61,7 @@ impl S3 {
                 let answer = Answer::of(None);
                 let call = call.customize().interceptor(answer.clone());
                 async move {
-                    let sent = match self.signs_bodies {
+                    let sent = match self.signs_bodies || !has_checksum {
                         true => call.send().await,
                         false => call.disable_payload_signing().send().await,
                     };
@@ -69,13 +79,25 @@ impl S3 {
         &self,
         request: BeginRequest,
     ) -> Result<Upload, StoreError> {
-        let BeginRequest { key, content_type, metadata, has_checksums } = &request;
+        if !request.has_checksums {
+            return self.create_once(&request, false).await;
+        }
+        let create = |has_checksum| self.create_once(&request, has_checksum);
+        self.lacks.with_checksum(&self.listener, create).await
+    }
+
+    async fn create_once(
+        &self,
+        request: &BeginRequest,
+        has_checksum: bool,
+    ) -> Result<Upload, StoreError> {
+        let BeginRequest { key, content_type, metadata, .. } = request;
         let name = format!("UPLOAD {key}");
         let output = self
             .in_its_region(|client| {
                 let call = object_made!(self, client.create_multipart_upload())
                     .key(key.as_str())
-                    .set_checksum_algorithm(has_checksums.then_some(ChecksumAlgorithm::Crc32C))
+                    .set_checksum_algorithm(has_checksum.then_some(ChecksumAlgorithm::Crc32C))
                     .set_content_type(content_type.as_deref().map(str::to_owned))
                     .set_metadata(Some(metadata.clone().into_iter().collect()));
                 let answer = Answer::of(Some("InitiateMultipartUploadResult"));
@@ -91,9 +113,18 @@ impl S3 {
     }
 
     pub(super) async fn upload_part(&self, request: PartRequest) -> Result<Part, StoreError> {
-        let PartRequest { upload, number, body } = &request;
+        let put = |has_checksum| self.part_once(&request, has_checksum);
+        self.lacks.with_checksum(&self.listener, put).await
+    }
+
+    async fn part_once(
+        &self,
+        request: &PartRequest,
+        has_checksum: bool,
+    ) -> Result<Part, StoreError> {
+        let PartRequest { upload, number, body } = request;
         let name = format!("PUT {} part {number}", upload.key);
-        let checksum = crc32c(body);
+        let checksum = has_checksum.then(|| crc32c(body));
         let part_number = part_number(*number, &name)?;
         let output = self
             .in_its_region(|client| {
@@ -102,12 +133,12 @@ impl S3 {
                     .upload_id(&*upload.id)
                     .part_number(part_number)
                     .body(ByteStream::from(body.clone()))
-                    .checksum_crc32_c(told(checksum));
+                    .set_checksum_crc32_c(checksum.map(told));
                 let answer = Answer::of(None);
                 let call = call.customize().interceptor(answer.clone());
                 let name = name.clone();
                 async move {
-                    let sent = match self.signs_bodies {
+                    let sent = match self.signs_bodies || !has_checksum {
                         true => call.send().await,
                         false => call.disable_payload_signing().send().await,
                     };
@@ -116,21 +147,33 @@ impl S3 {
             })
             .await?;
         let etag = output.e_tag().and_then(ETag::told).ok_or_else(|| no_etag(name))?;
-        Ok(Part { number: *number, etag, checksum: Some(checksum) })
+        Ok(Part { number: *number, etag, checksum })
     }
 
     pub(super) async fn complete_multipart_upload(
         &self,
         request: CompleteRequest,
     ) -> Result<Written, StoreError> {
-        let CompleteRequest { upload, parts, condition } = &request;
+        if request.parts.iter().all(|part| part.checksum.is_none()) {
+            return self.complete_once(&request, false).await;
+        }
+        let complete = |has_checksum| self.complete_once(&request, has_checksum);
+        self.lacks.with_checksum(&self.listener, complete).await
+    }
+
+    async fn complete_once(
+        &self,
+        request: &CompleteRequest,
+        has_checksum: bool,
+    ) -> Result<Written, StoreError> {
+        let CompleteRequest { upload, parts, condition } = request;
         let name = format!("COMPLETE {}", upload.key);
         let mut completed = Vec::with_capacity(parts.len());
         for part in parts {
             let builder = CompletedPart::builder()
                 .part_number(part_number(part.number, &name)?)
                 .e_tag(part.etag.as_str())
-                .set_checksum_crc32_c(part.checksum.map(told));
+                .set_checksum_crc32_c(part.checksum.filter(|_| has_checksum).map(told));
             completed.push(builder.build());
         }
         let parts = CompletedMultipartUpload::builder().set_parts(Some(completed)).build();

@@ -5,15 +5,17 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::{Layout, UnitData, UnitInput};
-use crate::raster::{Color, Pixels, RasterInfo, Rect, SampleType, TileGrid};
+use crate::raster::{Color, Extras, Pixels, RasterInfo, Rect, SampleType, TileGrid};
 
-pub(crate) const TYPES: [SampleType; 8] = [
+pub(crate) const TYPES: [SampleType; 10] = [
     SampleType::U8,
     SampleType::I8,
     SampleType::U16,
     SampleType::I16,
     SampleType::U32,
     SampleType::I32,
+    SampleType::U64,
+    SampleType::I64,
     SampleType::F32,
     SampleType::F64,
 ];
@@ -32,6 +34,9 @@ pub(crate) fn info(width: u32, height: u32, bands: u16, sample: SampleType) -> R
         nodata: None,
         geo: None,
         unsupported: None,
+        warnings: Vec::new(),
+        ranges: None,
+        extras: Extras::default(),
     }
 }
 
@@ -45,7 +50,7 @@ prop_compose! {
             (1u32..90, 1u32..90),
         ],
         bands in 1u16..7,
-        sample in 0usize..8,
+        sample in 0usize..10,
         color in 0usize..5,
         levels in 1u8..7,
     ) -> RasterInfo {
@@ -56,7 +61,7 @@ prop_compose! {
             Color::GrayAlpha => 2,
             Color::Rgb => 3,
             Color::Rgba => 4,
-            Color::Bands => bands,
+            _ => bands,
         };
         let grid = TileGrid {
             image_start: start,
@@ -86,6 +91,9 @@ pub(crate) fn pixels(info: &RasterInfo, level: u8, rect: Rect) -> Pixels {
                     }
                     SampleType::U32 | SampleType::I32 => samples.extend(value.to_ne_bytes()),
                     SampleType::F32 => samples.extend((value as f32).to_ne_bytes()),
+                    SampleType::U64 | SampleType::I64 => {
+                        samples.extend(u64::from(value).to_ne_bytes());
+                    }
                     SampleType::F64 => samples.extend(f64::from(value).to_ne_bytes()),
                 }
             }
@@ -104,7 +112,7 @@ pub(crate) fn unit(layout: &dyn Layout, info: &RasterInfo, unit: u64) -> Vec<u8>
     let bytes = match layout.unit_input(unit) {
         UnitInput::Nothing => layout.encode(unit, UnitData::Nothing),
         UnitInput::Pixels { level, rect } => {
-            assert!(!rect.is_empty() && rect.intersection(&info.grid.image(level)) == rect);
+            assert!(!rect.is_empty() && rect.intersection(&info.image(level)) == rect);
             layout.encode(unit, UnitData::Pixels(&pixels(info, level, rect)))
         }
         UnitInput::Checksums { of } => {

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::ops::Range;
 
 use super::{Layout, UnitData, UnitIndex, UnitInput};
-use crate::raster::{Color, GeoTags, RasterInfo};
+use crate::raster::{Color, Count, GeoTags, Page, RasterInfo};
 
 /// What the original itself says.
 #[derive(Debug, Clone, Copy)]
@@ -40,17 +40,42 @@ impl JsonLayout {
         let mut text = Object::new(0);
         text.field("width", info.width.to_string());
         text.field("height", info.height.to_string());
-        text.field("bands", info.bands.to_string());
+        let values = if info.extras.is_complex { info.bands / 2 } else { info.bands };
+        text.field("bands", values.to_string());
         text.field("dtype", string(info.sample.name()));
         text.field("bit_depth", info.bit_depth.to_string());
         text.field("color", string(color(info.color)));
         text.field("nodata", info.nodata.map_or("null".to_owned(), number));
         text.field("codec", string(info.codec));
         text.field("tile", pair(info.grid.tile_size));
-        let level = |k| (info.grid.image(k).width, info.grid.image(k).height);
+        let level = |k| (info.image(k).width, info.image(k).height);
         text.field("levels", list((0..info.levels.max(1)).map(|k| pair(level(k)))));
         text.field("georeference", georeference(info));
         text.field("unsupported", info.unsupported.as_deref().map_or("null".to_owned(), string));
+        text.field("warnings", list(info.warnings.iter().map(|warning| string(warning))));
+        text.field("ranges", ranges(info));
+        if let Some(compression) = info.extras.compression {
+            text.field("compression", string(compression));
+        }
+        if let Some(Page { number, of }) = info.extras.page {
+            text.field("page", number.to_string());
+            let pages = match of {
+                Count::Exactly(count) => count.to_string(),
+                Count::AtLeast(count) => string(&format!("{count} or more")),
+            };
+            text.field("pages", pages);
+        }
+        if info.codec == "tiff" {
+            text.field("mask", info.extras.has_mask.to_string());
+            text.field("complex", info.extras.is_complex.to_string());
+        }
+        if info.extras.is_bottom_up {
+            text.field("rows", string("bottom up"));
+        }
+        if let Some(palette) = &info.extras.palette {
+            let color = |[r, g, b]: &[u8; 3]| format!("[{r}, {g}, {b}]");
+            text.field("palette", list(palette.iter().map(color)));
+        }
         let mut listed = Object::new(1);
         for view in views {
             listed.field(view.name, view.missing.as_deref().map_or("true".to_owned(), string));
@@ -95,7 +120,19 @@ fn color(color: Color) -> &'static str {
         Color::Rgb => "rgb",
         Color::Rgba => "rgba",
         Color::Bands => "bands",
+        Color::RgbBands => "rgb+bands",
+        Color::Cmyk => "cmyk",
+        Color::Palette => "palette",
     }
+}
+
+/// How pieces of the image are found in its file.
+fn ranges(info: &RasterInfo) -> String {
+    let Some(ranges) = &info.ranges else { return "null".to_owned() };
+    let mut text = Object::new(1);
+    text.field("tiles", string(ranges.tiles));
+    text.field("reduced", string(&ranges.reduced));
+    text.close()
 }
 
 /// EPSG code, GDAL's transform `[c, a, b, f, d, e]` and bounds
@@ -226,7 +263,7 @@ fn string(text: &str) -> String {
 mod tests {
     use super::super::check;
     use super::*;
-    use crate::raster::{SampleType, TileGrid};
+    use crate::raster::{Ranges, SampleType, TileGrid};
 
     fn utm() -> GeoTags {
         GeoTags {
@@ -244,6 +281,11 @@ mod tests {
             levels: 2,
             nodata: Some(0.0),
             geo: Some(utm()),
+            warnings: vec!["a \"bit\" is odd".to_owned()],
+            ranges: Some(Ranges {
+                tiles: "listed in the file (TLM)",
+                reduced: "from the first packets of each tile".to_owned(),
+            }),
             ..check::info(5, 3, 2, SampleType::F32)
         };
         let views = [
@@ -270,6 +312,11 @@ mod tests {
     "bounds": [600000, 5300010, 600050, 5300040]
   },
   "unsupported": null,
+  "warnings": ["a \"bit\" is odd"],
+  "ranges": {
+    "tiles": "listed in the file (TLM)",
+    "reduced": "from the first packets of each tile"
+  },
   "views": {
     "png": "PNG has no \"float32\"",
     "npy": true

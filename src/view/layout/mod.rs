@@ -12,6 +12,7 @@ mod json;
 mod npy;
 mod packed_png;
 mod png;
+mod png_rows;
 mod tiff;
 
 use std::borrow::Cow;
@@ -93,6 +94,12 @@ pub trait Layout: Send + Sync + Debug {
     /// The bytes of a unit: exactly as many as its range has.
     fn encode(&self, unit: UnitIndex, data: UnitData<'_>) -> Vec<u8>;
 
+    /// Where the first row of pixels starts, if the file has nothing else from there on: row
+    /// by row, the samples of a pixel one behind the other, little endian.
+    fn rows_start(&self) -> Option<u64> {
+        None
+    }
+
     /// The checksum of a unit made from pixels, where another unit needs it; it
     /// is computed from what [`Layout::encode`] returned for that unit.
     fn checksum(&self, _unit: UnitIndex, _encoded: &[u8]) -> u32 {
@@ -104,7 +111,7 @@ pub trait Layout: Send + Sync + Debug {
 const MAX_FILE_BYTES: u64 = i64::MAX as u64;
 
 /// Samples in the byte order of the machine, appended in little-endian order.
-fn push_little_endian(file: &mut Vec<u8>, samples: &[u8], sample_bytes: usize) {
+pub(super) fn push_little_endian(file: &mut Vec<u8>, samples: &[u8], sample_bytes: usize) {
     if cfg!(target_endian = "little") || sample_bytes == 1 {
         file.extend_from_slice(samples);
     } else {

@@ -1,7 +1,8 @@
 //! The .npy file of an image's pixels, which `numpy.load` maps.
 //!
 //! Contract: format 1.0, little endian, C order, `(H, W)` for one band and
-//! `(H, W, bands)` for more; the values as they are, of any type.
+//! `(H, W, bands)` for more; the values as they are, of any type. Complex values have a last
+//! axis of 2: the real part and the imaginary one.
 
 use std::ops::Range;
 
@@ -80,6 +81,10 @@ impl Layout for NpyLayout {
         }
     }
 
+    fn rows_start(&self) -> Option<u64> {
+        Some(self.head_bytes())
+    }
+
     fn encode(&self, _unit: UnitIndex, data: UnitData<'_>) -> Vec<u8> {
         match data {
             UnitData::Pixels(pixels) => {
@@ -101,12 +106,15 @@ fn header(info: &RasterInfo, width: u32, height: u32) -> Vec<u8> {
         SampleType::I16 => "<i2",
         SampleType::U32 => "<u4",
         SampleType::I32 => "<i4",
+        SampleType::U64 => "<u8",
+        SampleType::I64 => "<i8",
         SampleType::F32 => "<f4",
         SampleType::F64 => "<f8",
     };
-    let shape = match info.bands {
-        1 => format!("({height}, {width})"),
-        bands => format!("({height}, {width}, {bands})"),
+    let shape = match (info.bands, info.extras.is_complex) {
+        (1, _) => format!("({height}, {width})"),
+        (bands, true) if bands > 2 => format!("({height}, {width}, {}, 2)", bands / 2),
+        (bands, _) => format!("({height}, {width}, {bands})"),
     };
     let mut dict = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
     let before = 10; // magic, version, length

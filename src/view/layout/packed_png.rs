@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use flate2::{Compression, write::DeflateEncoder};
 
 use super::png::{PngLayout, ZLIB_HEADER, combine, push_chunk};
-use super::{Layout, UnitData, UnitIndex, UnitInput, push_big_endian};
+use super::{Layout, UnitData, UnitIndex, UnitInput};
 use crate::raster::Pixels;
 
 /// An empty block of deflate that is the last one.
@@ -56,16 +56,16 @@ impl PackedPng {
     /// # Errors
     /// None but what writing into memory fails with.
     pub fn band(&self, unit: UnitIndex, pixels: &Pixels) -> io::Result<PackedBand> {
-        let (pixel_bytes, sample_bytes) = self.0.sizes();
-        let row_bytes = pixels.rect.width as usize * pixel_bytes;
+        let rows = self.0.png_rows();
+        let row_bytes = rows.row_bytes(pixels.rect.width) as usize;
         let mut packed = DeflateEncoder::new(Vec::new(), Compression::fast());
         let mut sum = simd_adler32::Adler32::new();
         let (mut above, mut row) = (Vec::new(), Vec::with_capacity(row_bytes));
         let mut filtered = Vec::with_capacity(row_bytes + 1);
-        for samples in pixels.samples.chunks_exact(row_bytes) {
+        for samples in self.0.in_order(&pixels.samples) {
             row.clear();
-            push_big_endian(&mut row, samples, sample_bytes);
-            filter(&row, &above, pixel_bytes, &mut filtered);
+            rows.push(&mut row, samples);
+            filter(&row, &above, rows.pixel_bytes(), &mut filtered);
             sum.write(&filtered);
             packed.write_all(&filtered)?;
             std::mem::swap(&mut above, &mut row);

@@ -1,16 +1,22 @@
 //! A PNG whose size is known before anything is decoded.
 //!
-//! Contract: the image's values as they are, in 8 or 16 bits; no scaling, no text,
-//! no time. Mechanism: deflate's *stored* blocks (RFC 1951, 3.2.4), at least one a
+//! Contract: the image's values as they are, in 16 bits or fewer, and the profile of their
+//! colors, if there is one; no scaling, no text, no time; of RGB with further bands red, green
+//! and blue. An image whose first row is the lowest is turned round. Mechanism: deflate's *stored* blocks (RFC 1951, 3.2.4), at least one a
 //! row, so that the file's size and the place of every row follow from the header;
 //! an IDAT chunk for each band of 64 rows, with a CRC of its own; and the Adler-32
 //! of all rows in an IDAT of its own at the end, combined from those of the bands.
 //! Not here: which pixels a preview has.
 
+use std::io::Write;
 use std::ops::Range;
 
-use super::{Layout, MAX_FILE_BYTES, NoView, UnitData, UnitIndex, UnitInput, push_big_endian};
-use crate::raster::{Color, RasterInfo, Rect, SampleType};
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
+
+use super::png_rows::PngRows;
+use super::{Layout, MAX_FILE_BYTES, NoView, UnitData, UnitIndex, UnitInput};
+use crate::raster::{RasterInfo, Rect};
 
 /// The rows of an IDAT chunk, unless it would be larger than [`BAND_BYTES`].
 const BAND_ROWS: u64 = 64;
@@ -24,8 +30,8 @@ const BLOCK_BYTES: u64 = 65_535;
 const BLOCK_HEADER: u64 = 5;
 /// Length, type and CRC of a chunk.
 const CHUNK: u64 = 12;
-/// Signature and IHDR.
-const HEAD: u64 = 8 + CHUNK + 13;
+/// Signature and IHDR, behind which a profile comes, before a palette.
+const BEFORE_PROFILE: usize = 8 + CHUNK as usize + 13;
 /// Deflate, a window of 32 KiB, no dictionary, fastest.
 pub(super) const ZLIB_HEADER: [u8; 2] = [0x78, 0x01];
 /// The Adler-32's chunk.
@@ -38,13 +44,16 @@ const SIGNATURE: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
 pub struct PngLayout {
     width: u32,
     height: u32,
-    sample_bytes: u8,
-    color_type: u8,
+    rows: PngRows,
+    /// All that comes before the pixels.
+    head: Vec<u8>,
     /// Filter byte and samples of a row.
     row_bytes: u64,
     /// The same within deflate's blocks.
     stored_row_bytes: u64,
     band_rows: u64,
+    /// Whether the first row of the file is the last one of the image.
+    is_turned: bool,
 }
 
 impl PngLayout {
@@ -53,26 +62,16 @@ impl PngLayout {
     /// # Errors
     /// If PNG cannot hold them as they are.
     pub fn new(info: &RasterInfo) -> Result<Self, NoView> {
-        let sample_bytes = match info.sample {
-            SampleType::U8 => 1,
-            SampleType::U16 => 2,
-            other => {
-                let name = other.name();
-                return Err(NoView::new(format!("PNG has no samples of type {name}")));
-            }
-        };
-        let (color_type, bands) = match (info.color, info.bands) {
-            (Color::Gray | Color::Bands, 1) => (0, 1),
-            (Color::Rgb | Color::Bands, 3) => (2, 3),
-            (Color::GrayAlpha, 2) => (4, 2),
-            (Color::Rgba, 4) => (6, 4),
-            (_, bands) => {
-                return Err(NoView::new(format!(
-                    "PNG has no images of {bands} bands that are neither gray nor RGB with opacity"
-                )));
-            }
-        };
-        PngLayout::of(info.width, info.height, sample_bytes, color_type, bands)
+        let rows = PngRows::new(info)?;
+        let mut chunks = Vec::new();
+        if let (3, Some(palette)) = (rows.color_type, &info.extras.palette) {
+            // An index that the palette lacks would make the file invalid.
+            let all = palette.iter().copied().chain(std::iter::repeat([0; 3]));
+            let colors: Vec<u8> = all.take(1 << rows.bits).flatten().collect();
+            push_chunk(&mut chunks, b"PLTE", &colors);
+        }
+        let layout = PngLayout::of(info.width, info.height, rows, &chunks)?;
+        Ok(PngLayout { is_turned: info.extras.is_bottom_up, ..layout })
     }
 
     /// The PNG of a preview: 8 bits, gray or RGB.
@@ -80,21 +79,15 @@ impl PngLayout {
     /// # Errors
     /// If there is no pixel, or a side is longer than PNG allows.
     pub fn for_preview(width: u32, height: u32, rgb: bool) -> Result<Self, NoView> {
-        let (color_type, bands) = if rgb { (2, 3) } else { (0, 1) };
-        PngLayout::of(width, height, 1, color_type, bands)
+        PngLayout::of(width, height, PngRows::plain(rgb), &[])
     }
 
-    fn of(
-        width: u32,
-        height: u32,
-        sample_bytes: u8,
-        color_type: u8,
-        bands: u64,
-    ) -> Result<Self, NoView> {
+    /// With `chunks` between the header and the pixels.
+    fn of(width: u32, height: u32, rows: PngRows, chunks: &[u8]) -> Result<Self, NoView> {
         if width == 0 || height == 0 {
             return Err(NoView::new("the image has no pixels"));
         }
-        let row_bytes = 1 + u64::from(width) * bands * u64::from(sample_bytes);
+        let row_bytes = 1 + rows.row_bytes(width);
         let stored_row_bytes = row_bytes + BLOCK_HEADER * row_bytes.div_ceil(BLOCK_BYTES);
         let longest = u64::from(width.max(height)).max(stored_row_bytes + 2);
         let bytes = stored_row_bytes.checked_mul(height.into());
@@ -102,21 +95,60 @@ impl PngLayout {
             return Err(NoView::new("the image is larger than PNG allows"));
         }
         let band_rows = (BAND_BYTES / stored_row_bytes).clamp(1, BAND_ROWS);
+        let mut head = SIGNATURE.to_vec();
+        let mut ihdr = [width.to_be_bytes(), height.to_be_bytes()].concat();
+        ihdr.extend([rows.bits, rows.color_type, 0, 0, 0]);
+        push_chunk(&mut head, b"IHDR", &ihdr);
+        head.extend(chunks);
+        let is_turned = false;
         Ok(PngLayout {
             width,
             height,
-            sample_bytes,
-            color_type,
+            rows,
+            head,
             row_bytes,
             stored_row_bytes,
             band_rows,
+            is_turned,
         })
     }
 
-    /// Bytes of a pixel and of a sample.
-    pub(super) fn sizes(&self) -> (usize, usize) {
-        let pixel_bytes = (self.row_bytes - 1) / u64::from(self.width);
-        (pixel_bytes as usize, self.sample_bytes.into())
+    /// With the ICC profile of the image's colors; an empty one is none.
+    #[must_use]
+    pub fn with_profile(mut self, profile: &[u8]) -> Self {
+        if !profile.is_empty() {
+            // PNG 11.3.2.3: a name, 0 for deflate, and the profile as a zlib stream.
+            let mut packed = ZlibEncoder::new(b"ICC profile\0\0".to_vec(), Compression::fast());
+            let written = packed.write_all(profile).and_then(|()| packed.finish());
+            let mut chunk = Vec::new();
+            // Writing into memory does not fail; without a profile the pixels are as right.
+            if let Ok(bytes) = written {
+                push_chunk(&mut chunk, b"iCCP", &bytes);
+            }
+            self.head.splice(BEFORE_PROFILE..BEFORE_PROFILE, chunk);
+        }
+        self
+    }
+
+    /// How a row becomes one of the file.
+    pub(super) fn png_rows(&self) -> PngRows {
+        self.rows
+    }
+
+    /// The samples of the rows of a band, in the order that the file has them.
+    pub(super) fn in_order<'s>(
+        &self,
+        samples: &'s [u8],
+    ) -> Box<dyn Iterator<Item = &'s [u8]> + 's> {
+        let rows = samples.chunks_exact(self.width as usize * self.rows.given_bytes());
+        match self.is_turned {
+            true => Box::new(rows.rev()),
+            false => Box::new(rows),
+        }
+    }
+
+    fn head_bytes(&self) -> u64 {
+        self.head.len() as u64
     }
 
     fn bands(&self) -> u64 {
@@ -124,7 +156,7 @@ impl PngLayout {
     }
 
     /// The rows of a band; its unit is one more.
-    fn rows(&self, band: u64) -> Range<u64> {
+    fn band_rows_of(&self, band: u64) -> Range<u64> {
         let start = band * self.band_rows;
         start..(start + self.band_rows).min(self.height.into())
     }
@@ -133,22 +165,12 @@ impl PngLayout {
     fn band_start(&self, band: u64) -> u64 {
         let rows = (band * self.band_rows).min(self.height.into());
         let zlib = if band > 0 { ZLIB_HEADER.len() as u64 } else { 0 };
-        HEAD + zlib + band * CHUNK + rows * self.stored_row_bytes
-    }
-
-    fn encode_head(&self) -> Vec<u8> {
-        let mut ihdr = Vec::with_capacity(13);
-        ihdr.extend(self.width.to_be_bytes());
-        ihdr.extend(self.height.to_be_bytes());
-        ihdr.extend([self.sample_bytes * 8, self.color_type, 0, 0, 0]);
-        let mut head = SIGNATURE.to_vec();
-        push_chunk(&mut head, b"IHDR", &ihdr);
-        head
+        self.head_bytes() + zlib + band * CHUNK + rows * self.stored_row_bytes
     }
 
     fn encode_band(&self, unit: UnitIndex, samples: &[u8]) -> Vec<u8> {
         let band = unit - 1;
-        let rows = self.rows(band);
+        let rows = self.band_rows_of(band);
         let range = self.unit_range(unit);
         let bytes = (range.end - range.start) as usize;
         let mut chunk = Vec::with_capacity(bytes);
@@ -158,11 +180,10 @@ impl PngLayout {
             chunk.extend(ZLIB_HEADER);
         }
         let mut line = Vec::with_capacity(self.row_bytes as usize);
-        let row_samples = (self.row_bytes - 1) as usize;
-        for (row, samples) in rows.zip(samples.chunks_exact(row_samples)) {
+        for (row, samples) in rows.zip(self.in_order(samples)) {
             line.clear();
             line.push(0); // no filter
-            push_big_endian(&mut line, samples, self.sample_bytes.into());
+            self.rows.push(&mut line, samples);
             let mut blocks = line.chunks(BLOCK_BYTES as usize).peekable();
             while let Some(block) = blocks.next() {
                 let last = row + 1 == u64::from(self.height) && blocks.peek().is_none();
@@ -181,7 +202,7 @@ impl PngLayout {
     /// The Adler-32 of all rows from those of the bands.
     fn encode_sum(&self, sums: &[u32]) -> Vec<u8> {
         let sum = sums.iter().zip(0..self.bands()).fold(1, |sum, (&next, band)| {
-            let rows = self.rows(band);
+            let rows = self.band_rows_of(band);
             combine(sum, next, (rows.end - rows.start) * self.row_bytes)
         });
         let mut chunk = Vec::with_capacity(SUM as usize);
@@ -201,7 +222,7 @@ impl Layout for PngLayout {
 
     fn unit_at(&self, offset: u64) -> UnitIndex {
         let bands = self.bands();
-        if offset < HEAD {
+        if offset < self.head_bytes() {
             return 0;
         }
         let behind = self.band_start(bands);
@@ -210,14 +231,14 @@ impl Layout for PngLayout {
         }
         // All bands but the last are as long as the first, less the zlib header.
         let band_bytes = CHUNK + self.band_rows * self.stored_row_bytes;
-        1 + (offset - HEAD).saturating_sub(ZLIB_HEADER.len() as u64) / band_bytes
+        1 + (offset - self.head_bytes()).saturating_sub(ZLIB_HEADER.len() as u64) / band_bytes
     }
 
     fn unit_range(&self, unit: UnitIndex) -> Range<u64> {
         let bands = self.bands();
         let behind = self.band_start(bands);
         match unit {
-            0 => 0..HEAD,
+            0 => 0..self.head_bytes(),
             unit if unit <= bands => self.band_start(unit - 1)..self.band_start(unit),
             unit if unit == bands + 1 => behind..behind + SUM,
             _ => behind + SUM..self.size(),
@@ -227,8 +248,12 @@ impl Layout for PngLayout {
     fn unit_input(&self, unit: UnitIndex) -> UnitInput {
         let bands = self.bands();
         if (1..=bands).contains(&unit) {
-            let rows = self.rows(unit - 1);
-            let (y, height) = (rows.start as u32, (rows.end - rows.start) as u32);
+            let rows = self.band_rows_of(unit - 1);
+            let first = match self.is_turned {
+                true => u64::from(self.height) - rows.end,
+                false => rows.start,
+            };
+            let (y, height) = (first as u32, (rows.end - rows.start) as u32);
             UnitInput::Pixels { level: 0, rect: Rect { x: 0, y, width: self.width, height } }
         } else if unit == bands + 1 {
             UnitInput::Checksums { of: (1, bands + 1) }
@@ -241,7 +266,7 @@ impl Layout for PngLayout {
         match data {
             UnitData::Pixels(pixels) => self.encode_band(unit, &pixels.samples),
             UnitData::Checksums(sums) => self.encode_sum(sums),
-            UnitData::Nothing if unit == 0 => self.encode_head(),
+            UnitData::Nothing if unit == 0 => self.head.clone(),
             UnitData::Nothing => {
                 let mut end = Vec::with_capacity(CHUNK as usize);
                 push_chunk(&mut end, b"IEND", &[]);

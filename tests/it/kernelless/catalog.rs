@@ -183,10 +183,19 @@ async fn an_object_is_shadowed_by_a_directory_on_a_later_page() {
     assert_eq!(tree.list("img").await, ["inside"]);
 }
 
+/// How many LISTs may follow the pages of a listing that begins again, until that is an
+/// error: one where its token shows it, some where only the pages do.
+const MORE: [(bool, u64); 2] = [(false, 1), (true, 9)];
+/// How many empty pages with new tokens are followed.
+const EMPTY: u64 = 1001;
+
 #[tokio::test]
-async fn a_listing_whose_tokens_come_again_is_an_error_after_its_pages() {
-    for (keys, pages) in [(3, 1), (250, 3)] {
-        let style = StoreStyle { page_entries: 100, endless: true, ..StoreStyle::default() };
+async fn a_listing_that_begins_again_is_an_error_after_its_pages() {
+    for ((keys, pages), (fresh_tokens, more)) in
+        [(3, 1), (250, 3)].into_iter().flat_map(|of| MORE.map(|more| (of, more)))
+    {
+        let style =
+            StoreStyle { page_entries: 100, endless: true, fresh_tokens, ..StoreStyle::default() };
         let store = Arc::new(MemoryStore::with_style(style));
         for n in 0..keys {
             store.put(&format!("d/n{n:03}"), "x");
@@ -204,11 +213,45 @@ async fn a_listing_whose_tokens_come_again_is_an_error_after_its_pages() {
         };
         assert_eq!(outcome.unwrap_err().errno(), libc::EIO);
         let lists = tree.store.reset().list;
-        assert!(lists <= pages + 2, "{lists} LISTs for {pages} pages");
-        // What a page says of a name is believed as ever.
-        assert_eq!(tree.read("d/n000").await.unwrap(), b"x");
+        assert!(lists <= pages + more + 1, "{lists} LISTs for {pages} pages");
+        if !fresh_tokens {
+            // What a page says of a name is believed as ever.
+            assert_eq!(tree.read("d/n000").await.unwrap(), b"x");
+        }
+        tree.store.reset();
         assert_eq!(tree.find("d/z").await.unwrap_err().errno(), libc::EIO);
-        assert!(tree.store.reset().list <= pages + 4);
+        let empty = if fresh_tokens { EMPTY } else { 0 };
+        assert!(tree.store.reset().list <= pages + more + 3 + empty);
+    }
+}
+
+#[tokio::test]
+async fn a_look_up_in_a_listing_that_begins_again_ends() {
+    let long = "L".repeat(252);
+    for order in [Order::OfBytes, Order::OfBytesUnsaid, Order::Backwards] {
+        for (fresh_tokens, more) in MORE {
+            let style = StoreStyle {
+                page_entries: 10,
+                endless: true,
+                fresh_tokens,
+                order,
+                ..StoreStyle::default()
+            };
+            let store = Arc::new(MemoryStore::with_style(style));
+            // None of them is too long for a name, as those in the wanted folder are.
+            for n in 0..25 {
+                store.put(&format!("d/{long}{n:02}"), "x");
+            }
+            let tree = Tree::over(store, TreeConfig::default()).await;
+            for name in [format!("%%{long}%"), format!("{long}07-"), "LL".to_owned()] {
+                tree.store.reset();
+                let found = tree.find(&format!("d/{name}")).await;
+                assert!(matches!(found.unwrap_err().errno(), libc::EIO | libc::ENOENT), "{name}");
+                let lists = tree.store.reset().list;
+                let empty = if fresh_tokens { 2 * EMPTY } else { 0 };
+                assert!(lists <= 2 * (3 + more) + 3 + empty, "{order:?} {name}: {lists} LISTs");
+            }
+        }
     }
 }
 

@@ -401,7 +401,11 @@ async fn a_bucket_may_want_a_payer_an_owner_and_bare_listings() {
     server.put(BUCKET, "one two", "x");
     let owner = Some("123456789012".to_owned());
     server.set_policy(BUCKET, Policy { requester_pays: true, owner, ..Policy::default() });
-    server.set_listing(ListingStyle { etags: false, space_as_plus: false });
+    server.set_listing(ListingStyle {
+        etags: false,
+        space_as_plus: false,
+        ..ListingStyle::default()
+    });
     let client = client(&server);
     let list = || client.list_objects_v2().bucket(BUCKET).encoding_type(EncodingType::Url);
     let paid = || list().request_payer(RequestPayer::Requester);

@@ -4,11 +4,13 @@
 mod copies_in_parts;
 mod every_request;
 mod in_doubt;
+mod lacking_servers;
 mod pages;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use bytes::Bytes;
 use s3mem::key::{ETag, ObjectKey, ObjectVersion};
 use s3mem::stats::Stats;
@@ -190,10 +192,20 @@ async fn a_server_that_asks_to_wait_is_asked_again_after_that() {
     stack.server.put(BUCKET, "obj", "x");
     stack.server.fault(Fault::new(Effect::Refuse(Refusal::SlowDown)).times(1));
     stack.server.fault(Fault::new(Effect::Header("retry-after", b"2")).times(1));
-    let start = Instant::now();
-    stack.store.head(&key("obj")).await.unwrap();
-    let took = start.elapsed();
-    assert!((Duration::from_secs(2)..Duration::from_secs(5)).contains(&took), "{took:?}");
+    let took = async || {
+        let start = Instant::now();
+        stack.store.head(&key("obj")).await.unwrap();
+        start.elapsed()
+    };
+    let waited = took().await;
+    assert!((Duration::from_secs(2)..Duration::from_secs(5)).contains(&waited), "{waited:?}");
+    // Until a time, to the second.
+    let then = DateTime::from(SystemTime::now() + Duration::from_secs(3));
+    let then = then.fmt(DateTimeFormat::HttpDate).unwrap().into_bytes();
+    stack.server.fault(Fault::new(Effect::Header("retry-after", then.leak())).times(1));
+    stack.server.fault(Fault::new(Effect::Refuse(Refusal::SlowDown)).times(1));
+    let waited = took().await;
+    assert!((Duration::from_secs(1)..Duration::from_secs(5)).contains(&waited), "{waited:?}");
 }
 
 #[tokio::test]

@@ -176,3 +176,26 @@ fn an_overwritten_object_is_stale_on_a_server_that_refuses_its_own_tags() {
     assert_eq!(fs::read_to_string(mount.join("d/file")).unwrap(), "CONTENTS");
     mount.end();
 }
+
+#[test]
+fn other_bytes_than_were_asked_for_are_given_to_nobody() {
+    // Asked for are bytes 0-7 of 8. The last of these is a size that the object does not have.
+    for told in ["bytes 1-8/9", "bytes 0-3/8", "bytes 0-8/9", "bytes 0-7/7", "bytes 0-7/9"] {
+        let Some(server) = odd_server() else { return };
+        let mount = mount(&server, &["--writes", "upload", "--allow-overwrite"]);
+        server.fault(Fault::new(Effect::Header("content-range", told.as_bytes())).on(Op::Get));
+        let path = mount.join("d/file");
+        let errors = [libc::EIO, libc::ESTALE];
+        // A reader, a sibling, and who goes on writing to it.
+        assert!(errors.contains(&errno(fs::read(&path))), "{told}");
+        assert!(errors.contains(&errno(fs::read(mount.join("d/file.json")))), "{told}");
+        let append = fs::OpenOptions::new().append(true).open(&path);
+        assert!(errors.contains(&errno(append)), "{told}");
+        if told != "bytes 0-7/9" {
+            assert!(!lines(&mount, "ERROR", told).is_empty(), "{told}: {}", mount.log());
+        }
+        server.clear_faults();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "contents", "{told}");
+        mount.end();
+    }
+}

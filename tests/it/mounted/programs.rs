@@ -21,6 +21,8 @@ use crate::harness::missing::{can_mount, missing};
 use crate::harness::mounting::{BUCKET, Mounting, both, succeeds};
 use crate::support::server::TestServer;
 
+/// Each 7th of the images that `scripts/images.sh --make` makes, some 280.
+const SHARE_OF_IMAGES: &str = "7";
 /// How check.py says that the program is not on this machine.
 const NOT_INSTALLED: i32 = 77;
 
@@ -170,8 +172,43 @@ fn opj_decompress_gives_the_pixels_of_siblings_at_every_resolution() {
 }
 
 #[test]
+fn decoders_read_the_same_pixels_from_files_that_are_cut_without_decoding() {
+    gives_the_same_result("decoders on cut files");
+}
+
+#[test]
 fn json_siblings_parse_and_say_what_gdal_says() {
     gives_the_same_result("json on siblings");
+}
+
+#[test]
+fn images_of_all_kinds_have_no_pixel_that_other_readers_do_not_see() {
+    let Some(python) = python() else { return };
+    if !can_mount() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let images = folder.path().join("images");
+    let harness = || script(&python, "images/harness.py");
+    succeeds(harness().arg(&images).args(["--make", "--share", SHARE_OF_IMAGES]));
+    let server = TestServer::start();
+    server.put_many(BUCKET, files_below(&images));
+    let mount = Mounting::of(&server, BUCKET).with(["--memory", "512M"]).in_background();
+    let told = harness().arg(&images).arg("--mounted").arg(mount.path()).output().unwrap();
+    assert!(told.status.success(), "{}", both(&told));
+    // Not because all of them are refused.
+    let table = String::from_utf8_lossy(&told.stdout);
+    let exact = table.lines().find_map(|line| line.strip_prefix("| exact |")).unwrap_or_default();
+    let exact = exact.split('|').next().and_then(|number| number.trim().parse::<usize>().ok());
+    assert!(exact.is_some_and(|number| number >= 80), "{table}");
+    mount.end();
+}
+
+#[test]
+fn a_pixel_that_differs_from_what_others_read_is_noticed() {
+    let Some(python) = python() else { return };
+    let told = script(&python, "images/check_harness.py").output().unwrap();
+    assert!(told.status.success(), "{}", both(&told));
 }
 
 #[test]

@@ -77,6 +77,7 @@ impl Tree {
         let fs_config = FsConfig {
             prefix: Prefix::from_user(config.prefix),
             metadata_ttl: config.ttl,
+            verify: false,
             uid: 1000,
             gid: 100,
             file_mode: 0o444,

@@ -90,6 +90,16 @@ pub(crate) fn has_file(path: &str) -> bool {
     is_there
 }
 
+/// Whether the machine has a program; noted if not.
+pub(crate) fn has_program(name: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let is_there = env::split_paths(&path).any(|folder| folder.join(name).is_file());
+    if !is_there {
+        missing("S3MEM_REQUIRE_PROGRAMS", &format!("because {name} is not installed"));
+    }
+    is_there
+}
+
 fn required(variable: &str) -> bool {
     env::var_os(variable).is_some_and(|value| value == "1")
 }

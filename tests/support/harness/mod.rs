@@ -12,5 +12,6 @@ pub(crate) mod keys;
 pub(crate) mod missing;
 pub(crate) mod mounting;
 pub(crate) mod plain_tree;
+pub(crate) mod proxy;
 pub(crate) mod shell;
 pub(crate) mod waiting;

@@ -182,6 +182,12 @@ impl Mount {
         self.told("io", "write_bytes").parse().unwrap()
     }
 
+    /// How many files a daemon in the foreground has open.
+    pub(crate) fn open_files(&self) -> usize {
+        let pid = self.daemon.as_ref().unwrap().child.id();
+        fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
+    }
+
     /// What `/proc/PID/FILE` says of a name.
     fn told(&self, file: &str, name: &str) -> String {
         let pid = self.daemon.as_ref().unwrap().child.id();

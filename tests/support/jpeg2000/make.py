@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes the JPEG 2000 fixtures, and what OpenJPEG decodes them to.
 
-    apt-get install libopenjp2-tools; pip install numpy rasterio
+    apt-get install libopenjp2-tools openjph-tools; pip install numpy rasterio
     make.py OUT_DIR [--all]
 
 For each file there are lines in OUT_DIR/expected.txt: name, level, width, height,
@@ -145,6 +145,39 @@ def with_gdal(folder: str, lines: list) -> None:
         out.write("\n".join(geo) + "\n")
 
 
+def of_known_pixels(folder: str, lines: list) -> None:
+    """What is made without loss and known by its source: components of half the size, which are
+    repeated, and high-throughput code-blocks."""
+    height, width = 46, 70
+    planes = [picture(height, width, 1, 8, False, 21)[..., 0].astype(np.uint8)]
+    planes += [picture(height // 2, width // 2, 1, 8, False, seed)[..., 0].astype(np.uint8) for seed in (22, 23)]
+    name = "sampled_420.j2k"
+    with tempfile.NamedTemporaryFile(suffix=".raw") as raw:
+        raw.write(b"".join(plane.tobytes() for plane in planes))
+        raw.flush()
+        size = f"{width},{height},3,8,u@1x1:2x2:2x2"
+        options = "-n 3 -t 32,32 -mct 0 -PLT".split()
+        assert run("opj_compress", "-i", raw.name, "-F", size, "-o", os.path.join(folder, name), *options)
+    wide = [planes[0]] + [plane.repeat(2, 0).repeat(2, 1) for plane in planes[1:]]
+    pixels = np.ascontiguousarray(np.dstack(wide))
+    lines.append(f"{name} 0 {width} {height} 3 8 {zlib.crc32(pixels.tobytes()):08x}")
+    for name, bands, bits, options in [
+        ("ht_gray16.j2k", 1, 16, "-num_decomps 3 -tile_size {32,32} -prog_order RPCL"),
+        ("ht_rgb8.j2k", 3, 8, "-num_decomps 4 -block_size {16,16} -prog_order CPRL"),
+    ]:
+        pixels = picture(height, width, bands, bits, False, 24).astype(kind(bits, False))
+        with tempfile.NamedTemporaryFile(suffix=".ppm" if bands == 3 else ".pgm") as pnm:
+            pnm.write(f"P{6 if bands == 3 else 5} {width} {height} {(1 << bits) - 1}\n".encode())
+            pnm.write(pixels.astype(pixels.dtype.newbyteorder(">")).tobytes())
+            pnm.flush()
+            # The only ending that it takes.
+            out = os.path.join(folder, f"{name[:-4]}.j2c")
+            call = ["ojph_compress", "-i", pnm.name, "-o", out, "-reversible", "true"]
+            assert run(*call, *options.split())
+            os.rename(out, os.path.join(folder, name))
+        lines.append(f"{name} 0 {width} {height} {bands} {bits} {zlib.crc32(pixels.tobytes()):08x}")
+
+
 def expected(path: str, shape: tuple, source: np.ndarray, lines: list, lossy: bool) -> None:
     height, width, bands, bits, signed, _ = shape
     name = os.path.basename(path)
@@ -205,6 +238,7 @@ def main() -> None:
         if len(lines) == before:
             print("OpenJPEG does not decode what it made of", name, options)
             os.remove(path)
+    of_known_pixels(given.out, lines)
     with_gdal(given.out, lines)
     with open(os.path.join(given.out, "expected.txt"), "w") as out:
         out.write("\n".join(lines) + "\n")

@@ -175,6 +175,11 @@ impl Render {
         Render { style, url }
     }
 
+    /// What the listing says of its encoding.
+    pub(super) fn told(&self, encoding: Option<EncodingType>) -> Option<EncodingType> {
+        encoding.filter(|_| !self.style.is_silent)
+    }
+
     /// A key, prefix or delimiter, percent-encoded where the client asked for it.
     pub(super) fn text(&self, text: &str) -> String {
         /// What AWS leaves alone. A `+` is always encoded, so one that is left means a space.
@@ -184,6 +189,7 @@ impl Render {
             return text.to_owned();
         }
         let encoded = utf8_percent_encode(text, ENCODED).to_string();
+        let encoded = if self.style.bare_plus { encoded.replace("%2B", "+") } else { encoded };
         if self.style.space_as_plus { encoded.replace("%20", "+") } else { encoded }
     }
 

@@ -40,6 +40,8 @@ pub enum Effect {
     TruncateAfter(u64),
     /// So many bytes of the body as if it had no more: Content-Length says so too.
     ShortenTo(usize),
+    /// The body with another byte in this place.
+    Damage(usize),
     /// So many bytes of the body, then the connection is reset (RST).
     ResetAfter(u64),
     /// So many bytes of the body, then silence until
@@ -191,6 +193,7 @@ pub(super) struct Plan {
     pub(super) headers: Vec<(&'static str, &'static [u8])>,
     pub(super) elements: Vec<(&'static str, Option<&'static str>)>,
     pub(super) shorten_to: Option<usize>,
+    pub(super) damage: Option<usize>,
     pub(super) cut: Option<Cut>,
     pub(super) drip: Option<(u64, Duration)>,
 }
@@ -294,6 +297,9 @@ impl Plan {
             }
             Effect::ShortenTo(bytes) => {
                 self.shorten_to.get_or_insert(*bytes);
+            }
+            Effect::Damage(at) => {
+                self.damage.get_or_insert(*at);
             }
             Effect::ResetAfter(bytes) => {
                 self.cut.get_or_insert(Cut::Reset(*bytes));

@@ -233,8 +233,7 @@ async fn handle(
     let (mut head, mut body) = response.into_parts();
     in_flight.answered(head.status);
     head.headers.insert("x-amz-request-id", HeaderValue::from_str(&id)?);
-    let name = if shared.ignores_conditions() { "MinIO" } else { "AmazonS3" };
-    head.headers.insert("server", HeaderValue::from_static(name));
+    head.headers.insert("server", HeaderValue::from_static(shared.name()));
     if asked.op == Op::HeadBucket
         && let Some(region) = shared.region(&asked.bucket)
     {
@@ -273,6 +272,13 @@ async fn handle(
         };
         body = s3s::Body::from(stripped);
         head.headers.remove(CONTENT_LENGTH);
+    }
+    if let Some(at) = plan.damage {
+        let mut whole = BodyExt::collect(body).await?.to_bytes().to_vec();
+        if let Some(byte) = whole.get_mut(at) {
+            *byte ^= 1;
+        }
+        body = s3s::Body::from(whole);
     }
     if let Some(bytes) = plan.shorten_to {
         let whole = BodyExt::collect(body).await?.to_bytes();

@@ -11,6 +11,7 @@ mod body;
 mod counts;
 mod faults;
 mod http;
+mod lacks;
 mod multipart;
 mod service;
 
@@ -29,6 +30,7 @@ pub use self::counts::Counts;
 use self::faults::Faults;
 pub use self::faults::{Effect, Fault, FaultId, Refusal};
 pub use self::http::Op;
+pub use self::lacks::Lacks;
 use self::multipart::Upload;
 pub use super::bucket::Meta;
 use super::bucket::{Bucket, Content, Object};
@@ -62,11 +64,15 @@ pub struct ListingStyle {
     pub etags: bool,
     /// Whether url encoding writes a space as `+`, as AWS and MinIO do, or as `%20`.
     pub space_as_plus: bool,
+    /// Whether url encoding leaves a plus as it is; AWS writes `%2B`.
+    pub bare_plus: bool,
+    /// Whether keys are url-encoded without a word of it.
+    pub is_silent: bool,
 }
 
 impl Default for ListingStyle {
     fn default() -> Self {
-        ListingStyle { etags: true, space_as_plus: true }
+        ListingStyle { etags: true, space_as_plus: true, bare_plus: false, is_silent: false }
     }
 }
 
@@ -124,6 +130,7 @@ struct Settings {
     listing: ListingStyle,
     tags: TagStyle,
     ignores_conditions: bool,
+    lacks: Lacks,
     /// The access key that took the place of [`ACCESS_KEY`].
     access_key: Option<&'static str>,
 }
@@ -163,6 +170,19 @@ impl Shared {
 
     fn ignores_conditions(&self) -> bool {
         self.settings().ignores_conditions
+    }
+
+    fn lacks(&self) -> Lacks {
+        self.settings().lacks
+    }
+
+    /// What the server calls itself.
+    fn name(&self) -> &'static str {
+        let settings = self.settings();
+        match settings.ignores_conditions || settings.lacks != Lacks::default() {
+            true => "MinIO",
+            false => "AmazonS3",
+        }
     }
 
     fn knows_key(&self, access_key: &str) -> bool {
@@ -365,7 +385,14 @@ impl TestServer {
         self.shared.set(|settings| settings.ignores_conditions = true);
     }
 
-    fn insert(&self, bucket: &str, key: &str, object: Object) -> String {
+    /// What it refuses from now on. A server that refuses anything does not call itself
+    /// Amazon S3.
+    pub fn set_lacks(&self, lacks: Lacks) {
+        self.shared.set(|settings| settings.lacks = lacks);
+    }
+
+    /// Puts an object as it is; returns its ETag.
+    pub fn insert(&self, bucket: &str, key: &str, object: Object) -> String {
         let etag = object.etag.clone();
         self.hosted(bucket, |hosted| {
             hosted.bucket.objects.insert(key.to_owned(), Arc::new(object));

@@ -52,6 +52,7 @@ pub(super) fn create(
     input: CreateMultipartUploadInput,
 ) -> S3Result<CreateMultipartUploadOutput> {
     static NEXT: AtomicU64 = AtomicU64::new(1);
+    operations.shared.lacks().checksum(input.checksum_algorithm.is_some())?;
     let id = format!("upload-{:08}", NEXT.fetch_add(1, Ordering::Relaxed));
     let meta = Meta {
         content_type: input.content_type,
@@ -79,6 +80,7 @@ pub(super) async fn upload(
     request: S3Request<UploadPartInput>,
 ) -> S3Result<UploadPartOutput> {
     let input = request.input;
+    operations.shared.lacks().checksum(input.checksum_crc32c.is_some())?;
     let bytes = collect(input.body, input.content_length).await?;
     let told = told_crc32c(input.checksum_crc32c, request.trailing_headers.as_ref());
     let checksum_crc32c = checked(&bytes, told)?;
@@ -137,12 +139,19 @@ pub(super) fn complete(
     input: CompleteMultipartUploadInput,
 ) -> S3Result<CompleteMultipartUploadOutput> {
     let wanted = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
+    let lacks = operations.shared.lacks();
+    lacks.checksum(wanted.iter().any(|part| part.checksum_crc32c.is_some()))?;
+    lacks.condition(input.if_match.is_some() || input.if_none_match.is_some())?;
     let etag = operations.write(&input.bucket, |hosted| {
         let upload = hosted.upload(&input.upload_id, &input.key)?;
         let (bytes, etag, checksum) = join(upload, &wanted)?;
+        let sizes = wanted.iter().filter_map(|part| upload.parts.get(&part.part_number?));
+        let sizes: Vec<usize> = sizes.map(|part| part.bytes.len()).collect();
+        lacks.parts(&sizes)?;
         let content = Content::Stored(bytes);
         let mut object = Stored::with_etag(content, etag.clone(), upload.meta.clone());
         object.checksum = checksum;
+        object.parts = sizes.into_iter().map(|size| size as u64).collect();
         let (if_match, if_none_match) = (input.if_match.as_ref(), input.if_none_match.as_ref());
         hosted.insert_if(input.key.clone(), object, if_match, if_none_match)?;
         hosted.uploads.remove(&input.upload_id);

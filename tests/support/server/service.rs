@@ -190,7 +190,7 @@ impl S3 for Operations {
             next_continuation_token: page.next.as_ref().map(After::to_token),
             contents: Some(render.objects(&page)),
             common_prefixes: Some(render.prefixes(&page)),
-            encoding_type: input.encoding_type,
+            encoding_type: render.told(input.encoding_type),
             ..Default::default()
         }))
     }
@@ -226,7 +226,7 @@ impl S3 for Operations {
             next_marker: next,
             contents: Some(render.objects(&page)),
             common_prefixes: Some(render.prefixes(&page)),
-            encoding_type: input.encoding_type,
+            encoding_type: render.told(input.encoding_type),
             ..Default::default()
         }))
     }
@@ -245,16 +245,21 @@ impl S3 for Operations {
         };
         conditions.check(&object)?;
         let (range, content_range) = resolve(input.range.as_ref(), object.content.size())?;
+        let part = input.part_number.and_then(|number| object.parts.get(number as usize - 1));
+        let checksum = input.checksum_mode.and_then(|_| object.checksum.clone());
+        let has_parts = checksum.as_ref().is_some_and(|sum| sum.contains('-'));
         Ok(S3Response::new(HeadObjectOutput {
             accept_ranges: Some("bytes".to_owned()),
-            content_length: Some((range.end - range.start) as i64),
+            content_length: Some(part.copied().unwrap_or(range.end - range.start) as i64),
             content_range,
             content_type: Some(content_type(&object)),
+            server_side_encryption: object.encryption.clone().map(ServerSideEncryption::from),
+            checksum_type: has_parts.then(|| ChecksumType::COMPOSITE.to_owned().into()),
             e_tag: Some(ETag::Strong(object.etag.clone())),
             last_modified: Some(object.last_modified.into()),
             metadata: metadata(&object),
             storage_class: object.storage_class.clone().map(StorageClass::from),
-            checksum_crc32c: input.checksum_mode.and_then(|_| object.checksum.clone()),
+            checksum_crc32c: checksum,
             ..Default::default()
         }))
     }
@@ -298,6 +303,9 @@ impl S3 for Operations {
         request: S3Request<PutObjectInput>,
     ) -> S3Result<S3Response<PutObjectOutput>> {
         let input = request.input;
+        let lacks = self.shared.lacks();
+        lacks.checksum(input.checksum_crc32c.is_some())?;
+        lacks.condition(input.if_match.is_some() || input.if_none_match.is_some())?;
         let bytes = collect(input.body, input.content_length).await?;
         let meta = Meta {
             content_type: input.content_type,
@@ -330,6 +338,7 @@ impl S3 for Operations {
         let keeps = !self.shared.ignores_conditions();
         let if_match = condition(&request.headers, "if-match")?.filter(|_| keeps);
         let if_none_match = condition(&request.headers, "if-none-match")?.filter(|_| keeps);
+        self.shared.lacks().condition(if_match.is_some() || if_none_match.is_some())?;
         let input = request.input;
         let source = self.source(&input.copy_source, input.copy_source_if_match.as_ref())?;
         let replaced = input.metadata_directive.as_ref().map(MetadataDirective::as_str)
@@ -369,6 +378,7 @@ impl S3 for Operations {
     ) -> S3Result<S3Response<DeleteObjectOutput>> {
         let keeps = !self.shared.ignores_conditions();
         let input = request.input;
+        self.shared.lacks().condition(input.if_match.is_some())?;
         self.write(&input.bucket, |hosted| {
             let condition = input.if_match.as_ref().filter(|_| keeps);
             match hosted.bucket.objects.get(&input.key) {

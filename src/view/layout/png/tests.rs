@@ -1,5 +1,6 @@
 use super::super::check;
 use super::*;
+use crate::raster::{Color, SampleType};
 use proptest::prelude::*;
 
 /// Reads a PNG with the `png` crate through `image`, strictly.
@@ -63,6 +64,21 @@ fn a_row_longer_than_a_block_is_split() {
 }
 
 #[test]
+fn a_color_profile_is_carried_and_everything_behind_it_moves() {
+    use image_reader::ImageDecoder;
+    for length in [1, 3144, 70_000] {
+        let profile: Vec<u8> = (0..length).map(|n: u32| (n.wrapping_mul(n) / 7) as u8).collect();
+        let info = RasterInfo { color: Color::Rgb, ..check::info(40, 150, 3, SampleType::U8) };
+        let layout = PngLayout::new(&info).unwrap().with_profile(&profile);
+        let file = check::whole(&layout, &info);
+        assert_eq!(file.len() as u64, layout.size());
+        let decoder = image_reader::codecs::png::PngDecoder::new(std::io::Cursor::new(&file));
+        assert_eq!(decoder.unwrap().icc_profile().unwrap(), Some(profile));
+        assert!(read_back(&file).2 == check::pixels(&info, 0, info.grid.image(0)).samples);
+    }
+}
+
+#[test]
 fn the_last_sum_is_the_adler_32_of_all_rows() {
     let info = check::info(17, 150, 1, SampleType::U8);
     let layout = PngLayout::new(&info).unwrap();
@@ -108,4 +124,16 @@ proptest! {
         prop_assert_eq!((w, h), (width, height));
         prop_assert!(pixels == check::pixels(&info, 0, info.grid.image(0)).samples);
     }
+}
+
+#[test]
+fn an_image_whose_first_row_is_the_lowest_is_turned_round() {
+    let mut info = RasterInfo { color: Color::Gray, ..check::info(3, 150, 1, SampleType::U8) };
+    let upside_down = check::whole(&PngLayout::new(&info).unwrap(), &info);
+    info.extras.is_bottom_up = true;
+    let upright = check::whole(&PngLayout::new(&info).unwrap(), &info);
+    let (_, _, below) = read_back(&upside_down);
+    let (_, _, above) = read_back(&upright);
+    let turned: Vec<u8> = below.chunks(3).rev().flatten().copied().collect();
+    assert!(above == turned && above != below);
 }

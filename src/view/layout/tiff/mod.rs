@@ -86,7 +86,7 @@ impl TiffLayout {
         }
         let too_large = || NoView::new("the file would be larger than files can be");
         let common = common_tags(info);
-        let geo = info.geo.as_ref().map(geo_tags).unwrap_or_default();
+        let geo = carried_tags(info);
         let classic = Draft { info, levels: &levels, common: &common, geo: &geo };
         let at_most = classic.bytes_at_most().ok_or_else(too_large)?;
         if at_most > MAX_FILE_BYTES {
@@ -340,34 +340,80 @@ fn tile_bytes(level: &Level, pixel_bytes: usize) -> u64 {
 
 /// What all levels say of their pixels.
 fn common_tags(info: &RasterInfo) -> Tags {
-    let bands = usize::from(info.bands);
-    let (photometric, colors, opacity) = match info.color {
-        Color::Rgb => (2, 3, 0),
+    let is_complex = info.extras.is_complex;
+    let parts = if is_complex { 2 } else { 1 };
+    let samples = info.bands / parts;
+    let bands = usize::from(samples);
+    let colors = palette(info);
+    let (photometric, plain, opacity) = match info.color {
+        Color::Rgb | Color::RgbBands => (2, 3, 0),
         Color::Rgba => (2, 3, 2), // unassociated alpha
         Color::GrayAlpha => (1, 1, 2),
-        Color::Gray | Color::Bands => (1, 1, 0),
+        Color::Cmyk => (5, 4, 0),
+        Color::Palette if !colors.is_empty() => (3, 1, 0),
+        Color::Gray | Color::Bands | Color::Palette => (1, 1, 0),
     };
-    let format = match info.sample {
-        SampleType::U8 | SampleType::U16 | SampleType::U32 => 1,
-        SampleType::I8 | SampleType::I16 | SampleType::I32 => 2,
-        SampleType::F32 | SampleType::F64 => 3,
+    let format = match (info.sample, is_complex) {
+        (SampleType::F32 | SampleType::F64, false) => 3,
+        (SampleType::F32 | SampleType::F64, true) => 6,
+        (_, true) => 5,
+        (SampleType::U8 | SampleType::U16 | SampleType::U32 | SampleType::U64, _) => 1,
+        (SampleType::I8 | SampleType::I16 | SampleType::I32 | SampleType::I64, _) => 2,
     };
+    let bits = info.sample.bytes() as u16 * 8 * parts;
     let mut tags = vec![
-        (258, Value::Shorts(vec![info.sample.bytes() as u16 * 8; bands])), // BitsPerSample
-        (259, Value::Shorts(vec![1])),                                     // Compression: none
+        (258, Value::Shorts(vec![bits; bands])), // BitsPerSample
+        (259, Value::Shorts(vec![1])),           // Compression: none
         (262, Value::Shorts(vec![photometric])),
-        (277, Value::Shorts(vec![info.bands])), // SamplesPerPixel
-        (284, Value::Shorts(vec![1])),          // PlanarConfiguration: contiguous
+        (277, Value::Shorts(vec![samples])), // SamplesPerPixel
+        (284, Value::Shorts(vec![1])),       // PlanarConfiguration: contiguous
+        (320, Value::Shorts(colors)),        // ColorMap
         (339, Value::Shorts(vec![format; bands])), // SampleFormat
     ];
-    if bands > colors {
-        tags.push((338, Value::Shorts(vec![opacity; bands - colors]))); // ExtraSamples
+    if bands > plain {
+        let said = &info.extras.carried.extra_samples;
+        let meanings = match said.len() == bands - plain {
+            true => said.clone(),
+            false => vec![opacity; bands - plain],
+        };
+        tags.push((338, Value::Shorts(meanings))); // ExtraSamples
     }
-    if let Some(nodata) = info.nodata {
-        let mut text = number(nodata).into_bytes();
-        text.push(0);
-        tags.push((42_113, Value::Ascii(text)));
+    let spelled = &info.extras.carried.nodata;
+    match info.nodata {
+        _ if !spelled.is_empty() => tags.push((42_113, ascii(spelled))),
+        Some(nodata) => tags.push((42_113, ascii(&number(nodata)))),
+        None => {}
     }
+    tags.retain(has_any);
+    tags
+}
+
+/// All reds, greens and blues, for each value that a sample can have; nothing where the
+/// image has no palette.
+fn palette(info: &RasterInfo) -> Vec<u16> {
+    let Some(colors) = &info.extras.palette else { return Vec::new() };
+    let values = if info.sample == SampleType::U8 { 1 << 8 } else { 1 << 16 };
+    let part = |of: usize| {
+        let known = colors.iter().map(move |color| u16::from(color[of]) * 257);
+        known.chain(std::iter::repeat(0)).take(values)
+    };
+    (0..3).flat_map(part).collect()
+}
+
+/// A text with the NUL that ends it.
+fn ascii(text: &str) -> Value {
+    Value::Ascii([text.as_bytes(), &[0]].concat())
+}
+
+/// What the image itself is followed by: what lies beside its pixels.
+fn carried_tags(info: &RasterInfo) -> Tags {
+    let mut tags = info.geo.as_ref().map(geo_tags).unwrap_or_default();
+    let carried = &info.extras.carried;
+    if !carried.gdal_metadata.is_empty() {
+        tags.push((42_112, ascii(&carried.gdal_metadata)));
+    }
+    tags.push((50_844, Value::Doubles(carried.rpc.clone())));
+    tags.retain(has_any);
     tags
 }
 
@@ -409,23 +455,11 @@ fn number(value: f64) -> String {
     }
 }
 
-/// Nodata as a sample if it is a value of the type, or else zero.
+/// Nodata as a little-endian sample if it is a value of the type, or else zero.
 fn fill(sample: SampleType, nodata: Option<f64>) -> Vec<u8> {
-    let value = nodata.unwrap_or(0.0);
-    let whole = |low: f64, high: f64| {
-        let fits = value == value.trunc() && (low..=high).contains(&value);
-        if fits { value as i64 } else { 0 }
-    };
-    match sample {
-        SampleType::U8 => (whole(0.0, 255.0) as u8).to_le_bytes().to_vec(),
-        SampleType::I8 => (whole(-128.0, 127.0) as i8).to_le_bytes().to_vec(),
-        SampleType::U16 => (whole(0.0, 65_535.0) as u16).to_le_bytes().to_vec(),
-        SampleType::I16 => (whole(-32_768.0, 32_767.0) as i16).to_le_bytes().to_vec(),
-        SampleType::U32 => (whole(0.0, u32::MAX.into()) as u32).to_le_bytes().to_vec(),
-        SampleType::I32 => (whole(i32::MIN.into(), i32::MAX.into()) as i32).to_le_bytes().to_vec(),
-        SampleType::F32 => (value as f32).to_le_bytes().to_vec(),
-        SampleType::F64 => value.to_le_bytes().to_vec(),
-    }
+    let mut bytes = Vec::new();
+    push_little_endian(&mut bytes, &sample.value(nodata.unwrap_or(0.0)), sample.bytes());
+    bytes
 }
 
 #[cfg(test)]

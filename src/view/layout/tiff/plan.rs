@@ -43,11 +43,12 @@ impl Level {
 pub(super) fn levels(info: &RasterInfo) -> Vec<Level> {
     let mut levels: Vec<Level> = Vec::new();
     for level in 0..info.levels.max(1) {
-        let image = info.grid.image(level);
+        let image = info.image(level);
         let enough = levels
             .last()
             .is_some_and(|above| above.width <= OVERVIEW_STOP && above.height <= OVERVIEW_STOP);
-        if image.is_empty() || enough {
+        let is_own = usize::from(level) <= info.extras.overviews.len();
+        if image.is_empty() || (enough && !is_own) {
             break;
         }
         let tile = tile_size(info, level, image);
@@ -58,13 +59,13 @@ pub(super) fn levels(info: &RasterInfo) -> Vec<Level> {
 
 /// The source's tile at a level where a TIFF can have it, or a square.
 fn tile_size(info: &RasterInfo, level: u8, image: Rect) -> (u32, u32) {
-    let grid = &info.grid;
+    let (grid, halvings) = info.grid_of(level);
     let regular = grid.tile_start == (0, 0) && grid.image_start == (0, 0);
     let many = grid.columns() > 1 || grid.rows() > 1;
-    let unit = u64::from(MULTIPLE) << level.min(32);
+    let unit = u64::from(MULTIPLE) << halvings.min(32);
     let halved = |side: u32| {
-        let fits = u64::from(side) % unit == 0 && side >> level.min(31) >= SMALLEST;
-        fits.then(|| side >> level)
+        let fits = u64::from(side) % unit == 0 && side >> halvings.min(31) >= SMALLEST;
+        fits.then(|| side >> halvings)
     };
     let bytes = |width: u32, height: u32| {
         u128::from(width) * u128::from(height) * info.pixel_bytes() as u128

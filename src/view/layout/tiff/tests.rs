@@ -39,6 +39,35 @@ fn geo() -> GeoTags {
 }
 
 #[test]
+fn what_gdal_keeps_beside_the_pixels_is_carried_over() {
+    let mut info = check::info(3, 2, 5, SampleType::U8);
+    info.color = Color::RgbBands;
+    info.extras.carried.gdal_metadata = "<GDALMetadata><Item>x</Item></GDALMetadata>".to_owned();
+    info.extras.carried.rpc = (0..92).map(f64::from).collect();
+    info.extras.carried.extra_samples = vec![1, 0];
+    let file = check::whole(&TiffLayout::new(&info).unwrap(), &info);
+    let mut decoder = tiff_reader::decoder::Decoder::new(Cursor::new(&file)).unwrap();
+    let tag = tiff_reader::tags::Tag::from_u16_exhaustive;
+    let text = decoder.get_tag_ascii_string(tag(42_112)).unwrap();
+    assert_eq!(text, info.extras.carried.gdal_metadata);
+    assert_eq!(decoder.get_tag_f64_vec(tag(50_844)).unwrap(), info.extras.carried.rpc);
+    assert_eq!(decoder.get_tag_u16_vec(tag(338)).unwrap(), [1, 0]);
+}
+
+#[test]
+fn a_palette_has_a_color_for_each_value_that_a_sample_can_have() {
+    let mut info = check::info(3, 2, 1, SampleType::U8);
+    info.color = Color::Palette;
+    info.extras.palette = Some(vec![[1, 2, 3], [255, 0, 128]].into());
+    let file = check::whole(&TiffLayout::new(&info).unwrap(), &info);
+    let mut decoder = tiff_reader::decoder::Decoder::new(Cursor::new(&file)).unwrap();
+    let colors = decoder.get_tag_u16_vec(tiff_reader::tags::Tag::ColorMap).unwrap();
+    assert_eq!(colors.len(), 3 * 256);
+    assert_eq!((colors[0], colors[1], colors[2]), (257, 65_535, 0));
+    assert_eq!((colors[256], colors[512 + 1]), (2 * 257, 128 * 257));
+}
+
+#[test]
 fn the_size_of_a_scene_is_what_its_tiles_have() {
     let grid = TileGrid { tile_size: (1024, 1024), ..TileGrid::whole(10_980, 10_980) };
     let info = RasterInfo { grid, levels: 5, ..check::info(10_980, 10_980, 1, SampleType::U16) };

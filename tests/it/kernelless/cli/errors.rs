@@ -52,9 +52,10 @@ fn a_size_that_does_not_parse_is_refused_with_examples() {
 fn a_view_that_does_not_exist_is_refused_with_those_that_do() {
     let shell = Shell::new();
     for list in ["gif", "png,gif", "", "png,"] {
-        shell
-            .mount("bucket", &["--views", list])
-            .fails_with(&["is not a view", "'none', 'all', or some of png,preview,npy,tif,json"]);
+        shell.mount("bucket", &["--views", list]).fails_with(&[
+            "is not a view",
+            "'none', 'all', or some of png,preview,npy,tif,json,indexed,reduced",
+        ]);
     }
 }
 

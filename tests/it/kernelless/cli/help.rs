@@ -52,6 +52,12 @@ fn the_help_of_umount_is_as_written_under_both_its_names() {
 }
 
 #[test]
+fn the_help_of_run_is_as_written() {
+    assert_prints(&["run", "-h"], "run-short.txt");
+    assert_prints(&["run", "--help"], "run.txt");
+}
+
+#[test]
 fn the_help_of_status_is_as_written() {
     assert_prints(&["status", "-h"], "status-short.txt");
     assert_prints(&["status", "--help"], "status.txt");

@@ -5,8 +5,8 @@ use std::ffi::OsStr;
 use s3mem::fs::{AttrChange, NewNode, OpenHow};
 
 use super::driver::{Driver, File, MAKER, OpenFile, Outcome};
-use super::names::is_dir_name;
-use super::oracle::{Change, bytes_of, is_memory_only};
+use super::names::{is_dir_name, outcomes};
+use super::oracle::{Change, Made, bytes_of, is_memory_only};
 use super::steps::Fault;
 use crate::harness::plain_tree::{At, Body, Id};
 
@@ -60,7 +60,7 @@ impl Driver {
         if known.is_some() {
             expected = Err(libc::EEXIST);
         } else if !is_memory_only(&key) {
-            changes.push(Change { key: key.clone(), bytes: Some(Vec::new()), seen: None });
+            changes.push(Change::new(&key, Some(Vec::new()), None));
             if self.oracle.etag(&key).is_some() {
                 expected = Err(libc::ESTALE);
             }
@@ -160,20 +160,22 @@ impl Driver {
         if !self.is_remote(id) {
             return vec![Ok(())];
         }
-        let may_overwrite = self.oracle.config.allow_overwrite;
+        let may = self.oracle.may_overwrite(&self.key_of(id), file.seen.as_ref());
+        let mut expected = outcomes(Ok(()), may);
         if file.is_made {
-            let is_object = !file.is_dirty && !may_overwrite && !self.is_open(id, true);
-            return vec![if is_object { Err(libc::EPERM) } else { Ok(()) }];
+            let is_object = !file.is_dirty && !self.is_open(id, true);
+            return if is_object { expected } else { vec![Ok(())] };
         }
-        if !may_overwrite {
-            return vec![Err(libc::EPERM)];
+        if may == Made::No {
+            return expected;
         }
         let is_seen = self.oracle.is_seen(&self.key_of(id), &file.seen);
         if is_seen || keep == 0 || self.model.size(id) == 0 {
-            return vec![Ok(())];
+            return expected;
         }
         // Its bytes may be in memory from before.
-        vec![Ok(()), Err(GONE[0]), Err(GONE[1])]
+        expected.extend(GONE.map(Err));
+        expected
     }
 
     pub(super) async fn write(
@@ -241,7 +243,7 @@ impl Driver {
         let (key, seen) = (self.key_of(id), self.about[&id].seen.clone());
         let expected = if self.oracle.is_seen(&key, &seen) { Ok(()) } else { Err(libc::ESTALE) };
         let bytes = Some(self.model.bytes(id).to_vec());
-        (vec![Change { key, bytes, seen }], expected)
+        (vec![Change::new(&key, bytes, seen)], expected)
     }
 
     /// Notes what came of sending a file.
@@ -326,9 +328,10 @@ impl Driver {
             if is_named && self.is_remote(id) && !self.is_open(id, true) {
                 let (key, seen) = (self.key_of(id), self.about[&id].seen.clone());
                 if !self.oracle.is_seen(&key, &seen) {
-                    expected = vec![Err(libc::ESTALE), Err(libc::ENOENT)];
+                    expected.retain(|outcome| outcome.is_err());
+                    expected.extend(GONE.map(Err));
                 }
-                changes.push(Change { key, bytes: Some(bytes.clone()), seen });
+                changes.push(Change::new(&key, Some(bytes.clone()), seen));
             }
             after = Some(bytes);
         }
@@ -339,6 +342,9 @@ impl Driver {
         let outcome = self.judge(done, &expected, failed, (id, size));
         self.account(&changes, &outcome, failed);
         let (Some(after), Some(before)) = (after, before) else { return };
+        if matches!(outcome, Outcome::Refused(libc::EPERM)) {
+            return;
+        }
         // It has the size before it is sent, unless it could not be fetched.
         let (attr, _) = self.tree.fs.getattr(ino).unwrap();
         let was_fetched = before.is_made

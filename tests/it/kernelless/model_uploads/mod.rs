@@ -88,7 +88,7 @@ fn objects() -> impl Strategy<Value = BTreeMap<String, String>> {
 fn setting() -> impl Strategy<Value = Setting> {
     let rename_objects = prop_oneof![Just(0u64), 1u64..4, Just(1000)];
     let page_entries = prop_oneof![1usize..4, Just(1000)];
-    let may = || prop::bool::weighted(0.8);
+    let may = || prop::bool::weighted(0.7);
     (may(), may(), rename_objects, page_entries, prop::bool::weighted(0.3)).prop_map(
         |(allow_overwrite, allow_delete, rename_objects, page_entries, asks_always)| Setting {
             allow_overwrite,

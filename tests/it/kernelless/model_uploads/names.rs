@@ -6,15 +6,29 @@ use std::ffi::OsStr;
 use s3mem::fs::{NewNode, RenameHow};
 
 use super::driver::{Driver, MAKER, Outcome};
-use super::oracle::{Change, bytes_of, is_memory_only};
+use super::oracle::{Change, Made, bytes_of, is_memory_only};
 use super::steps::Fault;
 use crate::harness::plain_tree::{At, Body, Id, of_bucket};
 
-/// What a step is to do, and how that is to end.
-type Plan = (Vec<Change>, Result<(), i32>);
+/// What a step is to do, and how that may end.
+type Plan = (Vec<Change>, Vec<Result<(), i32>>);
 
 fn refused(errno: i32) -> Plan {
-    (Vec::new(), Err(errno))
+    (Vec::new(), vec![Err(errno)])
+}
+
+/// What needs no request.
+fn nothing() -> Plan {
+    (Vec::new(), vec![Ok(())])
+}
+
+/// How something may end that the mount may do or not, or may not know that it may.
+pub(super) fn outcomes(expected: Result<(), i32>, may: Made) -> Vec<Result<(), i32>> {
+    match may {
+        Made::Yes => vec![expected],
+        Made::Perhaps => vec![expected, Err(libc::EPERM)],
+        Made::No => vec![Err(libc::EPERM)],
+    }
 }
 
 /// Files and directories have other names here, so that no key is both.
@@ -38,7 +52,7 @@ impl Driver {
             if self.oracle.etag(&marker).is_some() {
                 expected = Err(libc::EEXIST);
             }
-            changes.push(Change { key: marker.clone(), bytes: Some(Vec::new()), seen: None });
+            changes.push(Change::new(&marker, Some(Vec::new()), None));
         }
         self.arm(fault);
         let done = self.tree.fs.make(ino, OsStr::new(&name), NewNode::Dir, MAKER).await;
@@ -68,7 +82,7 @@ impl Driver {
         self.arm(fault);
         let done = self.tree.fs.unlink(ino, OsStr::new(&name)).await;
         let failed = self.settle().await;
-        let outcome = self.judge(done, &[expected], failed, &key);
+        let outcome = self.judge(done, &expected, failed, &key);
         self.account(&changes, &outcome, failed);
         match outcome {
             Outcome::Done(()) => {
@@ -86,22 +100,21 @@ impl Driver {
     fn to_unlink(&self, id: Id, key: &str) -> Plan {
         let file = &self.about[&id];
         let Some(seen) = file.seen.clone().filter(|_| !file.is_conflict) else {
-            return (Vec::new(), Ok(()));
+            return nothing();
         };
         self.to_delete(key, seen)
     }
 
     /// To delete a version.
     fn to_delete(&self, key: &str, seen: String) -> Plan {
-        let now = self.oracle.etag(key);
-        let change = Change { key: key.to_owned(), bytes: None, seen: Some(seen.clone()) };
-        let expected = match now {
-            _ if !self.oracle.config.allow_delete => return refused(libc::EPERM),
+        let may = self.oracle.may_delete(key, Some(&seen));
+        let expected = match self.oracle.etag(key) {
+            _ if may == Made::No => return refused(libc::EPERM),
             Some(now) if now != seen => Err(libc::ESTALE),
             // Somebody else was quicker.
             Some(_) | None => Ok(()),
         };
-        (vec![change], expected)
+        (vec![Change::new(key, None, Some(seen))], outcomes(expected, may))
     }
 
     pub(super) async fn rmdir(&mut self, at: &At, fault: Option<&Fault>) {
@@ -115,19 +128,19 @@ impl Driver {
             None => refused(libc::ENOENT),
             Some(id) if !self.model.is_dir(id) => refused(libc::ENOTDIR),
             Some(id) if !self.model.entries(id).is_empty() => refused(libc::ENOTEMPTY),
-            Some(_) if is_memory_only(&key) => (Vec::new(), Ok(())),
+            Some(_) if is_memory_only(&key) => nothing(),
             Some(_) if self.below(&key).iter().any(|below| *below != key) => {
                 refused(libc::ENOTEMPTY)
             }
             Some(_) => match self.oracle.etag(&key) {
                 Some(etag) => self.to_delete(&key, etag),
-                None => (Vec::new(), Ok(())),
+                None => nothing(),
             },
         };
         self.arm(fault);
         let done = self.tree.fs.rmdir(ino, OsStr::new(&name)).await;
         let failed = self.settle().await;
-        let outcome = self.judge(done, &[expected], failed, &key);
+        let outcome = self.judge(done, &expected, failed, &key);
         self.account(&changes, &outcome, failed);
         match outcome {
             Outcome::Done(()) => self.model.rmdir(dir, &name).unwrap(),
@@ -181,7 +194,7 @@ impl Driver {
         let (from_os, to_os) = ((from_ino, OsStr::new(from.1)), (to_ino, OsStr::new(to.1)));
         let done = self.tree.fs.rename(from_os, to_os, how).await;
         let failed = self.settle().await;
-        let outcome = self.judge(done, &[expected], failed, (&from_key, &to_key, how));
+        let outcome = self.judge(done, &expected, failed, (&from_key, &to_key, how));
         // Some of it may be done when somebody else is found to have been quicker.
         let is_half = matches!(outcome, Outcome::Refused(libc::ESTALE));
         match is_half {
@@ -243,7 +256,7 @@ impl Driver {
         match (target, how) {
             (_, RenameHow::Exchange) => return refused(libc::EINVAL),
             (Some(_), RenameHow::Keep) => return refused(libc::EEXIST),
-            (Some(target), _) if target == source => return (Vec::new(), Ok(())),
+            (Some(target), _) if target == source => return nothing(),
             _ => {}
         }
         let (from_key, to_key) = (self.key(from.0, from.1), self.key(to.0, to.1));
@@ -269,7 +282,7 @@ impl Driver {
             }
         }
         match (was_memory, is_memory) {
-            (true, true) => (Vec::new(), Ok(())),
+            (true, true) => nothing(),
             _ if self.model.is_dir(source) && (was_memory || is_memory) => refused(libc::EXDEV),
             _ if self.model.is_dir(source) => self.to_rename_dir(&from_key, &to_key),
             _ => self.to_rename_file(source, &from_key, target, &to_key),
@@ -309,10 +322,11 @@ impl Driver {
             }
             let bytes = Some(bytes_of(object));
             let seen = self.oracle.etag(&copy).filter(|etag| *etag == object.etag);
-            changes.push(Change { key: copy, bytes, seen });
-            changes.push(Change { key: key.clone(), bytes: None, seen: Some(object.etag.clone()) });
+            let made = self.oracle.made(key, Some(&object.etag));
+            changes.push(Change::new(&copy, bytes, seen).copied(made));
+            changes.push(Change::new(key, None, Some(object.etag.clone())));
         }
-        (changes, expected)
+        (changes, vec![expected])
     }
 
     /// Whether something below a directory is in memory alone, or open if that counts.
@@ -379,16 +393,14 @@ impl Driver {
     }
 
     fn to_rename_file(&self, source: Id, from: &str, target: Option<Id>, to: &str) -> Plan {
-        let config = &self.oracle.config;
         if is_memory_only(to) {
             return refused(libc::EXDEV);
         }
         let file = &self.about[&source];
         let target_seen = target.and_then(|id| self.about[&id].seen.clone());
-        if target_seen.is_some() && !config.allow_overwrite {
-            return refused(libc::EPERM);
-        }
-        if file.seen.is_some() && !config.allow_delete {
+        let may = self.oracle.may_overwrite(to, target_seen.as_ref());
+        let may = may.min(self.oracle.may_delete(from, file.seen.as_ref()));
+        if may == Made::No {
             return refused(libc::EPERM);
         }
         let is_open = self.is_open(source, false);
@@ -407,16 +419,20 @@ impl Driver {
                 true => self.oracle.objects.get(from).map(|object| bytes_of(object)),
                 false => Some(self.model.bytes(source).to_vec()),
             };
-            changes.push(Change { key: to.to_owned(), bytes, seen: target_seen });
+            let change = Change::new(to, bytes, target_seen);
+            changes.push(match is_copied {
+                true => change.copied(self.oracle.made(from, file.seen.as_ref())),
+                false => change,
+            });
         }
         if let Some(seen) = file.seen.clone() {
             let (deletion, outcome) = self.to_delete(from, seen.clone());
             changes.extend(deletion);
-            expected = expected.and(outcome);
+            expected = expected.and(outcome[0]);
             if is_copied && !self.oracle.is_seen(from, &Some(seen)) {
                 expected = Err(libc::ESTALE);
             }
         }
-        (changes, expected)
+        (changes, outcomes(expected, may))
     }
 }

@@ -1,7 +1,7 @@
 //! The bucket, looked at from outside: what each step may have changed in it, and
 //! what it has.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use s3mem::publish::UploadConfig;
@@ -17,6 +17,29 @@ pub(super) struct Change {
     pub(super) bytes: Option<Vec<u8>>,
     /// The version that the mount has seen there.
     pub(super) seen: Option<String>,
+    /// Whether it is the mount's own, if what it replaces is.
+    pub(super) is_made: Made,
+}
+
+impl Change {
+    /// Bytes that come from the mount.
+    pub(super) fn new(key: &str, bytes: Option<Vec<u8>>, seen: Option<String>) -> Self {
+        Change { key: key.to_owned(), bytes, seen, is_made: Made::Yes }
+    }
+
+    /// The copy of an object that is the mount's own or not.
+    pub(super) fn copied(self, of: Made) -> Self {
+        Change { is_made: of, ..self }
+    }
+}
+
+/// Whether the mount knows an object as one that it has made itself, where nothing was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Made {
+    No,
+    /// It has, and may not know it: a request failed.
+    Perhaps,
+    Yes,
 }
 
 /// How much a step did.
@@ -39,8 +62,9 @@ pub(super) struct Oracle {
     pub(super) unsure: BTreeSet<String>,
     /// Keys that the mount has changed.
     touched: BTreeSet<String>,
-    /// The versions that the mount wrote.
-    ours: HashSet<String>,
+    /// The versions that the mount has made itself, by key. Who did not hear that one is
+    /// gone goes on with it.
+    made: HashMap<String, HashMap<String, Made>>,
     calls: usize,
 }
 
@@ -57,7 +81,7 @@ impl Oracle {
             history: BTreeMap::new(),
             unsure: BTreeSet::new(),
             touched: BTreeSet::new(),
-            ours: HashSet::new(),
+            made: HashMap::new(),
             calls: 0,
         };
         oracle.look();
@@ -83,6 +107,23 @@ impl Oracle {
 
     pub(super) fn etag(&self, key: &str) -> Option<String> {
         self.objects.get(key).map(|object| object.etag.clone())
+    }
+
+    /// Whether a version is the mount's own; what is not there is.
+    pub(super) fn made(&self, key: &str, seen: Option<&String>) -> Made {
+        let Some(seen) = seen else { return Made::Yes };
+        let made = self.made.get(key).and_then(|versions| versions.get(seen));
+        made.copied().unwrap_or(Made::No)
+    }
+
+    /// Whether the mount may replace a version.
+    pub(super) fn may_overwrite(&self, key: &str, seen: Option<&String>) -> Made {
+        if self.config.allow_overwrite { Made::Yes } else { self.made(key, seen) }
+    }
+
+    /// Whether the mount may delete a version, or give it another name.
+    pub(super) fn may_delete(&self, key: &str, seen: Option<&String>) -> Made {
+        if self.config.allow_delete { Made::Yes } else { self.made(key, seen) }
     }
 
     /// Whether the bucket has of a key what the mount has seen of it.
@@ -123,15 +164,16 @@ impl Oracle {
             assert_eq!(etag, change.seen, "{key:?} was another version than the mount has seen");
             let bytes = now.map(|object| bytes_of(object));
             assert!(bytes == change.bytes, "{key:?} has bytes that nobody wrote");
-            match (&etag, now) {
-                (Some(_), None) => assert!(self.config.allow_delete, "{key:?} was deleted"),
-                (Some(etag), Some(_)) => {
-                    let may = self.config.allow_overwrite || self.ours.contains(etag);
-                    assert!(may, "{key:?} was overwritten");
-                }
-                (None, _) => {}
-            }
-            self.ours.extend(now.map(|object| object.etag.clone()));
+            let may = match now {
+                None => self.may_delete(key, etag.as_ref()),
+                Some(_) => self.may_overwrite(key, etag.as_ref()),
+            };
+            assert!(may != Made::No, "{key:?} was protected by the flags");
+            let made = self.made(key, etag.as_ref()).min(change.is_made);
+            let made = if extent == Extent::Done { made } else { made.min(Made::Perhaps) };
+            let versions = self.made.entry(key.clone()).or_default();
+            versions.values_mut().for_each(|made| *made = Made::Perhaps.min(*made));
+            versions.extend(now.map(|object| (object.etag.clone(), made)));
         }
         self.touched.extend(changes.iter().map(|change| change.key.clone()));
         if extent == Extent::Done {

@@ -171,3 +171,25 @@ async fn a_page_is_neither_an_object_nor_its_metadata_nor_a_listing() {
         stack.server.clear_fault(page);
     }
 }
+
+#[tokio::test]
+async fn a_bucket_that_is_said_to_be_elsewhere_again_and_again_is_followed_once() {
+    let stack = Stack::new().await;
+    stack.server.put(BUCKET, "obj", "x");
+    let elsewhere = |region: &str| Fault::new(Effect::Refuse(Refusal::Redirect(region.into())));
+    let there = Fault::new(Effect::Refuse(Refusal::WrongRegion(REGION.into())));
+    // To and fro, and each time to another one.
+    for back in [elsewhere("eu-north-1"), there, elsewhere("eu-west-1")] {
+        stack.server.clear_faults();
+        stack.server.fault(elsewhere("eu-west-1").times(1));
+        stack.server.fault(back.after(1));
+        stack.server.reset_counts();
+        let (prefix, delimited) = (Prefix::root(), true);
+        let list = ListRequest { prefix, delimited, token: None, max_keys: 9 };
+        let failed = stack.store.list_page(list).await;
+        assert!(matches!(kind(failed), StoreErrorKind::WrongRegion(_)));
+        assert_eq!(stack.server.counts().requests(), 2);
+    }
+    stack.server.clear_faults();
+    stack.store.head(&key("obj")).await.unwrap();
+}

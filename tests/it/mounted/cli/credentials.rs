@@ -1,8 +1,10 @@
 //! Credentials that are replaced while a mount lasts.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -110,4 +112,67 @@ fn a_setting_that_does_not_go_with_the_server_is_told_with_its_reason() {
         let shell = Shell::on(&server).set(name, "true");
         shell.mount("tiles", &[]).fails_with(&["do not go together with another", name]);
     }
+}
+
+/// A token service that gives the access key that a token names, and notes the tokens.
+fn token_service() -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let tokens = Arc::<Mutex<Vec<String>>>::default();
+    let noted = tokens.clone();
+    thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let (mut text, mut piece) = (String::new(), [0; 4096]);
+            let token = loop {
+                let count = client.read(&mut piece).unwrap();
+                text += &String::from_utf8_lossy(&piece[..count]);
+                let token = text.split("WebIdentityToken=").nth(1);
+                match token.and_then(|rest| rest.split_once('&').map(|(token, _)| token)) {
+                    Some(token) => break token.to_owned(),
+                    // The token is the last thing that is sent.
+                    None if count == 0 || text.contains("WebIdentityToken=key-") => {
+                        break text.rsplit('=').next().unwrap().to_owned();
+                    }
+                    None => {}
+                }
+            };
+            noted.lock().unwrap().push(token.clone());
+            let key = token.trim_start_matches("key-");
+            let answer = format!(
+                "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials>\
+                 <AccessKeyId>{key}</AccessKeyId><SecretAccessKey>{SECRET_KEY}</SecretAccessKey>\
+                 <SessionToken></SessionToken><Expiration>2095-01-01T00:00:00Z</Expiration>\
+                 </Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"
+            );
+            let length = answer.len();
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close");
+            let _ = write!(client, "{head}\r\n\r\n{answer}");
+        }
+    });
+    (url, tokens)
+}
+
+#[test]
+fn a_web_identity_token_that_changes_in_its_file_is_read_again() {
+    let Some(server) = tiles() else { return };
+    let (service, tokens) = token_service();
+    let shell = Shell::new();
+    let file = shell.path("token");
+    fs::write(&file, format!("key-{ACCESS_KEY}")).unwrap();
+    let shell = shell
+        .set("AWS_ENDPOINT_URL", &server.endpoint())
+        .set("AWS_ENDPOINT_URL_STS", &service)
+        .set("AWS_REGION", "us-east-1")
+        .set("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/reader")
+        .set("AWS_WEB_IDENTITY_TOKEN_FILE", &file);
+    shell.mount("tiles", &[]).succeeds();
+    assert_eq!(read(&shell, 0).unwrap(), "x");
+
+    fs::write(&file, format!("key-{NEW_KEY}")).unwrap();
+    server.replace_key(NEW_KEY);
+    wait_until("the new token is found", || read(&shell, 1).is_ok());
+    let tokens = tokens.lock().unwrap();
+    assert_eq!(tokens.first().unwrap(), &format!("key-{ACCESS_KEY}"));
+    assert_eq!(tokens.last().unwrap(), &format!("key-{NEW_KEY}"));
+    shell.umount().succeeds();
 }

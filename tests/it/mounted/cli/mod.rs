@@ -5,6 +5,8 @@ mod credentials;
 mod life;
 mod machine;
 mod pending;
+mod proxies;
+mod run;
 mod server_errors;
 
 use crate::harness::missing::{can_mount, has_file, has_root, not_run};

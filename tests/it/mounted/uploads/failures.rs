@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::harness::mounting::lines;
 use crate::support::server::{Effect, Fault, Op, Refusal};
 
 #[test]
@@ -182,6 +183,39 @@ fn a_crash_leaves_parts_that_the_next_mount_throws_away() {
         assert!(backend.get("large").is_none());
         next.end();
     }
+}
+
+#[test]
+fn an_upload_whose_beginning_was_not_answered_is_named_and_nobody_elses_is_aborted() {
+    let Some(backend) = in_process() else { return };
+    let server = backend.server().unwrap();
+    let mut mount = mount(&backend, &[]);
+    let bytes = noise(4, 20 * MIB as usize);
+    server.fault(Fault::new(Effect::DropAnswer).on(Op::CreateUpload).times(1));
+    save(&mount.join("begun twice"), &bytes).unwrap();
+    assert!(backend.has("begun twice", &bytes));
+    assert_eq!(server.open_uploads(BUCKET), ["begun twice"], "the one that nobody knows");
+    assert_eq!(lines(&mount, "INFO", "\"begun twice\" was not answered").len(), 1);
+    server.fault(Fault::new(Effect::DropAnswer).on(Op::CreateUpload));
+    assert_eq!(errno(save(&mount.join("never told"), &bytes)), libc::EIO);
+    mount.kill();
+    drop(mount);
+    server.clear_faults();
+    let open_uploads = || {
+        let mut keys = server.open_uploads(BUCKET);
+        keys.sort();
+        keys
+    };
+    let begun = open_uploads();
+    let next = self::mount(&backend, &[]);
+    until("it is named", || !lines(&next, "WARN", "\"never told\" may have been left").is_empty());
+    save(&next.join("other"), &bytes).unwrap();
+    assert_eq!(open_uploads(), begun, "another client's may be among them");
+    next.end();
+    let last = self::mount(&backend, &[]);
+    save(&last.join("last"), b"x").unwrap();
+    assert!(lines(&last, "WARN", "may have been left").is_empty(), "it is said once");
+    last.end();
 }
 
 #[test]

@@ -9,8 +9,13 @@ mod changes;
 mod client;
 mod disk;
 mod failures;
+mod few_files;
+mod lacking;
+mod later;
+mod made;
 mod names;
 mod sending;
+mod siblings;
 mod traced;
 
 use std::fs::{self, File, OpenOptions};

@@ -345,3 +345,23 @@ fn a_picture_that_is_saved_has_siblings() {
         mount.end();
     }
 }
+
+#[test]
+fn attributes_are_kept_by_what_stays_in_memory_and_by_no_object() {
+    let Some(backend) = in_process() else { return };
+    let mount = mount(&backend, &["--memory-only", "*.tmp"]);
+    let set = |name: &str| {
+        let path = mount.join(name);
+        save(&path, b"x").unwrap();
+        let no_flags = rustix::fs::XattrFlags::empty();
+        rustix::fs::setxattr(&path, "user.colour", b"red", no_flags).map_err(io::Error::from)
+    };
+    set("a.tmp").unwrap();
+    assert_eq!(errno(set("object")), libc::EOPNOTSUPP);
+    fs::create_dir(mount.join("folder")).unwrap();
+    let no_flags = rustix::fs::XattrFlags::empty();
+    let refused = rustix::fs::setxattr(mount.join("folder"), "user.x", b"y", no_flags);
+    assert_eq!(errno(refused.map_err(io::Error::from)), libc::EOPNOTSUPP);
+    assert_eq!(backend.keys(), ["folder/", "object"]);
+    mount.end();
+}

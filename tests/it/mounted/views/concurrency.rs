@@ -12,6 +12,8 @@ use crate::support::server::{Effect, Fault, Op};
 fn sixteen_readers_of_one_png_fetch_each_tile_once() {
     let Some(server) = server() else { return };
     let image = mosaic(2, 3, true);
+    // All but the marker at the end; the first tile begins in what was read as header.
+    let bytes = image.bytes.len() as u64 - 2;
     server.put(BUCKET, "scene.j2k", image.bytes);
     let mount = mount(&server, &[]);
     let path = sibling(&mount, "scene.j2k", ".png");
@@ -24,7 +26,7 @@ fn sixteen_readers_of_one_png_fetch_each_tile_once() {
         })
     });
     assert!(sums.iter().all(|sum| *sum == sums[0]));
-    assert_eq!(cost, Cost { get: 7, bytes: HEAD_BYTES + 6 * image.part, ..NOTHING });
+    assert_eq!(cost, Cost { get: 7, bytes, ..NOTHING });
     mount.end();
 }
 
@@ -32,6 +34,8 @@ fn sixteen_readers_of_one_png_fetch_each_tile_once() {
 fn readers_of_all_siblings_at_once_share_the_header_and_the_tiles() {
     let Some(server) = server() else { return };
     let image = mosaic(2, 2, true);
+    // All but the marker at the end; the first tile begins in what was read as header.
+    let bytes = image.bytes.len() as u64 - 2;
     server.put(BUCKET, "scene.j2k", image.bytes);
     let mount = mount(&server, &[]);
     let ((), cost) = cost_of(&server, || {
@@ -43,7 +47,7 @@ fn readers_of_all_siblings_at_once_share_the_header_and_the_tiles() {
             }
         });
     });
-    assert_eq!(cost, Cost { get: 5, bytes: HEAD_BYTES + 4 * image.part, ..NOTHING });
+    assert_eq!(cost, Cost { get: 5, bytes, ..NOTHING });
     mount.end();
 }
 

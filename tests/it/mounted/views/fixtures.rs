@@ -14,6 +14,8 @@ pub(super) struct Fixture {
     pub(super) bands: u64,
     /// As numpy names it.
     pub(super) dtype: String,
+    /// What the bands mean, in the words of `make.py`; empty where nobody wrote it down.
+    pub(super) color: String,
     pub(super) is_converted: bool,
     expected: Expected,
     /// Of lower resolutions: columns, rows and the pixels' CRC-32.
@@ -78,6 +80,7 @@ fn images() -> Vec<Fixture> {
             size: (words[2].parse().unwrap(), words[3].parse().unwrap()),
             bands: words[4].parse().unwrap(),
             dtype: words[5].to_owned(),
+            color: words[6].to_owned(),
             is_converted: words[6] != "unsupported",
             expected: Expected::Near(pixels, words[7].parse().unwrap()),
             levels: Vec::new(),
@@ -111,6 +114,7 @@ fn jpeg2000() -> Vec<Fixture> {
             size: (number(2), number(3)),
             bands: number(4),
             dtype: format!("{}int{width}", if signed { "" } else { "u" }),
+            color: String::new(),
             is_converted: true,
             expected,
             levels: Vec::new(),

@@ -111,7 +111,9 @@ fn declared_pixels_are_held_against_compressed_bytes() {
 #[test]
 fn an_image_cut_short_gives_nothing_that_differs_from_the_whole_one() {
     let Some(server) = server() else { return };
-    let whole: Vec<Fixture> = fixtures().into_iter().filter(|f| f.is_converted).collect();
+    // Without its last bytes a TGA is one of the first version, in which opacity counts.
+    let may_be_cut = |f: &Fixture| f.is_converted && !f.name.starts_with("unused");
+    let whole: Vec<Fixture> = fixtures().into_iter().filter(may_be_cut).collect();
     for fixture in &whole {
         let length = fixture.bytes.len();
         server.put(BUCKET, &format!("whole/{}", fixture.name), fixture.bytes.clone());

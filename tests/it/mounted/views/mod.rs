@@ -5,16 +5,23 @@
 //! Requests and bytes are compared exactly, as in `mounted`.
 
 mod changes;
+mod cogs;
 mod concurrency;
 mod costs;
+mod fits;
 mod fixtures;
+mod forms;
 mod limits;
 mod listing;
 mod mosaic;
 mod naming;
 mod packed;
+pub(in crate::mounted) mod pages;
 mod pixels;
+mod previews;
 mod ranges;
+mod stepping;
+mod web;
 
 use std::fs::{self, File};
 use std::io::Cursor;

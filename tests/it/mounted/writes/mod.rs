@@ -14,6 +14,7 @@ mod room;
 mod system;
 mod threads;
 mod views;
+mod xattrs;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};

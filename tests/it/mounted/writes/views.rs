@@ -212,3 +212,90 @@ fn listed_siblings_are_those_of_what_is_there_now() {
         mount.end();
     });
 }
+
+/// Deletes all that a folder lists, in an order, and then the folder.
+fn delete_in_order(folder: &Path, order: fn(&mut Vec<String>)) {
+    let mut listed = names(folder);
+    order(&mut listed);
+    for name in listed {
+        fs::remove_file(folder.join(name)).unwrap();
+    }
+    fs::remove_dir(folder).unwrap();
+}
+
+#[test]
+fn a_folder_is_deleted_with_its_listed_siblings_in_any_order() {
+    each_way(|server, way| {
+        for n in 0..4 {
+            server.put(BUCKET, &format!("{n}/object.png"), picture(10, 8, 1));
+            server.put(BUCKET, &format!("{n}/object.png.npy"), "real");
+            server.put(BUCKET, &format!("{n}/lies.png"), "no image");
+        }
+        let mount = way.mount(server, &["--list-views"]);
+        for n in 0..4 {
+            let folder = mount.join(n.to_string());
+            fs::write(folder.join("made.png"), picture(10, 8, 1)).unwrap();
+            fs::create_dir(mount.join("made")).unwrap();
+            fs::write(mount.join("made/too.png"), picture(10, 8, 1)).unwrap();
+            for folder in [folder, mount.join("made")] {
+                match n {
+                    0 => {
+                        let mut rm = std::process::Command::new("rm");
+                        crate::harness::mounting::succeeds(rm.arg("-r").arg(&folder));
+                    }
+                    1 => delete_in_order(&folder, |names| names.sort()),
+                    2 => delete_in_order(&folder, |names| names.reverse()),
+                    _ => delete_in_order(&folder, |names| {
+                        names.sort_by_key(|name| (name.len() * 7 % 5, name.clone()));
+                    }),
+                }
+                assert!(is_gone(&folder), "{n}");
+            }
+        }
+        assert_eq!(names(mount.path()), [""; 0]);
+        // An image of an old name has all its siblings.
+        fs::create_dir(mount.join("1")).unwrap();
+        fs::write(mount.join("1/made.png"), picture(10, 8, 1)).unwrap();
+        assert_eq!(names(&mount.join("1")).len(), 6);
+        mount.end();
+    });
+}
+
+#[test]
+fn the_pages_of_a_stack_that_is_written_change_and_go_with_it() {
+    use crate::mounted::views::pages::{page_values, stack};
+    const SIZE: (u32, u32) = (40, 30);
+    each_way(|server, way| {
+        let mount = way.mount(server, &[]);
+        let path = mount.join("stack.tif");
+        let page = |number: u32| PathBuf::from(format!("{}.page-{number}", path.display()));
+        assert!(is_gone(&beside(&page(2), ".npy")));
+        for round in 1..6u8 {
+            fs::write(&path, stack(3, SIZE, round)).unwrap();
+            for number in 1..4 {
+                assert_eq!(samples(&page(number)), page_values(number - 1, SIZE, round));
+            }
+            assert!(is_gone(&beside(&page(4), ".npy")));
+            fs::write(&path, stack(1, SIZE, round)).unwrap();
+            assert!(is_gone(&beside(&page(2), ".npy")));
+        }
+        // One that was deleted comes back with the next image, and not before.
+        fs::write(&path, stack(3, SIZE, 7)).unwrap();
+        fs::remove_file(beside(&page(2), ".npy")).unwrap();
+        assert!(is_gone(&beside(&page(2), ".npy")));
+        assert_eq!(samples(&page(3)), page_values(2, SIZE, 7));
+        fs::remove_file(&path).unwrap();
+        assert!(is_gone(&beside(&page(3), ".npy")));
+        fs::write(&path, stack(3, SIZE, 8)).unwrap();
+        assert_eq!(samples(&page(2)), page_values(1, SIZE, 8));
+        // They follow their image to another name.
+        let moved = mount.join("moved.tif");
+        fs::rename(&path, &moved).unwrap();
+        assert!(is_gone(&beside(&page(2), ".npy")));
+        assert_eq!(
+            samples(&PathBuf::from(format!("{}.page-2", moved.display()))),
+            page_values(1, SIZE, 8)
+        );
+        mount.end();
+    });
+}

@@ -1,0 +1,91 @@
+//! Files that are not quite right beside their pixels. What each should decode to is what
+//! the file decodes to that it was made of, of which OpenJPEG's pixels are known; OpenJPEG
+//! gives the same for the odd one.
+
+use super::*;
+use crate::raster::jpeg2000::window::u32_at;
+
+/// The only place of these bytes, or the last.
+fn last_place(bytes: &[u8], wanted: &[u8]) -> usize {
+    bytes.windows(wanted.len()).rposition(|window| window == wanted).unwrap()
+}
+
+/// Pixels at each level, and warnings.
+async fn read(bytes: Vec<u8>, how: How) -> Result<(Vec<Vec<u8>>, Vec<String>), RasterError> {
+    let raster = opened(bytes, how).await.1?;
+    let mut levels = Vec::new();
+    for k in 0..raster.info().levels {
+        levels.push(level(&*raster, k).await?);
+    }
+    Ok((levels, raster.info().warnings.clone()))
+}
+
+/// The file with its last tile-part longer by these bytes.
+fn with_bytes_behind(mut bytes: Vec<u8>, more: &[u8]) -> Vec<u8> {
+    let sot = last_place(&bytes, &[0xff, 0x90, 0, 10]);
+    let eoc = last_place(&bytes, &[0xff, 0xd9]);
+    let length = u32_at(&bytes, sot + 6).unwrap() + more.len() as u32;
+    bytes[sot + 6..sot + 10].copy_from_slice(&length.to_be_bytes());
+    bytes.splice(eoc..eoc, more.iter().copied());
+    bytes
+}
+
+#[tokio::test]
+async fn what_is_damaged_beside_the_pixels_is_read_as_openjpeg_reads_it() {
+    let gray = fixture("gray8.j2k");
+    let mut odd = Vec::new();
+
+    let mut transformed = gray.clone();
+    let cod = transformed.windows(2).position(|two| two == [0xff, 0x52]).unwrap();
+    assert_eq!(transformed[cod + 8], 0);
+    transformed[cod + 8] = 1;
+    odd.push(("gray8.j2k", transformed, "transforms three"));
+
+    for padding in 0..3 {
+        let mut open = gray.clone();
+        let sot = last_place(&open, &[0xff, 0x90, 0, 10]);
+        open[sot + 6..sot + 10].fill(0);
+        open.extend(vec![0; padding]);
+        odd.push(("gray8.j2k", open, ""));
+    }
+
+    for name in ["gray8.j2k", "modes.j2k", "rgb12_offsets.j2k"] {
+        for zeros in [1, 2, 40, 1000] {
+            odd.push((name, with_bytes_behind(fixture(name), &vec![0; zeros]), ""));
+        }
+    }
+
+    let mut long = fixture("gray16_tiles_plt_tlm.jp2");
+    let jp2c = last_place(&long, b"jp2c") - 4;
+    let length = u32_at(&long, jp2c).unwrap() + 103;
+    long[jp2c..jp2c + 4].copy_from_slice(&length.to_be_bytes());
+    odd.push(("gray16_tiles_plt_tlm.jp2", long, "103 bytes behind the file"));
+
+    for (name, bytes, warning) in odd {
+        for how in [USUAL, PIECEMEAL] {
+            let (right, none) = read(fixture(name), how).await.unwrap();
+            assert!(none.is_empty());
+            let (pixels, warnings) = read(bytes.clone(), how).await.unwrap();
+            assert!(pixels == right, "{name} {how:?}");
+            assert_eq!(warnings.is_empty(), warning.is_empty(), "{warnings:?}");
+            assert!(warnings.iter().all(|said| said.contains(warning)), "{warnings:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn bytes_behind_the_last_packet_are_no_pixels_unless_they_are_zeros_and_the_file_is_whole() {
+    let name = "gray8.j2k";
+    assert!(read(with_bytes_behind(fixture(name), &[1, 2, 3]), USUAL).await.is_err());
+    let mut cut = with_bytes_behind(fixture(name), &[0; 40]);
+    cut.truncate(last_place(&cut, &[0xff, 0xd9]));
+    assert!(read(cut, USUAL).await.is_err());
+}
+
+#[tokio::test]
+async fn a_number_that_is_rounded_behind_the_palette_is_its_last_color() {
+    let (pixels, _) = read(fixture("palette97.jp2"), USUAL).await.unwrap();
+    // Its colors are a scale of grays; the wavelet is rounded, so neighbours may be meant.
+    let openjpeg = fixture("palette97.jp2.0.raw");
+    assert!(most_apart(&pixels[0], &openjpeg, crate::raster::SampleType::U8) <= 1);
+}

@@ -1,0 +1,180 @@
+//! Which blocks there are, and which of them go first: bookkeeping alone, under the lock of
+//! [`super::cache`].
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+use lru::LruCache;
+use tokio::task::AbortHandle;
+
+use super::pin::Pin;
+use crate::key::ObjectVersion;
+use crate::mem::{Block, BlockWriter};
+use crate::store::StoreError;
+
+/// A block of an object's bytes; it fails with the error of its GET.
+pub(super) type ObjectBlock = Block<Arc<StoreError>>;
+pub(super) type ObjectWriter = BlockWriter<Arc<StoreError>>;
+
+/// Names one version in the cache; cheaper to compare than the version itself.
+pub(super) type VersionId = u64;
+
+/// The blocks of all versions.
+#[derive(Debug)]
+pub(super) struct BlockMap {
+    pub(super) ids: HashMap<ObjectVersion, VersionId>,
+    pub(super) versions: HashMap<VersionId, VersionBlocks>,
+    next_id: VersionId,
+    /// Blocks that somebody has read, least recently read first.
+    seen: LruCache<(VersionId, u64), ()>,
+    /// Blocks that were fetched ahead and not read yet, with their weight.
+    unread: LruCache<(VersionId, u64), u64>,
+    unread_bytes: u64,
+    /// Versions of which wrong bytes were read and that nobody has opened since.
+    pub(super) damaged: HashSet<ObjectVersion>,
+}
+
+/// The blocks of one version, and who needs them.
+#[derive(Debug)]
+pub(super) struct VersionBlocks {
+    pub(super) pin: Arc<Pin>,
+    /// By the offset of their first byte; they never overlap.
+    pub(super) blocks: BTreeMap<u64, Arc<ObjectBlock>>,
+    pub(super) in_flight: Vec<AbortHandle>,
+    pub(super) handles: usize,
+}
+
+impl BlockMap {
+    pub(super) fn new() -> Self {
+        BlockMap {
+            ids: HashMap::new(),
+            versions: HashMap::new(),
+            next_id: 0,
+            seen: LruCache::unbounded(),
+            unread: LruCache::unbounded(),
+            unread_bytes: 0,
+            damaged: HashSet::new(),
+        }
+    }
+
+    pub(super) fn id_of(&mut self, version: &ObjectVersion) -> VersionId {
+        if let Some(&id) = self.ids.get(version) {
+            return id;
+        }
+        let id = self.next_id;
+        self.next_id += 1;
+        self.ids.insert(version.clone(), id);
+        id
+    }
+
+    pub(super) fn block_at(&self, id: VersionId, at: u64) -> Option<(u64, Arc<ObjectBlock>)> {
+        let (&offset, block) = self.versions.get(&id)?.blocks.range(..=at).next_back()?;
+        let covers = at < offset + block.len() as u64 && block.failure().is_none();
+        covers.then(|| (offset, block.clone()))
+    }
+
+    pub(super) fn next_block(&self, id: VersionId, at: u64) -> Option<u64> {
+        self.versions.get(&id)?.blocks.range(at + 1..).next().map(|(&offset, _)| offset)
+    }
+
+    pub(super) fn insert(&mut self, id: VersionId, offset: u64, block: Arc<ObjectBlock>) {
+        if let Some(version) = self.versions.get_mut(&id) {
+            version.blocks.insert(offset, block);
+        }
+    }
+
+    /// Puts a block into the queue that says when it may go.
+    pub(super) fn note_use(
+        &mut self,
+        id: VersionId,
+        offset: u64,
+        block: &ObjectBlock,
+        read: Option<&Range<u64>>,
+    ) {
+        let place = (id, offset);
+        let end = offset + block.len() as u64;
+        let is_read = read.is_some_and(|read| read.start < end && offset < read.end);
+        if is_read {
+            self.forget_unread(place);
+            self.seen.put(place, ());
+        } else if !self.seen.contains(&place) && !self.unread.contains(&place) {
+            let weight = block.weight_bytes() as u64;
+            self.unread.put(place, weight);
+            self.unread_bytes += weight;
+        }
+    }
+
+    fn forget_unread(&mut self, place: (VersionId, u64)) {
+        if let Some(weight) = self.unread.pop(&place) {
+            self.unread_bytes -= weight;
+        }
+    }
+
+    pub(super) fn remove(&mut self, id: VersionId, offset: u64) -> Option<Arc<ObjectBlock>> {
+        self.forget_unread((id, offset));
+        self.seen.pop(&(id, offset));
+        self.versions.get_mut(&id)?.blocks.remove(&offset)
+    }
+
+    pub(super) fn forget_if_empty(&mut self, id: VersionId) {
+        let is_empty = |version: &VersionBlocks| version.handles == 0 && version.blocks.is_empty();
+        if self.versions.get(&id).is_some_and(is_empty)
+            && let Some(version) = self.versions.remove(&id)
+            && self.ids.get(&version.pin.version) == Some(&id)
+        {
+            self.ids.remove(&version.pin.version);
+        }
+    }
+
+    /// Drops one block that nobody uses: of those that were read the one unused
+    /// longest; of those fetched ahead only if they fill half of `limit_bytes`, or
+    /// if nothing else is left. Says whether there was one.
+    pub(super) fn evict_one(&mut self, limit_bytes: u64) -> bool {
+        let mut order = [Self::evict_seen, Self::evict_unread];
+        if self.unread_bytes > limit_bytes / 2 {
+            order.reverse();
+        }
+        order.into_iter().any(|evict| evict(self))
+    }
+
+    fn evict_seen(&mut self) -> bool {
+        for _ in 0..self.seen.len() {
+            let Some((&place, ())) = self.seen.peek_lru() else { break };
+            if self.evict(place) {
+                return true;
+            }
+            // In flight or being answered from: it comes round again.
+            self.seen.promote(&place);
+        }
+        false
+    }
+
+    fn evict_unread(&mut self) -> bool {
+        for _ in 0..self.unread.len() {
+            let Some((&place, _)) = self.unread.peek_lru() else { break };
+            if self.evict(place) {
+                return true;
+            }
+            self.unread.promote(&place);
+        }
+        false
+    }
+
+    fn evict(&mut self, (id, offset): (VersionId, u64)) -> bool {
+        let is_idle = self.is_idle(id, offset);
+        if is_idle {
+            self.remove(id, offset);
+            self.forget_if_empty(id);
+        }
+        is_idle
+    }
+
+    fn is_idle(&self, id: VersionId, offset: u64) -> bool {
+        // The map's own Arc is the only one left: no writer, no answer.
+        self.versions
+            .get(&id)
+            .and_then(|version| version.blocks.get(&offset))
+            .is_none_or(|block| Arc::strong_count(block) == 1)
+    }
+}
