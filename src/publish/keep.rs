@@ -1,9 +1,16 @@
 //! Whose memory may be given back: files that the bucket has.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::Publisher;
 use crate::drafts::Draft;
+use crate::names::Thing;
+
+/// How long a write waits for memory that is about to be given back.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often it looks for that.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 impl Publisher {
     /// Keeps a file that the bucket has for the next reader, until its time is over or
@@ -46,9 +53,25 @@ impl Publisher {
         false
     }
 
-    /// Gives memory back that the bucket has the bytes of; returns whether there was any.
-    /// A file that is being written gives its own before others that are.
+    /// Gives memory back that the bucket has the bytes of, or has them sent first; returns
+    /// whether there was any. A file that is being written gives its own before others that
+    /// are. What a program has just closed counts as open until the kernel says otherwise, so
+    /// this waits a little before it says no.
     pub async fn make_room(&self, writing: Option<&Draft>) -> bool {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if self.give_back_some(writing).await {
+                return true;
+            }
+            if !self.gets_room(writing) || Instant::now() > until {
+                // It may have come since.
+                return self.let_one_go();
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn give_back_some(&self, writing: Option<&Draft>) -> bool {
         if self.let_one_go() {
             return true;
         }
@@ -66,6 +89,18 @@ impl Publisher {
             }
         }
         false
+    }
+
+    /// Whether memory may soon be given back: of a file whose turn to be sent it is or will
+    /// be, or of one that the bucket has and whose last handle is about to be released.
+    fn gets_room(&self, writing: Option<&Draft>) -> bool {
+        let is_sent = |ino: u64| {
+            let Ok(Thing::Draft(draft)) = self.names.inodes().thing(ino) else { return false };
+            draft.progress().is_some_and(|progress| progress.settled().is_some())
+        };
+        let others = |ino: &u64| writing.is_none_or(|draft| draft.ino() != *ino);
+        !self.turns.is_idle()
+            || self.drafts.opened().inodes().into_iter().filter(others).any(is_sent)
     }
 
     /// Lets files go that the bucket has had for long enough.

@@ -32,6 +32,11 @@ impl Turns {
         self.at_once
     }
 
+    /// Whether no file waits for its turn, or has it.
+    pub(super) fn is_idle(&self) -> bool {
+        self.waiting.lock().is_empty() && self.permits.available_permits() == self.at_once
+    }
+
     /// Whether the file of this number may wait, or does so already.
     pub(super) fn has_room_for(&self, ino: u64) -> bool {
         let waiting = self.waiting.lock();
@@ -60,11 +65,13 @@ mod tests {
     #[tokio::test]
     async fn so_many_wait_and_each_once() {
         let turns = Turns::new(64 << 20);
-        assert_eq!(turns.at_once(), 8);
+        assert!(turns.at_once() == 8 && turns.is_idle());
         assert!((0..MOST_WAITING as u64).all(|ino| turns.has_room_for(ino) && turns.enter(ino)));
         assert!(!turns.has_room_for(1000) && turns.has_room_for(7) && !turns.enter(7));
         let permits = futures_util::future::join_all((0..8).map(|ino| turns.turn(ino))).await;
         assert!(permits.iter().all(Option::is_some));
+        assert!(!turns.is_idle());
         assert!(turns.has_room_for(1000) && turns.enter(7));
+        drop(permits);
     }
 }

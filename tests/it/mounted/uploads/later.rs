@@ -171,3 +171,21 @@ fn files_that_do_not_fit_into_memory_together_make_room_for_each_other() {
         assert!(backend.has(&format!("{n:02}"), &noise(n, 4 << 20)), "{n}");
     }
 }
+
+#[test]
+fn a_write_waits_for_the_memory_of_a_file_that_is_being_closed() {
+    let Some(backend) = in_process() else { return };
+    let mount = mount(&backend, &["--on-close", "later", "--write-memory", "32M"]);
+    let sent = mount.path().join("sent");
+    save(&sent, &noise(1, 24 << 20)).unwrap();
+    let reader = File::open(&sent).unwrap();
+    until("it is sent", || backend.has("sent", &noise(1, 24 << 20)));
+    let closing = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        drop(reader);
+    });
+    save(&mount.path().join("next"), &noise(2, 24 << 20)).unwrap();
+    closing.join().unwrap();
+    mount.end();
+    assert!(backend.has("next", &noise(2, 24 << 20)));
+}
