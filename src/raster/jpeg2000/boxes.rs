@@ -28,6 +28,8 @@ const MAX_BOXES: usize = 1024;
 pub(super) enum Space {
     Gray,
     Rgb,
+    /// Converted to RGB.
+    Sycc,
     /// One that has to be converted; its name.
     Other(&'static str),
 }
@@ -244,7 +246,7 @@ fn space(body: &[u8]) -> Option<Space> {
         1 => match u32_at(body, 3)? {
             16 | 21 => Space::Rgb,
             17 => Space::Gray,
-            18 => Space::Other("sYCC"),
+            18 => Space::Sycc,
             12 => Space::Other("CMYK"),
             14 => Space::Other("CIELab"),
             11 => Space::Other("CMY"),

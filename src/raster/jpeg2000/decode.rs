@@ -13,6 +13,7 @@ use bytes::Bytes;
 
 use super::engine::{self, Body, Options, Plan, Request, Row, Tile, samples};
 use super::palette::Palette;
+use super::sycc;
 use crate::raster::error::corrupt;
 use crate::raster::{RasterError, Rect, SampleType, cores};
 
@@ -23,6 +24,8 @@ pub(super) struct Output {
     pub(super) order: Vec<usize>,
     pub(super) sample: SampleType,
     pub(super) palette: Option<Palette>,
+    /// The bits of a sample, where what was coded is sYCC.
+    pub(super) sycc_depth: Option<u8>,
     /// Whether samples are those that were coded, and not near them.
     pub(super) exact: bool,
     /// What a decoder may take for its coefficients, in bytes.
@@ -90,7 +93,7 @@ fn run(
     if let Some(palette) = &output.palette {
         return decoding.colors(palette);
     }
-    match output.sample {
+    let mut samples = match output.sample {
         SampleType::U8 => decoding.samples::<u8>(),
         SampleType::I8 => decoding.samples::<i8>(),
         SampleType::U16 => decoding.samples::<u16>(),
@@ -98,7 +101,11 @@ fn run(
         SampleType::U32 => decoding.samples::<u32>(),
         SampleType::I32 => decoding.samples::<i32>(),
         _ => Err(RasterError::Unsupported("samples of more than 32 bits".into())),
+    }?;
+    if let Some(depth) = output.sycc_depth {
+        sycc::to_rgb(&mut samples, output.sample, output.order.len(), depth);
     }
+    Ok(samples)
 }
 
 /// What an error of the decoder is to whoever reads the image.

@@ -61,7 +61,8 @@ pub(super) fn describe(
         extras: Extras::default(),
     };
     let exact = header.coding_of(0).reversible;
-    (info, Output { order, sample, palette, exact, memory: limits.decode_bytes })
+    let sycc_depth = is_sycc(container).then_some(depth);
+    (info, Output { order, sample, palette, sycc_depth, exact, memory: limits.decode_bytes })
 }
 
 /// Bits that hold the samples of all components, and whether they have a sign.
@@ -113,6 +114,11 @@ fn lists_packets(index: &Lazy) -> Option<bool> {
     }
 }
 
+/// Whether what was coded is sYCC, and not the numbers of a palette.
+fn is_sycc(container: &Container) -> bool {
+    container.space == Some(Space::Sycc) && container.palette.is_none()
+}
+
 /// Levels that every component has, at which no tile is empty.
 fn levels(header: &MainHeader, grid: &TileGrid) -> u8 {
     let image = grid.image(0);
@@ -131,7 +137,7 @@ fn color(container: &Container, bands: usize) -> (Color, Vec<usize>) {
     let natural: Vec<usize> = (0..bands).collect();
     let colors = match container.space {
         Some(Space::Gray) => 1,
-        Some(Space::Rgb) => 3,
+        Some(Space::Rgb | Space::Sycc) => 3,
         _ if bands < 3 => 1,
         _ => 3,
     };
@@ -175,8 +181,8 @@ fn unsupported(container: &Container, header: &MainHeader, depth: u8) -> Option<
     if depth > MAX_DEPTH {
         return why(format!("its samples have {depth} bits, more than {MAX_DEPTH}"));
     }
-    if components.len() > 255 {
-        return why(format!("it has {} components, more than 255", components.len()));
+    if container.space == Some(Space::Sycc) && container.palette.is_some() {
+        return why("its palette is in sYCC".into());
     }
     if let Some(reason) = container.palette_error {
         return why(reason.into());
@@ -187,6 +193,16 @@ fn unsupported(container: &Container, header: &MainHeader, depth: u8) -> Option<
     }
     if let Some(Space::Other(name)) = container.space {
         return why(format!("its colour space is {name}"));
+    }
+    if is_sycc(container) {
+        let is_plain =
+            |component: &Component| component.depth == depth && !component.signed && depth <= 16;
+        if !components.iter().all(is_plain) {
+            return why("its colour space is sYCC, and its components are not alike".into());
+        }
+        if !matches!(color(container, components.len()).0, Color::Rgb | Color::Rgba) {
+            return why(format!("its colour space is sYCC, and it has {} bands", components.len()));
+        }
     }
     None
 }

@@ -3,7 +3,7 @@
 //! Contract: [`open`] reads headers only, and holds them against the limits. For a reduced
 //! image only the packets of the lower resolutions are fetched, where
 //! the order of packets and their listed lengths (PLT) allow it. Pixels are those of
-//! the components: no colour is converted except through a palette.
+//! the components: no colour is converted except sYCC and through a palette.
 //!
 //! Mechanism, top to bottom: [`boxes`] and [`header`] parse, [`info`] describes and
 //! checks, [`index`] finds tile-parts, [`fetch`] gets them, [`decode`] runs the decoder of
@@ -30,6 +30,7 @@ mod palette;
 mod parts;
 mod reduced;
 mod rewrap;
+mod sycc;
 #[cfg(test)]
 mod tests;
 mod tlm;
@@ -255,6 +256,9 @@ impl Jpeg2000 {
                     return why(indexed::HAS_OFFSETS);
                 }
                 None
+            }
+            Form::ReducedJ2k(_) if self.output.sycc_depth.is_some() => {
+                why("it is in sYCC, which a raw codestream can't say")
             }
             Form::ReducedJ2k(reduce) => match &self.info.unsupported {
                 Some(reason) => Some(reason.clone()),

@@ -138,6 +138,15 @@ def with_gdal(folder: str, lines: list) -> None:
         copy(tif, path, **lossless)
         shown = np.array([table[index][:3] for index in range(256)], np.uint8)[colors[..., 0]]
         lines.append(f"gdal_palette.jp2 0 50 40 3 8 {zlib.crc32(shown.tobytes()):08x}")
+    # More bands than a byte counts.
+    many_bands = picture(9, 11, 300, 8, False, 25).astype(np.uint8)
+    with tempfile.TemporaryDirectory() as scratch:
+        tif, path = os.path.join(scratch, "scene.tif"), os.path.join(folder, "gdal_bands300.jp2")
+        small = dict(profile, width=11, height=9)
+        with rasterio.open(tif, "w", count=300, photometric="MINISBLACK", **small) as out:
+            out.write(many_bands.transpose(2, 0, 1))
+        copy(tif, path, **dict(lossless, RESOLUTIONS="2", YCC="NO"))
+    lines.append(f"gdal_bands300.jp2 0 11 9 300 8 {zlib.crc32(many_bands.tobytes()):08x}")
     for name in os.listdir(folder):
         if name.endswith(".aux.xml"):
             os.remove(os.path.join(folder, name))
@@ -161,6 +170,21 @@ def of_known_pixels(folder: str, lines: list) -> None:
     wide = [planes[0]] + [plane.repeat(2, 0).repeat(2, 1) for plane in planes[1:]]
     pixels = np.ascontiguousarray(np.dstack(wide))
     lines.append(f"{name} 0 {width} {height} 3 8 {zlib.crc32(pixels.tobytes()):08x}")
+    # The same in sYCC, and chroma of full size: by its box, which is no concern of the encoder's.
+    for name, shape, options in [("sycc_420.jp2", size, options), ("sycc12.jp2", "31,29,3,12,u", ["-n", "2"])]:
+        path = os.path.join(folder, name)
+        with tempfile.NamedTemporaryFile(suffix=".raw") as raw:
+            pixels = picture(29, 31, 3, 12, False, 26).astype(">u2").transpose(2, 0, 1).tobytes()
+            raw.write(pixels if "12" in name else b"".join(plane.tobytes() for plane in planes))
+            raw.flush()
+            assert run("opj_compress", "-i", raw.name, "-F", shape, "-o", path, "-mct", "0", *options)
+        with open(path, "r+b") as file:
+            whole = file.read()
+            at = whole.index(b"colr") + 4
+            file.seek(at + 3)
+            assert whole[at] == 1 and whole[at + 3:at + 7] in (b"\0\0\0\x10", b"\0\0\0\x12")
+            file.write(b"\0\0\0\x12")
+        converted(path, 12 if "12" in name else 8, lines)
     for name, bands, bits, options in [
         ("ht_gray16.j2k", 1, 16, "-num_decomps 3 -tile_size {32,32} -prog_order RPCL"),
         ("ht_rgb8.j2k", 3, 8, "-num_decomps 4 -block_size {16,16} -prog_order CPRL"),
@@ -176,6 +200,16 @@ def of_known_pixels(folder: str, lines: list) -> None:
             assert run(*call, *options.split())
             os.rename(out, os.path.join(folder, name))
         lines.append(f"{name} 0 {width} {height} {bands} {bits} {zlib.crc32(pixels.tobytes()):08x}")
+
+
+def converted(path: str, bits: int, lines: list) -> None:
+    """What OpenJPEG converts to RGB."""
+    with tempfile.NamedTemporaryFile(suffix=".rawl") as out:
+        assert run("opj_decompress", "-i", path, "-o", out.name, "-force-rgb")
+        raw = np.fromfile(out.name, kind(bits, False))
+    width, height = (31, 29) if bits == 12 else (70, 46)
+    pixels = np.ascontiguousarray(raw.reshape(3, height, width).transpose(1, 2, 0))
+    lines.append(f"{os.path.basename(path)} 0 {width} {height} 3 {bits} {zlib.crc32(pixels.tobytes()):08x}")
 
 
 def expected(path: str, shape: tuple, source: np.ndarray, lines: list, lossy: bool) -> None:
