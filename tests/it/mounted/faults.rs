@@ -100,7 +100,7 @@ fn a_server_that_only_fails_gives_eio_within_the_request_timeout() {
         let start = Instant::now();
         assert_eq!(errno(fs::read(mount.join("file"))), libc::EIO, "{effect:?}");
         assert_eq!(errno(fs::metadata(mount.join("d/file"))), libc::EIO, "{effect:?}");
-        assert!(start.elapsed() < Duration::from_secs(2 * 2 + 10), "{:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(2 * 2 + 30), "{:?}", start.elapsed());
         assert!(server.counts().requests() >= 4, "tried again inside the timeout");
         // And not for another timeout, though the kernel asks for the first page
         // once more after its readahead has failed.

@@ -156,7 +156,7 @@ fn all_who_read_one_page_that_does_not_come_fail_together() {
         }
     });
     // In turn they would take 24 seconds.
-    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
     // A later read asks again.
     server.clear_faults();
     server.release();

@@ -6,8 +6,9 @@ use crate::support::server::TestServer;
 
 /// Images that PNG cannot hold as they are, but for the floats and integers of
 /// other widths: too many bands, or two whose meaning nobody says.
-const NOT_FOR_PNG: [&str; 14] = [
+const NOT_FOR_PNG: [&str; 15] = [
     "bands5_pcrl.j2k",
+    "gdal_bands300.jp2",
     "bands2_cprl_sop.j2k",
     "tiled.tif",
     "planar.tif",
