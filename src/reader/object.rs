@@ -31,6 +31,7 @@ const BRIDGE_BYTES: u64 = 16 << 10;
 pub struct Reader {
     shared: Arc<Shared>,
     pattern: Mutex<Pattern>,
+    opened: Instant,
 }
 
 #[derive(Debug)]
@@ -102,7 +103,7 @@ impl Reader {
     ) -> Self {
         let (id, pin) = cache.open(version);
         let shared = Arc::new(Shared { pin, id, cache, store, runtime });
-        Reader { shared, pattern: Mutex::default() }
+        Reader { shared, pattern: Mutex::default(), opened: Instant::now() }
     }
 
     /// The version that this handle is pinned to.
@@ -123,7 +124,7 @@ impl Reader {
             return Answer::Ready(Vec::new().into());
         }
         let pin = &self.shared.pin;
-        if let Some(error) = pin.damage().or_else(|| pin.failure_just_now(&range)) {
+        if let Some(error) = pin.damage().or_else(|| pin.failure_just_now(&range, self.opened)) {
             return Answer::Later(Box::pin(async move { Err(error) }));
         }
         let plan = {
@@ -187,7 +188,7 @@ impl Reader {
             return Answer::Ready(Vec::new().into());
         }
         let pin = &self.shared.pin;
-        if let Some(error) = pin.damage().or_else(|| pin.failure_just_now(&range)) {
+        if let Some(error) = pin.damage().or_else(|| pin.failure_just_now(&range, self.opened)) {
             return Answer::Later(Box::pin(async move { Err(error) }));
         }
         let claim = self.shared.claim(range.clone(), Some(&range));
@@ -244,11 +245,17 @@ impl Shared {
         if found.iter().all(is_here) {
             return Answer::Ready(cut(found, &range));
         }
+        let (shared, since) = (self.clone(), Instant::now());
         Answer::Later(Box::pin(async move {
-            for (offset, block) in &found {
-                block.wait_filled((range.end - offset).min(block.len() as u64) as usize).await?;
+            match wait_for(&found, &range).await {
+                Ok(()) => Ok(cut(found, &range)),
+                // Whoever sent the GET had much of its time: this read has all of its own.
+                Err(_) if shared.pin.failed_long_before(&range, since) => {
+                    drop(found);
+                    shared.piece_by_piece(range).await
+                }
+                Err(error) => Err(error),
             }
-            Ok(cut(found, &range))
         }))
     }
 
@@ -286,6 +293,14 @@ impl Shared {
         let detail = format!("no memory was to be had within {waited} s; raise --memory");
         Arc::new(StoreError::given_up(format!("GET {}", self.pin.version.key), detail))
     }
+}
+
+/// Waits until blocks have all of a range.
+async fn wait_for(found: &Found, range: &Range<u64>) -> Result<(), Arc<StoreError>> {
+    for (offset, block) in found {
+        block.wait_filled((range.end - offset).min(block.len() as u64) as usize).await?;
+    }
+    Ok(())
 }
 
 /// The bytes of `range` from blocks that hold all of it.

@@ -42,7 +42,14 @@ pub(super) struct Pin {
 struct Failed {
     range: Range<u64>,
     error: Arc<StoreError>,
+    begun: Instant,
     at: Instant,
+}
+
+impl Failed {
+    fn is_of(&self, range: &Range<u64>) -> bool {
+        self.range.start < range.end && range.start < self.range.end
+    }
 }
 
 impl Pin {
@@ -87,18 +94,31 @@ impl Pin {
     /// Notes that a GET of `range` that was sent at `begun` has failed, if it took long.
     pub(super) fn note_failure(&self, range: Range<u64>, begun: Instant, error: &Arc<StoreError>) {
         if begun.elapsed() >= LONG {
-            let failed = Failed { range, error: error.clone(), at: Instant::now() };
+            let failed = Failed { range, error: error.clone(), begun, at: Instant::now() };
             *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(failed);
         }
     }
 
-    /// What a read of `range` fails with that has waited for another one. The kernel sends
-    /// the reads of one page one after the other: without this each would wait as long.
-    pub(super) fn failure_just_now(&self, range: &Range<u64>) -> Option<Arc<StoreError>> {
+    /// What a read of `range` fails with that has waited for another one, through a handle
+    /// that is open since `opened`. The kernel sends the reads of one page one after the
+    /// other: without this each would wait as long.
+    pub(super) fn failure_just_now(
+        &self,
+        range: &Range<u64>,
+        opened: Instant,
+    ) -> Option<Arc<StoreError>> {
         let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         let failed = failed.as_ref().filter(|failed| failed.at.elapsed() < JUST_NOW)?;
-        let is_of_it = failed.range.start < range.end && range.start < failed.range.end;
-        is_of_it.then(|| failed.error.clone())
+        // Whoever came when it had used up much of its time has all of its own.
+        (failed.is_of(range) && opened <= failed.begun + LONG).then(|| failed.error.clone())
+    }
+
+    /// Whether the GET of `range` that failed last had used up much of its time before `since`.
+    pub(super) fn failed_long_before(&self, range: &Range<u64>, since: Instant) -> bool {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.as_ref().is_some_and(|failed| {
+            failed.is_of(range) && failed.error.kind.is_transient() && failed.begun + LONG < since
+        })
     }
 
     /// Where the bytes are.

@@ -14,7 +14,7 @@
 //!   as much again. A server that has never answered and can't be
 //!   connected to gets three tries.
 //! - A body that was cut goes on with a range from the byte that was reached, pinned
-//!   to the same version.
+//!   to the same version; ten times at most if no GET brings more than 64 KiB.
 //!
 //! A write whose answer was lost may have happened; what became of it is found out in
 //! [`super::settle`]. An upload in parts whose beginning was done and never answered
@@ -45,6 +45,10 @@ use crate::stats::Stats;
 
 /// The slowest body that is still waited for once the deadline has passed.
 const MIN_BODY_BYTES_PER_SECOND: u64 = 16 << 10;
+/// A GET that brings fewer bytes before its body is cut has brought little.
+const LITTLE_BYTES: u64 = 64 << 10;
+/// So many GETs in a row may bring little: each costs as much as one that brings all.
+const MOST_WITH_LITTLE: u32 = 10;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// So often a server that has never answered is tried: a typo in its address
@@ -186,7 +190,9 @@ impl ObjectStore for Retry {
             etag: request.etag.clone().or_else(|| head.etag.clone()),
             of,
             key: request.key,
+            since: request.range.start,
             left: request.range,
+            with_little: 0,
             current: Some(first.bytes),
             progress_deadline: self.deadline(),
             body_deadline: self.deadline() + body_time,
@@ -315,6 +321,10 @@ struct ResumingBody {
     /// The size and the time that the first answer told.
     of: (Option<u64>, Option<SystemTime>),
     left: Range<u64>,
+    /// Where the last GET began.
+    since: u64,
+    /// How many GETs in a row have brought little.
+    with_little: u32,
     current: Option<BoxStream<'static, Result<Bytes, StoreError>>>,
     /// Until when the next bytes must arrive; each arrival renews it.
     progress_deadline: Instant,
@@ -334,9 +344,14 @@ impl ResumingBody {
                 Err(error) => error,
             };
             self.current = None;
+            let brought = self.left.start - self.since;
+            self.with_little = if brought < LITTLE_BYTES { self.with_little + 1 } else { 0 };
+            self.since = self.left.start;
             let jittered = pause.mul_f64(0.5 + fastrand::f64());
             let deadline = self.progress_deadline.min(self.body_deadline);
-            if !error.kind.is_transient() || Instant::now() + jittered >= deadline {
+            let is_over =
+                self.with_little > MOST_WITH_LITTLE || Instant::now() + jittered >= deadline;
+            if is_over || !error.kind.is_transient() {
                 self.left.start = self.left.end;
                 return Some((Err(error), self));
             }

@@ -136,6 +136,7 @@ pub(super) fn look(body: &[u8], is_html: bool, root: Option<&str>) -> Seen {
             }
         }
         Some(_) if is_xml && names("<Error") => Seen::Fine,
+        Some(root) if is_xml && stops_before_its_name(body, root) => Seen::Cut,
         None | Some(_) => Seen::Page,
     }
 }
@@ -143,6 +144,18 @@ pub(super) fn look(body: &[u8], is_html: bool, root: Option<&str>) -> Seen {
 pub(super) fn is_html(content_type: &str) -> bool {
     let content_type = content_type.trim_start().to_ascii_lowercase();
     content_type.starts_with("text/html") || content_type.starts_with("application/xhtml")
+}
+
+/// Whether a document stops before its first tag has named its root.
+fn stops_before_its_name(document: &[u8], root: &str) -> bool {
+    let rest = match document.strip_prefix(b"<?") {
+        Some(prolog) => match prolog.windows(2).position(|two| two == b"?>") {
+            Some(end) => prolog[end + 2..].trim_ascii_start(),
+            None => return true,
+        },
+        None => document,
+    };
+    rest.is_empty() || rest.strip_prefix(b"<").is_some_and(|tag| root.as_bytes().starts_with(tag))
 }
 
 /// Whether the last tag of a document closes its root.
@@ -168,7 +181,7 @@ mod tests {
     fn a_listing_is_whole_only_with_its_last_tag() {
         let listing = b"<?xml version=\"1.0\"?>\n<ListBucketResult><Key>a</Key></ListBucketResult>";
         assert_eq!(look(listing, false, Some(LISTING)), Seen::Fine);
-        for end in listing.len() - 20..listing.len() {
+        for end in 1..listing.len() {
             let cut = &listing[..end];
             assert_eq!(
                 look(cut, false, Some(LISTING)),

@@ -573,9 +573,9 @@ async fn whatever_the_lost_answer_was_our_write_is_found() {
 
 #[tokio::test]
 async fn an_attempt_may_take_longer_the_more_it_carries() {
-    let (memory, retry) = retrying(Duration::from_millis(300));
+    let (memory, retry) = retrying(Duration::from_secs(3));
     // A second for 256 KiB, behind the third of the deadline that every attempt has.
-    memory.set_delay(Duration::from_millis(150));
+    memory.set_delay(Duration::from_millis(1500));
     let large = PutRequest { body: Bytes::from(vec![0; 256 << 10]), ..put(b"", Condition::Any) };
     retry.put(large).await.unwrap();
     assert_eq!(memory.tally().put, 1);

@@ -12,6 +12,7 @@ mod directories;
 mod faults;
 mod in_order;
 mod interrupts;
+mod matrix;
 mod memory;
 mod odd_servers;
 mod patterns;
