@@ -58,7 +58,7 @@ pub use limits::Limits;
 pub use open::open;
 pub use pages::{Count, Page};
 pub use picture::Picture;
-pub use source::{Source, SourceError, Take};
+pub use source::{Beside, Source, SourceError, Take};
 pub use spliced::{Form, Piece, Spliced};
 
 /// The type of one sample.
@@ -216,8 +216,11 @@ pub struct Extras {
     pub is_bottom_up: bool,
     /// How gray values are to be shown, where the file says so.
     pub window: Option<Window>,
-    /// Whether the file has a mask of valid pixels.
-    pub has_mask: bool,
+    /// Which levels have a mask of valid pixels, from the full resolution on, which has one
+    /// then; empty where the image has none. See [`Raster::mask`].
+    pub masked: Vec<bool>,
+    /// The files beside the image that its levels or its mask are from.
+    pub beside: Vec<Beside>,
     /// What a TIFF of the same pixels repeats word for word.
     pub carried: Carried,
 }
@@ -280,6 +283,14 @@ impl RasterInfo {
         (grid.columns(), grid.rows())
     }
 
+    /// The level of [`Raster::mask`] that belongs to a level of the image, if it has one.
+    pub fn mask_level(&self, level: u8) -> Option<u8> {
+        let masked = &self.extras.masked;
+        let at = usize::from(level);
+        let before = masked.iter().take(at).filter(|has| **has).count();
+        masked.get(at).is_some_and(|has| *has).then(|| u8::try_from(before).ok()).flatten()
+    }
+
     /// Bytes of one pixel: the samples of all bands.
     pub fn pixel_bytes(&self) -> usize {
         usize::from(self.bands) * self.sample.bytes()
@@ -339,6 +350,12 @@ pub trait Raster: Send + Sync + Debug {
     /// As [`open`].
     async fn page(&self, _number: u32) -> Result<Option<Arc<dyn Raster>>, RasterError> {
         Ok(None)
+    }
+
+    /// Which pixels are valid: an image of one band of 8 bits that is 0 where they are not. Its
+    /// levels are the masks of those levels that have one.
+    fn mask(&self) -> Option<Arc<dyn Raster>> {
+        None
     }
 
     /// The parts of the file that programs which decode it step through one by one, where

@@ -1,3 +1,4 @@
+mod masks;
 mod science;
 
 use std::io::Cursor;

@@ -83,6 +83,8 @@ pub(super) struct Decoding {
     pub(super) is_reversed: bool,
     /// White is zero, and is not to be.
     pub(super) is_inverted: bool,
+    /// It says which pixels of another image are valid: one bit of it becomes 255.
+    pub(super) is_mask: bool,
     pub(super) photometric: u64,
     pub(super) fax_options: u64,
     pub(super) jpeg_tables: Bytes,
@@ -155,6 +157,7 @@ impl TiffImage {
             },
             is_reversed: number(tag::FILL_ORDER, 1).await? == 2 && compression.has_fill_order(),
             is_inverted: photometric == 0 && stored.kind == Kind::Unsigned,
+            is_mask: false,
             photometric,
             fax_options: number(tag::T4_OPTIONS, 0).await?,
             jpeg_tables: directory.bytes(file, tag::JPEG_TABLES).await?,
