@@ -6,6 +6,7 @@
 //! against [`Limits`] before a decoder sees it. Reads bytes through a [`Source`]
 //! and never knows where they come from; knows nothing of files or views.
 
+mod animation;
 mod bmp;
 mod codec;
 mod cores;
@@ -20,6 +21,7 @@ pub mod foreign;
 mod frames;
 mod gathered;
 mod geo;
+mod gif_frames;
 mod grid;
 mod header;
 mod held;
@@ -49,7 +51,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 pub use codec::Codec;
-pub use decoders::{Decoders, InProcess};
+pub use decoders::{Counted, Decoders, InProcess};
 pub use error::RasterError;
 pub use geo::GeoTags;
 pub use grid::{Rect, TileGrid};
