@@ -395,12 +395,11 @@ def by_astropy(path: Path) -> Seen:
     return Seen(variants, "FITS")
 
 
-def by_pydicom(path: Path) -> Seen:
-    """The first frame."""
+def by_pydicom(path: Path, frame: int = 1) -> Seen:
     if head_of(path, 132)[128:] != b"DICM":
         raise Unknown("no DICOM")
     dataset = pydicom.dcmread(path)
-    array = banded(pydicom.pixels.pixel_array(dataset, index=0))
+    array = banded(pydicom.pixels.pixel_array(dataset, index=frame - 1))
     array = array.astype(array.dtype.newbyteorder("="))
     variants = stretched(array, dataset.get("BitsStored"))
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
