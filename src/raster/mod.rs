@@ -159,6 +159,8 @@ pub enum Color {
     Cmyk,
     /// One: a number for each color of [`Extras::palette`].
     Palette,
+    /// Three: L*, a* and b*, the latter two with a sign whatever the type is.
+    Lab,
     /// Measurements, of any number of bands.
     Bands,
 }

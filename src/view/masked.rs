@@ -1,4 +1,5 @@
-//! An image whose mask says which pixels are valid, as PNG shows it: with opacity.
+//! An image that PNG holds otherwise than it is: with opacity, where a mask says which pixels
+//! are valid; CIE L*a*b* of 8 bits in red, green and blue.
 //!
 //! Contract: a pixel that is valid is as opaque as the image says, one that is not is
 //! transparent; the samples stay what they are. A palette becomes its colors, and of RGB with
@@ -6,13 +7,16 @@
 
 use std::borrow::Cow;
 
+use super::lab;
 use crate::raster::{Color, Extras, Pixels, RasterInfo, SampleType};
 
 /// What a PNG of an image is told of it.
 pub(super) fn png_info(info: &RasterInfo) -> Cow<'_, RasterInfo> {
+    let is_masked = !info.extras.masked.is_empty();
     let shown = match bands_shown(info) {
         Some(1) => (Color::GrayAlpha, 2),
-        Some(_) => (Color::Rgba, 4),
+        Some(_) if is_masked => (Color::Rgba, 4),
+        Some(_) => (Color::Rgb, 3),
         None => return Cow::Borrowed(info),
     };
     Cow::Owned(RasterInfo {
@@ -24,9 +28,16 @@ pub(super) fn png_info(info: &RasterInfo) -> Cow<'_, RasterInfo> {
     })
 }
 
-/// How many bands a PNG shows beside opacity; none if it needs no opacity for a mask, or can't
-/// have it.
+/// Whether a PNG has other samples than the image.
+pub(super) fn is_converted(info: &RasterInfo) -> bool {
+    bands_shown(info).is_some()
+}
+
+/// How many bands a PNG shows beside opacity; none if it has the samples of the image.
 fn bands_shown(info: &RasterInfo) -> Option<usize> {
+    if (info.color, info.bands, info.sample) == (Color::Lab, 3, SampleType::U8) {
+        return Some(3);
+    }
     if info.extras.masked.is_empty() || !matches!(info.sample, SampleType::U8 | SampleType::U16) {
         return None;
     }
@@ -38,9 +49,13 @@ fn bands_shown(info: &RasterInfo) -> Option<usize> {
     }
 }
 
-/// Pixels as [`png_info`] describes them, of a rectangle that `mask` has too.
-pub(super) fn png_pixels(info: &RasterInfo, pixels: Pixels, mask: &Pixels) -> Pixels {
+/// Pixels as [`png_info`] describes them, of a rectangle that the mask has too, if there is one.
+pub(super) fn png_pixels(info: &RasterInfo, mut pixels: Pixels, mask: Option<&Pixels>) -> Pixels {
     let Some(shown) = bands_shown(info) else { return pixels };
+    if info.color == Color::Lab {
+        pixels.samples = lab::rgb(&pixels.samples, 1).into();
+    }
+    let Some(mask) = mask else { return pixels };
     let size = info.sample.bytes();
     let palette = info.extras.palette.as_ref().filter(|_| info.color == Color::Palette);
     let opacity = match info.color {
@@ -85,7 +100,7 @@ mod tests {
         let mask = Pixels { rect, samples: vec![1, 0].into() };
         let told = png_info(&info);
         let pixels = Pixels { rect, samples: samples.to_vec().into() };
-        let pixels = png_pixels(&info, pixels, &mask);
+        let pixels = png_pixels(&info, pixels, Some(&mask));
         assert_eq!(pixels.samples.len(), 2 * told.pixel_bytes());
         (told.color, told.bands, pixels.samples.to_vec())
     }

@@ -25,6 +25,7 @@ mod form;
 mod image;
 mod index_cache;
 mod kind;
+mod lab;
 pub mod layout;
 mod masked;
 mod original;

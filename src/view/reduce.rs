@@ -163,7 +163,7 @@ impl Reducer {
             Color::GrayAlpha => Some(Opacity { band: 1, opaque }),
             Color::Rgba => Some(Opacity { band: 3, opaque }),
             Color::Gray | Color::Rgb | Color::Bands | Color::RgbBands => None,
-            Color::Cmyk | Color::Palette => None,
+            Color::Cmyk | Color::Palette | Color::Lab => None,
         };
         let shown = Shown::of(info);
         let (sample, pixel_bytes) = shown.sizes(info);

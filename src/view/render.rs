@@ -19,7 +19,7 @@ use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
 use super::error::ViewError;
 use super::image::Image;
 use super::layout::{Layout, UnitData, UnitIndex, UnitInput};
-use super::masked::png_pixels;
+use super::masked::{is_converted, png_pixels};
 use super::reduce::Reducer;
 use super::stretch::stretch;
 use super::upright::upright;
@@ -75,7 +75,9 @@ impl Views {
                 let layout = layout.clone();
                 self.compute(image, move || layout.encode(unit, UnitData::Pixels(&mask))).await
             }
-            UnitInput::Pixels { rect, .. } if kind == ViewKind::Png && image.mask.is_some() => {
+            UnitInput::Pixels { rect, .. }
+                if kind == ViewKind::Png && is_converted(image.info()) =>
+            {
                 let pixels = self.png_pixels(image, rect).await?;
                 let (layout, work) = (layout.clone(), image.clone());
                 let encode = move || {
@@ -192,13 +194,19 @@ impl Views {
         image: &Arc<Image>,
         rect: Rect,
     ) -> Result<Pixels, ViewError> {
-        if image.mask.is_none() {
-            return self.rectangle(image, 0, rect).await;
+        let pixels = self.rectangle(image, 0, rect);
+        if !is_converted(image.info()) {
+            return pixels.await;
         }
-        let (pixels, mask) =
-            try_join(self.rectangle(image, 0, rect), self.mask_of(image, 0, rect)).await?;
+        let (pixels, mask) = match image.mask {
+            Some(_) => {
+                let (pixels, mask) = try_join(pixels, self.mask_of(image, 0, rect)).await?;
+                (pixels, Some(mask))
+            }
+            None => (pixels.await?, None),
+        };
         let work = image.clone();
-        self.compute(image, move || png_pixels(work.info(), pixels, &mask)).await
+        self.compute(image, move || png_pixels(work.info(), pixels, mask.as_ref())).await
     }
 
     /// The mask of a rectangle of a level that has one.

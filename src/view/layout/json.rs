@@ -126,6 +126,7 @@ fn color(color: Color) -> &'static str {
         Color::Bands => "bands",
         Color::RgbBands => "rgb+bands",
         Color::Cmyk => "cmyk",
+        Color::Lab => "lab",
         Color::Palette => "palette",
     }
 }

@@ -7,6 +7,8 @@ them, and what GDAL reads in them:
 each of them that is 0 where it is not valid.
 """
 
+import ctypes
+import ctypes.util
 import warnings
 from pathlib import Path
 
@@ -67,9 +69,37 @@ def expect(name: str, levels: int, is_masked: bool = True) -> None:
                 file.dataset_mask().tofile(HERE / f"{name}.{level}.mask.raw")
 
 
+def shown_by_libtiff(name: str) -> np.ndarray:
+    """Red, green and blue, as libtiff's own conversion gives them."""
+    library = ctypes.CDLL(ctypes.util.find_library("tiff"))
+    library.TIFFOpen.restype = ctypes.c_void_p
+    file = ctypes.c_void_p(library.TIFFOpen(str(HERE / name).encode(), b"r"))
+    pixels = np.zeros((H, W, 4), np.uint8)
+    place = pixels.ctypes.data_as(ctypes.c_void_p)
+    # 1 is the upper left corner.
+    assert library.TIFFReadRGBAImageOriented(file, W, H, place, 1, 0) == 1
+    library.TIFFClose(file)
+    return pixels[:, :, :3]
+
+
+def lab() -> None:
+    """CIE L*a*b* of 8 and 16 bits."""
+    y, x = np.mgrid[0:H, 0:W]
+    for bits, dtype, most in ((8, np.uint8, 127), (16, np.uint16, 127 * 256)):
+        lightness = (x * (2**bits - 1) // (W - 1)).astype(dtype)
+        red = ((np.sin(y / 9) * most).astype(f"i{bits // 8}")).view(dtype)
+        blue = ((np.cos((x + 2 * y) / 13) * most).astype(f"i{bits // 8}")).view(dtype)
+        pixels = np.stack([lightness, red, blue], axis=2)
+        name = f"lab{bits}"
+        tifffile.imwrite(HERE / f"{name}.tif", pixels, photometric="cielab", metadata=None)
+        pixels.astype(pixels.dtype.newbyteorder("<")).tofile(HERE / f"{name}.tif.0.raw")
+        shown_by_libtiff(f"{name}.tif").tofile(HERE / f"{name}.rgb.raw")
+
+
 def main() -> None:
-    for old in HERE.glob("*.tif*"):
+    for old in [*HERE.glob("*.tif*"), *HERE.glob("*.rgb.raw")]:
         old.unlink()
+    lab()
     # One bit, in tiles, with overviews of both.
     save("inside.tif", wave(3, "uint8"), photometric="RGB", **TILED)
     mask("inside.tif", within=True, factors=(2, 4))

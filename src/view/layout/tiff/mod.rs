@@ -375,6 +375,7 @@ fn common_tags(info: &RasterInfo) -> Tags {
         Color::Rgba => (2, 3, 2), // unassociated alpha
         Color::GrayAlpha => (1, 1, 2),
         Color::Cmyk => (5, 4, 0),
+        Color::Lab => (8, 3, 0),
         Color::Palette if !colors.is_empty() => (3, 1, 0),
         Color::Gray | Color::Bands | Color::Palette => (1, 1, 0),
     };

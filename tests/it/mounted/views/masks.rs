@@ -229,3 +229,31 @@ fn overviews_that_a_program_writes_beside_an_image_are_used_at_once() {
     assert_eq!(images.iter().map(|image| image.0).collect::<Vec<_>>(), [0, 4]);
     mount.end();
 }
+
+#[test]
+fn cielab_is_shown_in_colors_and_kept_as_it_is_stored() {
+    let Some(server) = server() else { return };
+    for name in ["lab8.tif", "lab16.tif"] {
+        put(&server, name);
+    }
+    let mount = mount(&server, &[]);
+    for (name, has_png) in [("lab8", true), ("lab16", false)] {
+        let image = format!("{name}.tif");
+        let (stored, shown) =
+            (fixture(&format!("{image}.0.raw")), fixture(&format!("{name}.rgb.raw")));
+        assert!(npy(&fs::read(sibling(&mount, &image, ".npy")).unwrap()).samples == stored);
+        let copied = images(&fs::read(sibling(&mount, &image, ".tif")).unwrap());
+        assert!(copied[0].3 == stored, "{name}");
+        let agrees = |ending| {
+            let (_, _, samples) = png(&fs::read(sibling(&mount, &image, ending)).unwrap());
+            samples.len() == shown.len()
+                && samples.iter().zip(&shown).all(|(a, b)| a.abs_diff(*b) <= 1)
+        };
+        assert!(agrees(".preview.png"), "{name}");
+        match has_png {
+            true => assert!(agrees(".png")),
+            false => assert_eq!(errno(File::open(sibling(&mount, &image, ".png"))), libc::ENOENT),
+        }
+    }
+    mount.end();
+}
