@@ -1,7 +1,7 @@
 //! Headers of any image, and what must hold for the layout of any.
 
 use crate::layout::{Layout, NoView, UnitData, UnitInput};
-use crate::raster::{Color, Limits, Pixels, RasterInfo, SampleType, TileGrid};
+use crate::raster::{Color, Extras, Limits, Pixels, RasterInfo, SampleType, TileGrid};
 
 const TYPES: [SampleType; 8] = [
     SampleType::U8,
@@ -44,6 +44,9 @@ pub fn header(choice: Choice) -> Option<RasterInfo> {
     let pixels = u64::from(size.0) * u64::from(size.1);
     let tiles = u64::from(grid.columns()) * u64::from(grid.rows());
     let sample = TYPES[usize::from(sample) % TYPES.len()];
+    // As many levels have a mask as nodata has bits for, of those that it chooses.
+    let masked = nodata.map_or(0, f64::to_bits);
+    let masked = (0..masked % 5).map(|level| masked >> (8 + level) & 1 == 1).collect();
     (pixels <= limits.image_pixels && tiles <= limits.tiles).then_some(RasterInfo {
         codec: "fuzz",
         width: size.0,
@@ -59,7 +62,7 @@ pub fn header(choice: Choice) -> Option<RasterInfo> {
         unsupported: None,
         warnings: Vec::new(),
         ranges: None,
-        extras: Default::default(),
+        extras: Extras { masked, ..Extras::default() },
     })
 }
 
@@ -96,6 +99,12 @@ pub fn hold<L: Layout>(
                     .encode(unit, UnitData::Pixels(&Pixels { rect, samples: samples.into() }));
                 layout.checksum(unit, &encoded);
                 encoded
+            }
+            UnitInput::Mask { level, rect } => {
+                assert!(!rect.is_empty() && info.mask_level(level).is_some());
+                assert_eq!(rect.intersection(&info.image(level)), rect);
+                let samples = vec![255; rect.pixels() as usize];
+                layout.encode(unit, UnitData::Pixels(&Pixels { rect, samples: samples.into() }))
             }
             UnitInput::Checksums { of } => {
                 assert!(of.0 < of.1 && of.1 < layout.units());

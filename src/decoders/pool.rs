@@ -22,7 +22,7 @@ use super::wire::{Reply, Request, believable, printable};
 use super::{ARGUMENT, Confinement};
 use crate::mem::{Budget, Reservation, SharedFile};
 use crate::raster::foreign::{Parsed, Pieces};
-use crate::raster::{Codec, Decoders, Header, Limits, RasterError, Source};
+use crate::raster::{Codec, Counted, Decoders, Header, Limits, RasterError, Source};
 use crate::stats::Stats;
 
 /// How long a worker may take to begin.
@@ -290,6 +290,10 @@ impl Decoders for Workers {
         if !self.has_begun.swap(true, Ordering::Relaxed) {
             self.start_ahead();
         }
+    }
+
+    fn count(&self, bytes: u64) -> Box<dyn Counted> {
+        Box::new(self.config.budget.charge(bytes))
     }
 
     async fn header(

@@ -188,11 +188,11 @@ proptest! {
     fn a_header_is_believed_only_if_there_can_be_one(
         bands in 0u16..6,
         bit_depth in 0u8..70,
-        color in 0usize..8,
+        color in 0usize..9,
     ) {
         let colors = [
             Color::Gray, Color::GrayAlpha, Color::Rgb, Color::Rgba, Color::Bands,
-            Color::RgbBands, Color::Cmyk, Color::Palette,
+            Color::RgbBands, Color::Cmyk, Color::Palette, Color::Lab,
         ];
         let color = colors[color];
         let said = Header { bands, bit_depth, color, ..header() };
@@ -200,7 +200,7 @@ proptest! {
             Color::Bands => bands > 0,
             Color::Gray => bands == 1,
             Color::GrayAlpha => bands == 2,
-            Color::Rgb => bands == 3,
+            Color::Rgb | Color::Lab => bands == 3,
             Color::Rgba | Color::Cmyk => bands == 4,
             Color::RgbBands => bands > 3,
             Color::Palette => bands == 1,

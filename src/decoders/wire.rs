@@ -63,7 +63,7 @@ pub(super) fn believable(mut header: Header) -> Option<Header> {
     let bands = match header.color {
         Color::Gray => header.bands == 1,
         Color::GrayAlpha => header.bands == 2,
-        Color::Rgb => header.bands == 3,
+        Color::Rgb | Color::Lab => header.bands == 3,
         Color::Rgba => header.bands == 4,
         Color::Bands => header.bands > 0,
         Color::RgbBands => header.bands > 3,

@@ -242,7 +242,7 @@ mod tests {
     fn original(key: &str) -> Original {
         let last_modified = std::time::SystemTime::UNIX_EPOCH;
         let key = ObjectKey::new(key);
-        Original::Object(ObjectVersion { key, size: 9, etag: None, last_modified })
+        Original::object(ObjectVersion { key, size: 9, etag: None, last_modified })
     }
 
     fn folder(prefix: &str) -> Folder {

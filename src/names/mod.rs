@@ -18,6 +18,7 @@
 //! No guard leaves this room: each method is a whole question or a whole change.
 
 mod attr;
+mod beside;
 mod bucket;
 mod change;
 mod contents;
@@ -212,13 +213,6 @@ impl Names {
             self.catalog.invalidate(dir);
         }
         self.notices.send(place.parent, place.name);
-    }
-
-    /// Makes the kernel forget the siblings of an image that is another one now.
-    pub fn forget_siblings(&self, parent: Ino, name: &str) {
-        for kind in self.siblings.kinds().kinds() {
-            self.notices.send(parent, format!("{name}{}", kind.suffix()));
-        }
     }
 }
 

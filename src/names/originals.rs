@@ -94,7 +94,7 @@ impl DraftImages {
         file: &Arc<DraftFile>,
         state: State,
     ) -> Option<Original> {
-        (state.size > 0).then(|| Original::File(self.image(draft.ino(), name, file, state)))
+        (state.size > 0).then(|| Original::file(self.image(draft.ino(), name, file, state)))
     }
 
     /// The file as an image, in this state.
@@ -122,7 +122,7 @@ impl DraftImages {
 /// The object that it is, if it can be read.
 fn of_bucket(thing: Option<Thing>) -> Option<Original> {
     match thing? {
-        Thing::Object(object) => is_readable(&object).then_some(Original::Object(object.version)),
+        Thing::Object(object) => is_readable(&object).then_some(Original::object(object.version)),
         Thing::Dir(_) | Thing::Sibling(_) | Thing::Draft(_) => None,
     }
 }

@@ -19,12 +19,12 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt};
 
 use super::Siblings;
+use super::beside::image_of;
 use super::contents::{Contents, Slot};
 use super::error::NameError;
 use super::found::Found;
-use super::originals::is_readable;
 use super::thing::{Folder, Sibling, Thing};
-use crate::catalog::{DirEntry, Listed, Node};
+use crate::catalog::{DirEntry, Listed};
 use crate::key::MAX_NAME_BYTES;
 use crate::store::StoreErrorKind;
 use crate::view::{Original, ViewError, ViewKind, ViewSet, has_image_name};
@@ -56,10 +56,9 @@ impl Contents<'_> {
             let found = self.names.own(self.folder, image).await?;
             ttl = ttl.min(found.ttl);
             let size = found.thing.as_ref().and_then(size_of);
-            let Some(original) = self.names.siblings.images.original(image, found.thing).await?
-            else {
-                continue;
-            };
+            let (original, of_beside) = self.original(image, found.thing).await?;
+            ttl = ttl.min(of_beside);
+            let Some(original) = original else { continue };
             if self.names.siblings.deleted.has(self.folder, name)
                 || self.is_copied_sibling(image, size).await?
             {
@@ -89,7 +88,7 @@ impl Contents<'_> {
         for (image, view) in COPIED.sources(name) {
             let found = self.names.own(self.folder, image).await?;
             let image_size = found.thing.as_ref().and_then(size_of);
-            let original = self.names.siblings.images.original(image, found.thing).await?;
+            let (original, _) = self.original(image, found.thing).await?;
             let Some(original) = original else { continue };
             let known = self.names.siblings.views.size(&original, view).await;
             // What can't be looked at has no siblings that were copied.
@@ -112,7 +111,7 @@ impl Contents<'_> {
                 return false;
             }
             let image_size = size_of(&thing);
-            let original = self.names.siblings.images.original_known(image, thing);
+            let original = self.original_known(image, thing);
             let known =
                 original.and_then(|original| self.names.siblings.views.size_known(&original, view));
             let is_one = known.is_none_or(|known| known.is_ok_and(|known| known == size));
@@ -126,8 +125,7 @@ impl Contents<'_> {
         for (image, view) in COPIED.sources(name) {
             let Some(found) = self.names.own_known(self.folder, image) else { continue };
             let Some(thing @ Thing::Draft(_)) = found.thing else { continue };
-            let original = self.names.siblings.images.original(image, Some(thing)).await;
-            if let Ok(Some(original)) = original {
+            if let Ok((Some(original), _)) = self.original(image, Some(thing)).await {
                 // What is wrong with an image is told to whoever asks for a sibling by name.
                 let _ = self.names.siblings.views.size(&original, view).await;
             }
@@ -145,7 +143,7 @@ impl Contents<'_> {
             if self.may_be_copied_sibling(image, size_of(&thing)) {
                 return None;
             }
-            let original = self.names.siblings.images.original_known(image, thing)?;
+            let original = self.original_known(image, thing)?;
             Some(Sibling { original, view, size: 0 })
         })
     }
@@ -156,10 +154,13 @@ impl Contents<'_> {
             return listed;
         }
         let entries = &listed.entries[..listed.entries.len().min(ENTRIES_AT_ONCE)];
-        let originals = entries.iter().filter_map(image_of);
-        stream::iter(originals.collect::<Vec<_>>())
-            .map(|original| async move {
-                self.names.siblings.views.size(&original, ViewKind::Json).await
+        let images =
+            entries.iter().filter_map(|entry| Some((entry.name.clone(), image_of(entry)?)));
+        stream::iter(images.collect::<Vec<_>>())
+            .map(|(name, image)| async move {
+                if let Ok((Some(original), _)) = self.original(&name, Some(image)).await {
+                    let _ = self.names.siblings.views.size(&original, ViewKind::Json).await;
+                }
             })
             .buffer_unordered(HEADERS_AT_ONCE)
             // What is wrong with an image is told to whoever asks for a sibling by name.
@@ -171,10 +172,13 @@ impl Contents<'_> {
     /// The siblings that a directory shows behind an entry, with their places.
     /// With `sizes` those whose size is known alone, else all that there may be.
     pub(super) fn listed_siblings(&self, entry: &DirEntry, sizes: bool) -> Vec<Slot> {
-        match image_of(entry).filter(|_| !self.names.siblings.listed().is_empty()) {
-            Some(original) => self.kinds_of(&entry.name, &original, sizes),
-            None => Vec::new(),
+        if self.names.siblings.listed().is_empty() {
+            return Vec::new();
         }
+        let known = self.original_of(entry);
+        let known = known.or_else(|| self.original_alone(entry).filter(|_| !sizes));
+        let kinds = |original: Original| self.kinds_of(&entry.name, &original, sizes);
+        known.map(kinds).unwrap_or_default()
     }
 
     /// Whether an entry has siblings that are listed, of which it takes a request to know
@@ -188,9 +192,7 @@ impl Contents<'_> {
         if self.names.siblings.listed().is_empty() || !has_image_name(name) {
             return Vec::new();
         }
-        let Ok(Some(original)) =
-            self.names.siblings.images.original(name, Some(thing.clone())).await
-        else {
+        let Ok((Some(original), _)) = self.original(name, Some(thing.clone())).await else {
             return Vec::new();
         };
         if sizes {
@@ -211,8 +213,7 @@ impl Contents<'_> {
         if self.names.siblings.listed().is_empty() || !has_image_name(name) {
             return None;
         }
-        let original = self.names.siblings.images.original(name, Some(thing.clone())).await;
-        let original = original.ok().flatten()?;
+        let original = self.original(name, Some(thing.clone())).await.ok()?.0?;
         if self.may_be_copied_sibling(name, Some(original.size())) {
             return None;
         }
@@ -264,15 +265,6 @@ fn size_of(thing: &Thing) -> Option<u64> {
         Thing::Sibling(sibling) => Some(sibling.size),
         Thing::Draft(draft) => draft.file()?.bytes().stat().ok().map(|stat| stat.size),
         Thing::Dir(_) => None,
-    }
-}
-
-/// The object of an entry that is named like an image.
-fn image_of(entry: &DirEntry) -> Option<Original> {
-    match &entry.node {
-        Node::Object(object) => (is_readable(object) && has_image_name(&entry.name))
-            .then(|| Original::Object(object.version.clone())),
-        Node::Dir(_) => None,
     }
 }
 

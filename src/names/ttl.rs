@@ -14,7 +14,6 @@
 use std::time::{Duration, Instant};
 
 use super::thing::Thing;
-use crate::view::Original;
 
 /// The longest time that the kernel is told to believe something; stands for "for ever".
 pub const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -89,7 +88,7 @@ impl Ttl {
     pub fn attributes(thing: &Thing) -> Duration {
         match thing {
             Thing::Dir(_) | Thing::Object(_) => LONGEST,
-            Thing::Sibling(sibling) if matches!(sibling.original, Original::Object(_)) => LONGEST,
+            Thing::Sibling(sibling) if sibling.original.version().is_some() => LONGEST,
             Thing::Sibling(_) => Duration::ZERO,
             Thing::Draft(_) => DRAFT_ATTRIBUTES,
         }

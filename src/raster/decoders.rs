@@ -22,11 +22,21 @@ const LARGEST_BYTES: u64 = 4 << 20;
 /// A header that needs more than this is none.
 const FETCHES: usize = 12;
 
+/// Memory that is counted until this is dropped.
+pub trait Counted: Send + Sync + Debug {}
+
+impl<T: Send + Sync + Debug> Counted for T {}
+
 /// Where decoders run.
 #[async_trait]
 pub trait Decoders: Send + Sync + Debug {
     /// Gets ready for an image whose first bytes are being read.
     fn prepare(&self) {}
+
+    /// Counts memory that an image keeps while nothing of it is decoded.
+    fn count(&self, _bytes: u64) -> Box<dyn Counted> {
+        Box::new(())
+    }
 
     /// What the header says of a file of which `file` is here, or what else it needs.
     ///

@@ -16,6 +16,17 @@ const LARGEST_BYTES: u64 = 1 << 20;
 /// All directories of a file, with the values that they point to.
 const MOST_BYTES: u64 = 32 << 20;
 
+/// What is read of any object, image or not.
+const HEAD_BYTES: u64 = 16 << 10;
+/// An object of up to this size is read whole at once: what it costs more takes a millisecond
+/// or two, and the request that it saves whoever wants pixels takes thirty.
+const SMALL_BYTES: u64 = 64 << 10;
+
+/// What is read first of a file of so many bytes.
+pub(super) fn head_bytes(size: u64) -> u64 {
+    if size <= SMALL_BYTES { size } else { HEAD_BYTES }
+}
+
 /// A file, and what of it is here.
 #[derive(Debug)]
 pub(super) struct File {

@@ -14,7 +14,7 @@ use super::{
 
 /// Bytes in memory as the bytes of an image.
 #[derive(Debug)]
-struct Held(Bytes);
+pub(super) struct Held(pub(super) Bytes);
 
 #[async_trait]
 impl Source for Held {

@@ -2,13 +2,12 @@
 //!
 //! What its decoders expand is expanded exactly: a palette to RGB or RGBA, gray of 1, 2
 //! and 4 bits to 8 bits (black is 0, white is 255), RGBE to 32 bits. Lossy WebP is as
-//! exact as its decoder. Frames of animations are composed as browsers do: what a frame leaves
-//! out is that of the frame before it, and what is to be cleared is transparent.
+//! exact as its decoder. Of an animation they give the first frame; see `animation`.
 
 use std::io::{BufRead, Cursor, Seek};
 
 use image::codecs::{bmp, gif, hdr, png, pnm, qoi, tga, webp};
-use image::{AnimationDecoder, ColorType, ImageDecoder, ImageError};
+use image::{ColorType, ImageDecoder, ImageError};
 
 use super::error::corrupt;
 use super::mended::mended;
@@ -70,8 +69,7 @@ pub(super) fn header<R: BufRead + Seek>(
     })
 }
 
-/// Decodes a frame of `file`, from 1 on, into `pixels`, which have the size that the header
-/// says.
+/// Decodes the first frame of `file` into `pixels`, which have the size that the header says.
 ///
 /// # Errors
 /// Why there are no pixels.
@@ -88,13 +86,12 @@ pub(super) fn decode(
     let (pieces, _) = mended(codec, &mut file)?;
     let file = overlaid(file, pieces);
     match codec {
-        Codec::Gif if frame > 1 => return later_frame(file, frame, limits, pixels),
+        _ if frame > 1 => return Err(corrupt("it has one frame only")),
         Codec::Webp if whole.first_chunk().is_some_and(webp_frames::is_animated) => {
             let size = decoder(codec, file, limits.decode_bytes).map_err(broken)?.dimensions();
             let size = (size.0 as usize, size.1 as usize);
-            return put_rgba(&webp_frames::shown(whole, size, frame)?, pixels);
+            return put_rgba(&webp_frames::first(whole, size)?, pixels);
         }
-        _ if frame > 1 => return Err(corrupt("it has one frame only")),
         _ => {}
     }
     let mut decoder = decoder(codec, file, limits.decode_bytes).map_err(broken)?;
@@ -108,29 +105,8 @@ pub(super) fn decode(
     Ok(())
 }
 
-/// A frame of a GIF behind the first one, composed with those before it.
-fn later_frame<'a, R: BufRead + Seek + 'a>(
-    file: R,
-    frame: u32,
-    limits: &Limits,
-    pixels: &mut [u8],
-) -> Result<(), RasterError> {
-    let mut decoder = gif::GifDecoder::new(file).map_err(broken)?;
-    let mut allowed = image::Limits::no_limits();
-    allowed.max_alloc = Some(limits.decode_bytes);
-    decoder.set_limits(allowed).map_err(broken)?;
-    let mut frames = decoder.into_frames();
-    let ends_early = || corrupt("it ends early");
-    for _ in 1..frame {
-        // One that is damaged would be missing under those that follow.
-        frames.next().ok_or_else(ends_early)?.map_err(broken)?;
-    }
-    let wanted = frames.next().ok_or_else(ends_early)?.map_err(broken)?;
-    put_rgba(&wanted.into_buffer(), pixels)
-}
-
 /// Copies RGBA to pixels that have opacity, or not.
-fn put_rgba(rgba: &[u8], pixels: &mut [u8]) -> Result<(), RasterError> {
+pub(super) fn put_rgba(rgba: &[u8], pixels: &mut [u8]) -> Result<(), RasterError> {
     let bands = if rgba.len() == pixels.len() { 4 } else { 3 };
     if rgba.len() / 4 * bands != pixels.len() {
         return Err(corrupt("a frame of it has another size than its header says"));

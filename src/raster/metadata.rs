@@ -189,7 +189,7 @@ fn is_profile_of(profile: &[u8], color: Color, sample: SampleType) -> bool {
     let space: &[u8] = match color {
         Color::Gray | Color::GrayAlpha => b"GRAY",
         Color::Rgb | Color::Rgba => b"RGB ",
-        Color::Bands | Color::RgbBands | Color::Cmyk | Color::Palette => return false,
+        Color::Bands | Color::RgbBands | Color::Cmyk | Color::Palette | Color::Lab => return false,
     };
     let length = profile.first_chunk().map(|length| u32::from_be_bytes(*length) as usize);
     matches!(sample, SampleType::U8 | SampleType::U16)

@@ -6,6 +6,7 @@
 //! against [`Limits`] before a decoder sees it. Reads bytes through a [`Source`]
 //! and never knows where they come from; knows nothing of files or views.
 
+mod animation;
 mod bmp;
 mod codec;
 mod cores;
@@ -20,6 +21,7 @@ pub mod foreign;
 mod frames;
 mod gathered;
 mod geo;
+mod gif_frames;
 mod grid;
 mod header;
 mod held;
@@ -49,7 +51,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 pub use codec::Codec;
-pub use decoders::{Decoders, InProcess};
+pub use decoders::{Counted, Decoders, InProcess};
 pub use error::RasterError;
 pub use geo::GeoTags;
 pub use grid::{Rect, TileGrid};
@@ -58,7 +60,7 @@ pub use limits::Limits;
 pub use open::open;
 pub use pages::{Count, Page};
 pub use picture::Picture;
-pub use source::{Source, SourceError, Take};
+pub use source::{Beside, Source, SourceError, Take};
 pub use spliced::{Form, Piece, Spliced};
 
 /// The type of one sample.
@@ -157,6 +159,8 @@ pub enum Color {
     Cmyk,
     /// One: a number for each color of [`Extras::palette`].
     Palette,
+    /// Three: L*, a* and b*, the latter two with a sign whatever the type is.
+    Lab,
     /// Measurements, of any number of bands.
     Bands,
 }
@@ -216,8 +220,11 @@ pub struct Extras {
     pub is_bottom_up: bool,
     /// How gray values are to be shown, where the file says so.
     pub window: Option<Window>,
-    /// Whether the file has a mask of valid pixels.
-    pub has_mask: bool,
+    /// Which levels have a mask of valid pixels, from the full resolution on, which has one
+    /// then; empty where the image has none. See [`Raster::mask`].
+    pub masked: Vec<bool>,
+    /// The files beside the image that its levels or its mask are from.
+    pub beside: Vec<Beside>,
     /// What a TIFF of the same pixels repeats word for word.
     pub carried: Carried,
 }
@@ -280,6 +287,14 @@ impl RasterInfo {
         (grid.columns(), grid.rows())
     }
 
+    /// The level of [`Raster::mask`] that belongs to a level of the image, if it has one.
+    pub fn mask_level(&self, level: u8) -> Option<u8> {
+        let masked = &self.extras.masked;
+        let at = usize::from(level);
+        let before = masked.iter().take(at).filter(|has| **has).count();
+        masked.get(at).is_some_and(|has| *has).then(|| u8::try_from(before).ok()).flatten()
+    }
+
     /// Bytes of one pixel: the samples of all bands.
     pub fn pixel_bytes(&self) -> usize {
         usize::from(self.bands) * self.sample.bytes()
@@ -339,6 +354,12 @@ pub trait Raster: Send + Sync + Debug {
     /// As [`open`].
     async fn page(&self, _number: u32) -> Result<Option<Arc<dyn Raster>>, RasterError> {
         Ok(None)
+    }
+
+    /// Which pixels are valid: an image of one band of 8 bits that is 0 where they are not. Its
+    /// levels are the masks of those levels that have one.
+    fn mask(&self) -> Option<Arc<dyn Raster>> {
+        None
     }
 
     /// The parts of the file that programs which decode it step through one by one, where

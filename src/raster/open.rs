@@ -5,15 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use image::ImageFormat;
 
+use super::file::head_bytes;
 use super::{
     Codec, Decoders, Limits, Raster, RasterError, Source, dicom, fits, jpeg2000, tiff, whole,
 };
-
-/// What is read of any object, image or not.
-const HEAD_BYTES: u64 = 16 << 10;
-/// An object of up to this size is read whole at once: what it costs more takes a millisecond
-/// or two, and the request that it saves whoever wants pixels takes thirty.
-const SMALL_BYTES: u64 = 64 << 10;
 
 /// Opens an image: reads its first 16 KiB, or all of it if it is small, and more only if its
 /// header is longer. Of JPEG 2000, TIFF, FITS and DICOM the headers are read here, of other formats by
@@ -31,8 +26,7 @@ pub async fn open(
         return Err(RasterError::NotAnImage);
     }
     decoders.prepare();
-    let first = if size <= SMALL_BYTES { size } else { HEAD_BYTES };
-    let read = source.read_kept(0..first).await;
+    let read = source.read_kept(0..head_bytes(size)).await;
     let head = read.map_err(RasterError::Source)?;
     match recognise(&head, size).ok_or(RasterError::NotAnImage)? {
         Kind::Jpeg2000 => jpeg2000::open(source, head, limits).await,

@@ -15,11 +15,40 @@ pub type SourceError = Arc<dyn Error + Send + Sync>;
 /// What takes bytes as they come: where they belong, and the bytes.
 pub type Take = dyn Fn(u64, &[u8]) -> io::Result<()> + Send + Sync;
 
+/// A file that lies beside an image and belongs to it: it has the image's name, with an ending
+/// of its own behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Beside {
+    /// Smaller versions of the image.
+    Overviews,
+    /// Which of its pixels are valid.
+    Mask,
+}
+
+impl Beside {
+    /// All of them.
+    pub const ALL: [Beside; 2] = [Beside::Overviews, Beside::Mask];
+
+    /// What its name has behind the image's.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Beside::Overviews => ".ovr",
+            Beside::Mask => ".msk",
+        }
+    }
+}
+
 /// The bytes of one version of one object.
 #[async_trait]
 pub trait Source: Send + Sync + Debug {
     /// The object's size in bytes.
     fn size(&self) -> u64;
+
+    /// A file beside this one, in the version that it has while this one is read; `None` if
+    /// there is none. Costs nothing.
+    fn beside(&self, _which: Beside) -> Option<Arc<dyn Source>> {
+        None
+    }
 
     /// The bytes of a range that lies within the size; all of them, or an error.
     /// Costs at most one request, so callers ask for neighbours together.

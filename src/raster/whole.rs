@@ -10,7 +10,9 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use super::animation::{Animation, Projector};
 use super::decoders::{self, Decoders};
+use super::images::put_rgba;
 use super::{
     Codec, Count, Extras, Header, Limits, Page, Picture, Pixels, Raster, RasterError, RasterInfo,
     Source, TileGrid, frames,
@@ -26,6 +28,8 @@ struct Whole {
     picture: Picture,
     info: RasterInfo,
     limits: Limits,
+    /// What all frames of the file are played by.
+    animation: Arc<Animation>,
     /// Why it can't be decoded, once that was tried.
     failure: OnceLock<RasterError>,
 }
@@ -67,6 +71,21 @@ fn info(codec: Codec, header: &Header, page: Option<Page>) -> RasterInfo {
 }
 
 impl Whole {
+    /// The pixels of a frame behind the first one.
+    async fn frame(&self, number: u32) -> Result<Bytes, RasterError> {
+        let projector = Projector {
+            codec: self.codec,
+            source: &self.source,
+            header: &self.header,
+            limits: &self.limits,
+            decoders: &self.decoders,
+        };
+        let shown = self.animation.shown(&projector, number).await?;
+        let mut pixels = vec![0; self.header.pixel_bytes() as usize];
+        put_rgba(&shown, &mut pixels)?;
+        Ok(pixels.into())
+    }
+
     /// All pixels with opacity, of 8 bits.
     fn canvas_bytes(&self) -> u64 {
         u64::from(self.header.width) * u64::from(self.header.height) * 4
@@ -81,8 +100,8 @@ impl Whole {
         limits: &Limits,
     ) -> Self {
         let info = info(codec, &header, page);
-        let (limits, failure) = (*limits, OnceLock::new());
-        Whole { source, decoders, codec, header, picture, info, limits, failure }
+        let (limits, failure, animation) = (*limits, OnceLock::new(), Arc::default());
+        Whole { source, decoders, codec, header, picture, info, limits, animation, failure }
     }
 }
 
@@ -93,7 +112,7 @@ impl Raster for Whole {
     }
 
     /// A frame of an animation, as it is shown after those before it. How many there are costs
-    /// all of the file, and each frame is decoded from the first one on.
+    /// all of the file.
     async fn page(&self, number: u32) -> Result<Option<Arc<dyn Raster>>, RasterError> {
         let Some(first) = self.info.extras.page.filter(|page| !page.lacks(number)) else {
             return Ok(None);
@@ -113,7 +132,8 @@ impl Raster for Whole {
         let (decoders, parsed) = (self.decoders.clone(), (header, self.picture.clone()));
         let page = Some(Page { number, ..first });
         let (source, codec) = (self.source.clone(), self.codec);
-        Ok(Some(Arc::new(Whole::new(source, decoders, codec, parsed, page, &self.limits))))
+        let whole = Whole::new(source, decoders, codec, parsed, page, &self.limits);
+        Ok(Some(Arc::new(Whole { animation: self.animation.clone(), ..whole })))
     }
 
     fn picture(&self) -> Option<&Picture> {
@@ -134,8 +154,10 @@ impl Raster for Whole {
         if let Some(failure) = self.failure.get() {
             return Err(failure.clone());
         }
-        let decoded =
-            self.decoders.pixels(self.codec, &self.source, &self.header, &self.limits).await;
+        let decoded = match self.header.frame {
+            1 => self.decoders.pixels(self.codec, &self.source, &self.header, &self.limits).await,
+            frame => self.frame(frame).await,
+        };
         let samples = decoded.inspect_err(|error| {
             if error.is_of_the_image() {
                 self.failure.get_or_init(|| error.clone());

@@ -110,10 +110,8 @@ impl Views {
         image: &'a Image,
         kind: ViewKind,
     ) -> Option<(&'a Arc<IndexCache>, &'a ObjectVersion)> {
-        match (image.original(), kind.form()) {
-            (Original::Object(version), Some(Form::ReducedJ2k(_))) => {
-                Some((self.indexes.as_ref()?, version))
-            }
+        match (image.original().version(), kind.form()) {
+            (Some(version), Some(Form::ReducedJ2k(_))) => Some((self.indexes.as_ref()?, version)),
             _ => None,
         }
     }
@@ -126,13 +124,13 @@ impl Views {
     ) -> Result<Option<FormFile>, ViewError> {
         let Some(FormRef(file)) = self.form(image, kind).await? else { return Ok(None) };
         let is_in_order = matches!(kind, ViewKind::IndexedJp2 | ViewKind::IndexedJ2k);
-        let bytes = match original {
-            Original::Object(version) if is_in_order => {
+        let bytes = match original.version() {
+            Some(version) if is_in_order => {
                 let reader = self.objects.open(version);
                 Bytes::InOrder(self.watch_image(reader, image.raster.clone()))
             }
-            Original::Object(version) => Bytes::InPieces(self.objects.open(version)),
-            Original::File(_) => Bytes::File(self.source(original)),
+            Some(version) => Bytes::InPieces(self.objects.open(version)),
+            None => Bytes::File(self.source(original)),
         };
         Ok(Some(FormFile { image: image.clone(), file, bytes, progress: Mutex::default() }))
     }

@@ -10,6 +10,7 @@ use super::error::{Reported, ViewError};
 use super::layout::{
     JsonLayout, Layout, NoView, NpyLayout, ObjectFacts, PngLayout, TiffLayout, UnitIndex, ViewFact,
 };
+use super::masked::png_info;
 use super::reduce::{PreviewPlan, ShownBands};
 use super::{Original, View, ViewKind, ViewSet};
 use crate::raster::{Picture, Raster, RasterError, RasterInfo};
@@ -30,6 +31,8 @@ pub(super) struct Image {
     name: String,
     pub(super) raster: Arc<dyn Raster>,
     pub(super) preview: PreviewPlan,
+    /// Which of its pixels are valid.
+    pub(super) mask: Option<Arc<Image>>,
     layouts: [OnceLock<Planned>; ViewKind::LISTED.len()],
     /// How large the siblings are that are made without decoding, or why they do not exist.
     forms: [OnceLock<Result<u64, NoView>>; FORMS],
@@ -54,6 +57,7 @@ impl Image {
             name,
             raster,
             preview,
+            mask: None,
             layouts: Default::default(),
             forms: Default::default(),
             checksums: Mutex::default(),
@@ -61,6 +65,11 @@ impl Image {
             reported: Reported::default(),
             is_told: AtomicBool::new(false),
         }
+    }
+
+    /// With an image that says which pixels are valid.
+    pub(super) fn with_mask(self, mask: Image) -> Self {
+        Image { mask: Some(Arc::new(mask)), ..self }
     }
 
     /// What it was read from.
@@ -143,20 +152,18 @@ impl Image {
             };
             ViewFact { name: kind.label(), missing }
         };
-        let etag = match &self.original {
-            Original::Object(_) => {
-                Some(self.original.etag().map_or("", |etag| etag.as_str().trim_matches('"')))
-            }
-            Original::File(_) => None,
-        };
+        let etag = self.original.version().map(|version| {
+            version.etag.as_ref().map_or("", |etag| etag.as_str().trim_matches('"'))
+        });
         let object = ObjectFacts { etag, bytes: self.original.size() };
         JsonLayout::new(self.info(), object, &ViewKind::LISTED.map(fact))
     }
 
-    /// The PNG of its pixels, with the profile of their colors.
+    /// The PNG of its pixels, with the profile of their colors; with opacity where a mask says
+    /// which are valid.
     pub(super) fn png(&self) -> Result<PngLayout, NoView> {
         let profile = self.picture().map_or(&[][..], |picture| &picture.profile);
-        Ok(PngLayout::new(self.info())?.with_profile(profile))
+        Ok(PngLayout::new(&png_info(self.info()))?.with_profile(profile))
     }
 
     /// The PNG of its preview, the way up that its file says.

@@ -25,7 +25,9 @@ mod form;
 mod image;
 mod index_cache;
 mod kind;
+mod lab;
 pub mod layout;
+mod masked;
 mod original;
 mod packed;
 pub mod reduce;
@@ -58,12 +60,13 @@ pub use original::{FileImage, Original};
 pub use reduce::ShownBands;
 pub use watch::Watched;
 
-pub use crate::raster::{Source, SourceError};
+pub use crate::raster::{Beside, Source, SourceError};
 
 use self::image::Image;
 use error::Reported;
 use index_cache::IndexCache;
 use layout::{NoView, UnitIndex};
+use original::Content;
 use reduce::preview_plan;
 use room::Room;
 use source::{FileSource, ObjectSource};
@@ -364,9 +367,19 @@ impl Views {
             Ok(raster) => {
                 let id = self.kept.next_id.fetch_add(1, Ordering::Relaxed);
                 let ViewConfig { preview_size, preview_bands, .. } = self.config;
-                let plan = preview_plan(raster.info(), preview_size, preview_bands);
-                let image = Image::new(id, original.clone(), name, raster, plan);
-                Ok(Opened::Image(Arc::new(image)))
+                let image = |id: u64, raster: Arc<dyn Raster>| {
+                    let plan = preview_plan(raster.info(), preview_size, preview_bands);
+                    Image::new(id, original.clone(), name.clone(), raster, plan)
+                };
+                let mask = raster.mask();
+                let opened = image(id, raster);
+                Ok(Opened::Image(Arc::new(match mask {
+                    Some(mask) => {
+                        let id = self.kept.next_id.fetch_add(1, Ordering::Relaxed);
+                        opened.with_mask(image(id, mask))
+                    }
+                    None => opened,
+                })))
             }
             Err(RasterError::NotAnImage) => Ok(Opened::Nothing),
             Err(RasterError::Unsupported(reason)) => {
@@ -387,13 +400,15 @@ impl Views {
 
     /// The bytes of an original, which a raster may hold on to.
     fn source(&self, original: &Original) -> Arc<dyn Source> {
-        match original {
-            Original::Object(version) => {
+        let beside = original.beside().iter();
+        let beside = beside.map(|(which, file)| (*which, self.source(file))).collect();
+        match &original.content {
+            Content::Object(version) => {
                 let exact = ExactReader::new(version, self.store.clone(), self.cache.clone());
                 let (blocks, indexes) = (self.objects.clone(), self.indexes.clone());
-                Arc::new(ObjectSource { exact, blocks, indexes })
+                Arc::new(ObjectSource { exact, blocks, indexes, beside })
             }
-            Original::File(file) => Arc::new(FileSource(file.clone())),
+            Content::File(file) => Arc::new(FileSource { file: file.clone(), beside }),
         }
     }
 

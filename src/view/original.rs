@@ -4,12 +4,20 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
-use crate::key::{ETag, ObjectVersion};
-use crate::raster::Source;
+use crate::key::ObjectVersion;
+use crate::raster::{Beside, Source};
 
-/// What siblings are made from. Two values that are equal have the same bytes.
+/// What siblings are made from, with the files beside it that belong to it, each in one version.
+/// Two values that are equal have the same bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Original {
+pub struct Original {
+    pub(super) content: Content,
+    beside: Arc<[(Beside, Original)]>,
+}
+
+/// Where the bytes of an original are.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Content {
     /// A version of an object.
     Object(ObjectVersion),
     /// A state of a file in memory.
@@ -69,35 +77,58 @@ impl Hash for FileImage {
 }
 
 impl Original {
+    /// A version of an object, with nothing beside it.
+    pub fn object(version: ObjectVersion) -> Self {
+        Original { content: Content::Object(version), beside: Arc::default() }
+    }
+
+    /// A state of a file in memory, with nothing beside it.
+    pub fn file(file: FileImage) -> Self {
+        Original { content: Content::File(file), beside: Arc::default() }
+    }
+
+    /// With the files that lie beside it.
+    #[must_use]
+    pub fn with_beside(self, files: Vec<(Beside, Original)>) -> Self {
+        Original { beside: files.into(), ..self }
+    }
+
+    /// The files that lie beside it.
+    pub(super) fn beside(&self) -> &[(Beside, Original)] {
+        &self.beside
+    }
+
+    /// The version of an object that it is, if it is one.
+    pub fn version(&self) -> Option<&ObjectVersion> {
+        match &self.content {
+            Content::Object(version) => Some(version),
+            Content::File(_) => None,
+        }
+    }
+
     /// Its size in bytes.
     pub fn size(&self) -> u64 {
-        match self {
-            Original::Object(version) => version.size,
-            Original::File(file) => file.size,
+        match &self.content {
+            Content::Object(version) => version.size,
+            Content::File(file) => file.size,
         }
     }
 
     /// The object's key or the file's path.
     pub fn name(&self) -> &str {
-        match self {
-            Original::Object(version) => version.key.as_str(),
-            Original::File(file) => &file.name,
+        match &self.content {
+            Content::Object(version) => version.key.as_str(),
+            Content::File(file) => &file.name,
         }
     }
 
-    /// When it was written.
+    /// When it was written, or the last of the files beside it.
     pub fn modified(&self) -> SystemTime {
-        match self {
-            Original::Object(version) => version.last_modified,
-            Original::File(file) => file.modified,
-        }
-    }
-
-    /// The object's entity tag; a file has none.
-    pub fn etag(&self) -> Option<&ETag> {
-        match self {
-            Original::Object(version) => version.etag.as_ref(),
-            Original::File(_) => None,
-        }
+        let own = match &self.content {
+            Content::Object(version) => version.last_modified,
+            Content::File(file) => file.modified,
+        };
+        let beside = self.beside.iter().map(|(_, file)| file.modified());
+        beside.fold(own, SystemTime::max)
     }
 }

@@ -54,10 +54,10 @@ impl Views {
             .map(|(unit, input)| {
                 let (views, image, png) = (self.clone(), image.clone(), png.clone());
                 async move {
-                    let UnitInput::Pixels { level, rect } = input else { return Ok(None) };
+                    let UnitInput::Pixels { rect, .. } = input else { return Ok(None) };
                     let pixels = match kind {
                         ViewKind::Preview => rows_of(&*views.preview(&image).await?, rect),
-                        _ => views.rectangle(&image, level, rect).await?,
+                        _ => views.png_pixels(&image, rect).await?,
                     };
                     views.compute(&image, move || png.band(unit, &pixels).ok()).await
                 }

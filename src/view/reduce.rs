@@ -4,7 +4,8 @@
 //! which level it comes; a [`Reducer`] takes that level's pixels, in any pieces and
 //! any order, and averages them in boxes. What holds no measurement (nodata, values
 //! that are not finite or larger than any measurement, zeros of unsigned types of more than
-//! 8 bits) does not count, and what is transparent counts as little as it shows.
+//! 8 bits) does not count, and what is transparent counts as little as it shows. What a mask
+//! leaves out is transparent; then zeros that it leaves in were measured.
 //! Not here: turning measurements into gray values, see `stretch`.
 
 use super::shown::Shown;
@@ -69,6 +70,10 @@ pub fn preview_plan(info: &RasterInfo, longest: u32, wanted: Option<ShownBands>)
         if image.is_empty() {
             break;
         }
+        // Without its mask a level shows what is not valid.
+        if !info.extras.masked.is_empty() && info.mask_level(level).is_none() {
+            continue;
+        }
         last = (level, image);
         if image.width.max(image.height) <= longest {
             break;
@@ -122,6 +127,9 @@ struct Opacity {
 /// write in their place.
 const MAX_MEASURED: f64 = 1e37;
 
+/// Pixels, and a byte for each that is 0 where it is not valid; none if all are.
+type Masked<'a> = (&'a Pixels, &'a [u8]);
+
 /// Averages a level's pixels.
 #[derive(Debug)]
 pub struct Reducer {
@@ -134,9 +142,11 @@ pub struct Reducer {
     shown: Shown,
     opacity: Option<Opacity>,
     sums: Vec<f64>,
-    /// How many values were added to each sum; of an image with opacity, to each pixel.
+    /// How many values were added to each sum; empty for an image with opacity.
     counts: Vec<u32>,
-    /// The opacity that was added to each pixel; empty for images without.
+    /// How many pixels were added to each, and their opacity; empty for images with neither
+    /// opacity nor mask.
+    seen: Vec<u32>,
     covered: Vec<f64>,
 }
 
@@ -153,33 +163,42 @@ impl Reducer {
             Color::GrayAlpha => Some(Opacity { band: 1, opaque }),
             Color::Rgba => Some(Opacity { band: 3, opaque }),
             Color::Gray | Color::Rgb | Color::Bands | Color::RgbBands => None,
-            Color::Cmyk | Color::Palette => None,
+            Color::Cmyk | Color::Palette | Color::Lab => None,
         };
         let shown = Shown::of(info);
         let (sample, pixel_bytes) = shown.sizes(info);
+        let is_masked = !info.extras.masked.is_empty();
+        let with_coverage = if opacity.is_some() || is_masked { pixels } else { 0 };
         Reducer {
             plan,
             sample,
             nodata: info.nodata,
-            zero_counts: info.extras.window.is_some(),
+            zero_counts: info.extras.window.is_some() || is_masked,
             pixel_bytes,
             shown,
             opacity,
             sums: vec![0.0; values],
-            counts: vec![0; if opacity.is_some() { pixels } else { values }],
-            covered: vec![0.0; if opacity.is_some() { pixels } else { 0 }],
+            counts: vec![0; if opacity.is_some() { 0 } else { values }],
+            seen: vec![0; with_coverage],
+            covered: vec![0.0; with_coverage],
         }
     }
 
     /// Adds pixels; each pixel of the level is to be added once.
     pub fn add(&mut self, pixels: &Pixels) {
+        self.add_masked(pixels, &[]);
+    }
+
+    /// Adds pixels, as [`Reducer::add`], with a byte for each of them: 0 where it is not valid.
+    /// Without any, all are.
+    pub fn add_masked(&mut self, pixels: &Pixels, mask: &[u8]) {
         match self.shown.pixels(pixels) {
-            Some(shown) => self.add_shown(&shown),
-            None => self.add_shown(pixels),
+            Some(shown) => self.add_shown((&shown, mask)),
+            None => self.add_shown((pixels, mask)),
         }
     }
 
-    fn add_shown(&mut self, pixels: &Pixels) {
+    fn add_shown(&mut self, pixels: Masked<'_>) {
         match self.sample {
             // Eight bits are shown as they are: every value counts.
             SampleType::U8 => self.add_as(pixels, |b: [u8; 1]| f64::from(b[0]), |_| true),
@@ -209,29 +228,28 @@ impl Reducer {
             };
             *sum = if weight > 0.0 { *sum / weight } else { f64::NAN };
         }
-        if let Some(Opacity { opaque, .. }) = self.opacity {
-            for (covered, &count) in self.covered.iter_mut().zip(&self.counts) {
-                *covered /= opaque * f64::from(count.max(1));
-            }
+        let opaque = self.opacity.map_or(1.0, |opacity| opacity.opaque);
+        for (covered, &seen) in self.covered.iter_mut().zip(&self.seen) {
+            *covered /= opaque * f64::from(seen.max(1));
         }
         let PreviewPlan { width, height, .. } = self.plan;
         Reduced { width, height, bands, values: self.sums, coverage: self.covered }
     }
 
-    fn add_unsigned<const N: usize>(&mut self, pixels: &Pixels, read: impl Fn([u8; N]) -> f64) {
+    fn add_unsigned<const N: usize>(&mut self, pixels: Masked<'_>, read: impl Fn([u8; N]) -> f64) {
         let (nodata, zero_counts) = (self.nodata, self.zero_counts);
         let is_measured = |value| (value != 0.0 || zero_counts) && Some(value) != nodata;
         self.add_as(pixels, read, is_measured);
     }
 
-    fn add_measured<const N: usize>(&mut self, pixels: &Pixels, read: impl Fn([u8; N]) -> f64) {
+    fn add_measured<const N: usize>(&mut self, pixels: Masked<'_>, read: impl Fn([u8; N]) -> f64) {
         let nodata = self.nodata;
         self.add_as(pixels, read, |value| value.abs() < MAX_MEASURED && Some(value) != nodata);
     }
 
     fn add_as<const N: usize>(
         &mut self,
-        pixels: &Pixels,
+        (pixels, mask): Masked<'_>,
         read: impl Fn([u8; N]) -> f64,
         is_measured: impl Fn(f64) -> bool,
     ) {
@@ -239,6 +257,7 @@ impl Reducer {
         let (plan, opacity) = (self.plan, self.opacity);
         let bands = plan.bands.all();
         let row_bytes = rect.width as usize * self.pixel_bytes;
+        let mut valid = mask.iter().map(|valid| *valid != 0);
         for (y, row) in (rect.y..).zip(pixels.samples.chunks_exact(row_bytes.max(1))) {
             let to_row = box_of(y, plan.height, plan.level_height) * plan.width as usize;
             for (x, pixel) in (rect.x..).zip(row.chunks_exact(self.pixel_bytes)) {
@@ -246,7 +265,17 @@ impl Reducer {
                 let to = to_pixel * bands.len();
                 let (samples, _) = pixel.as_chunks::<N>();
                 let value = |band: usize| samples.get(band).map(|sample| read(*sample));
+                let is_valid = valid.next().unwrap_or(true);
+                if let Some(seen) = self.seen.get_mut(to_pixel) {
+                    *seen += 1;
+                }
+                if !is_valid {
+                    continue;
+                }
                 let Some(Opacity { band, opaque }) = opacity else {
+                    if let Some(covered) = self.covered.get_mut(to_pixel) {
+                        *covered += 1.0;
+                    }
                     for (band, from) in bands.iter().enumerate() {
                         if let Some(value) = value(usize::from(*from)).filter(|v| is_measured(*v)) {
                             self.sums[to + band] += value;
@@ -260,7 +289,6 @@ impl Reducer {
                 let weight =
                     value(band).filter(|weight| *weight > 0.0).map_or(0.0, |w| w.min(opaque));
                 self.covered[to_pixel] += weight;
-                self.counts[to_pixel] += 1;
                 for (band, from) in bands.iter().enumerate() {
                     let value = value(usize::from(*from)).filter(|value| value.is_finite());
                     self.sums[to + band] += value.unwrap_or(0.0) * weight;
@@ -344,6 +372,32 @@ mod tests {
         let reduced = reducer.finish();
         assert_eq!(reduced.values, [200.0, 100.0]);
         assert_eq!(reduced.coverage, [0.5, 0.2]);
+    }
+
+    #[test]
+    fn what_a_mask_leaves_out_is_transparent_and_zeros_that_it_leaves_in_count() {
+        let mut info = scene(6, 1, 1);
+        info.extras.masked = vec![true];
+        let mut reducer = Reducer::new(&info, preview_plan(&info, 3, None));
+        let samples = [900u16, 6, 0, 8, 7, 7].into_iter().flat_map(u16::to_ne_bytes).collect();
+        let pixels = Pixels { rect: info.grid.image(0), samples };
+        reducer.add_masked(&pixels, &[0, 255, 1, 255, 0, 0]);
+        let reduced = reducer.finish();
+        assert_eq!(reduced.values[..2], [6.0, 4.0]);
+        assert!(reduced.values[2].is_nan());
+        assert_eq!(reduced.coverage, [0.5, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn a_preview_is_made_from_a_level_that_has_its_mask() {
+        let mut info = scene(4000, 4000, 5);
+        let level = |info: &RasterInfo| preview_plan(info, 600, None).level;
+        info.extras.masked = vec![true; 5];
+        assert_eq!(level(&info), 3);
+        info.extras.masked[3] = false;
+        assert_eq!(level(&info), 4);
+        info.extras.masked = vec![true, true, false, false, false];
+        assert_eq!((level(&info), preview_plan(&info, 600, None).width), (1, 600));
     }
 
     proptest! {

@@ -13,12 +13,13 @@
 
 use std::sync::Arc;
 
-use futures_util::future::{BoxFuture, FutureExt, try_join_all};
+use futures_util::future::{BoxFuture, FutureExt, try_join, try_join_all};
 use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
 
 use super::error::ViewError;
 use super::image::Image;
 use super::layout::{Layout, UnitData, UnitIndex, UnitInput};
+use super::masked::{is_converted, png_pixels};
 use super::reduce::Reducer;
 use super::stretch::stretch;
 use super::upright::upright;
@@ -68,6 +69,23 @@ impl Views {
                     .try_collect::<Vec<u32>>()
                     .await?;
                 Ok(layout.encode(unit, UnitData::Checksums(&sums)))
+            }
+            UnitInput::Mask { level, rect } => {
+                let mask = self.mask_of(image, level, rect).await?;
+                let layout = layout.clone();
+                self.compute(image, move || layout.encode(unit, UnitData::Pixels(&mask))).await
+            }
+            UnitInput::Pixels { rect, .. }
+                if kind == ViewKind::Png && is_converted(image.info()) =>
+            {
+                let pixels = self.png_pixels(image, rect).await?;
+                let (layout, work) = (layout.clone(), image.clone());
+                let encode = move || {
+                    let bytes = layout.encode(unit, UnitData::Pixels(&pixels));
+                    work.note_checksum(kind, unit, layout.checksum(unit, &bytes));
+                    bytes
+                };
+                self.compute(image, encode).await
             }
             UnitInput::Pixels { level, rect } => {
                 let tiles = match kind {
@@ -169,6 +187,45 @@ impl Views {
         })
     }
 
+    /// The pixels of a rectangle as the PNG of an image has them: with opacity, if a mask says
+    /// which are valid.
+    pub(super) async fn png_pixels(
+        self: &Arc<Self>,
+        image: &Arc<Image>,
+        rect: Rect,
+    ) -> Result<Pixels, ViewError> {
+        let pixels = self.rectangle(image, 0, rect);
+        if !is_converted(image.info()) {
+            return pixels.await;
+        }
+        let (pixels, mask) = match image.mask {
+            Some(_) => {
+                let (pixels, mask) = try_join(pixels, self.mask_of(image, 0, rect)).await?;
+                (pixels, Some(mask))
+            }
+            None => (pixels.await?, None),
+        };
+        let work = image.clone();
+        self.compute(image, move || png_pixels(work.info(), pixels, mask.as_ref())).await
+    }
+
+    /// The mask of a rectangle of a level that has one.
+    async fn mask_of(
+        self: &Arc<Self>,
+        image: &Arc<Image>,
+        level: u8,
+        rect: Rect,
+    ) -> Result<Pixels, ViewError> {
+        let Some((mask, level)) = image.mask.as_ref().zip(image.info().mask_level(level)) else {
+            let none = RasterError::Unsupported("its level has no mask".to_owned());
+            return Err(image.error(none));
+        };
+        match is_small_level(mask, level) {
+            true => Ok(compose(&[self.level(mask, level).await?], rect, 1)),
+            false => self.rectangle(mask, level, rect).await,
+        }
+    }
+
     /// The pixels of the preview, of 8 bits.
     pub(super) async fn preview(self: &Arc<Self>, image: &Arc<Image>) -> Result<Tile, ViewError> {
         let key = PixelsKey::Preview { image: image.id };
@@ -192,7 +249,14 @@ impl Views {
             // Tiles go into the sums as they come; order does not matter to them.
             let mut tiles = views.all_tiles(&image, plan.level);
             while let Some(tile) = tiles.next().await {
-                reducer.add(&*tile?);
+                let tile = tile?;
+                match image.mask {
+                    Some(_) => {
+                        let mask = views.mask_of(&image, plan.level, tile.rect).await?;
+                        reducer.add_masked(&tile, &mask.samples);
+                    }
+                    None => reducer.add(&tile),
+                }
             }
             drop(tiles);
             let (work, profile) = (image.clone(), views.profile_of(&image));

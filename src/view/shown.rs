@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::lab;
 use crate::raster::{Color, Pixels, RasterInfo, SampleType};
 
 /// What a preview makes of pixels before it averages them.
@@ -14,6 +15,8 @@ pub(super) enum Shown {
     Colors { palette: Arc<[[u8; 3]]>, sample: SampleType },
     /// The magnitude of each pair, as a float of 64 bits.
     Magnitudes(SampleType),
+    /// Red, green and blue of L*, a* and b*.
+    Lab(SampleType),
     /// Red, green and blue of cyan, magenta, yellow and black, of 8 bits.
     Inks,
 }
@@ -24,6 +27,7 @@ impl Shown {
             (Some(palette), Color::Palette) => {
                 Shown::Colors { palette: palette.clone(), sample: info.sample }
             }
+            (_, Color::Lab) => Shown::Lab(info.sample),
             (_, Color::Cmyk) if info.sample == SampleType::U8 => Shown::Inks,
             _ if info.extras.is_complex => Shown::Magnitudes(info.sample),
             _ => Shown::AsTheyAre,
@@ -34,7 +38,7 @@ impl Shown {
     pub(super) fn sizes(&self, info: &RasterInfo) -> (SampleType, usize) {
         match self {
             Shown::AsTheyAre => (info.sample, info.pixel_bytes()),
-            Shown::Colors { .. } | Shown::Inks => (SampleType::U8, 3),
+            Shown::Colors { .. } | Shown::Inks | Shown::Lab(_) => (SampleType::U8, 3),
             Shown::Magnitudes(_) => (SampleType::F64, usize::from(info.bands) / 2 * 8),
         }
     }
@@ -53,6 +57,7 @@ impl Shown {
                     _ => pixels.samples.iter().flat_map(|&i| color(i.into())).collect(),
                 }
             }
+            Shown::Lab(sample) => lab::rgb(&pixels.samples, sample.bytes()),
             Shown::Magnitudes(sample) => magnitudes(&pixels.samples, *sample),
             Shown::Inks => {
                 let light = |ink: u8, black: u8| {

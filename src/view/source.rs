@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::FileImage;
 use super::error::{Changed, source_error};
 use super::index_cache::IndexCache;
-use crate::raster::{Source, SourceError, Take};
+use crate::raster::{Beside, Source, SourceError, Take};
 use crate::reader::{Answer, ExactReader, Opener};
 
 /// What is kept about an image where its source remembers something.
@@ -22,12 +22,25 @@ pub(super) struct ObjectSource {
     pub(super) exact: ExactReader,
     pub(super) blocks: Opener,
     pub(super) indexes: Option<Arc<IndexCache>>,
+    /// What lies beside it.
+    pub(super) beside: FilesBeside,
+}
+
+/// Files beside an original, and their bytes.
+pub(super) type FilesBeside = Vec<(Beside, Arc<dyn Source>)>;
+
+fn find(files: &FilesBeside, wanted: Beside) -> Option<Arc<dyn Source>> {
+    files.iter().find(|(which, _)| *which == wanted).map(|(_, source)| source.clone())
 }
 
 #[async_trait]
 impl Source for ObjectSource {
     fn size(&self) -> u64 {
         self.exact.version().size
+    }
+
+    fn beside(&self, which: Beside) -> Option<Arc<dyn Source>> {
+        find(&self.beside, which)
     }
 
     async fn read(&self, range: Range<u64>) -> Result<Bytes, SourceError> {
@@ -62,17 +75,25 @@ impl Source for ObjectSource {
 
 /// The bytes of one state of a file, which it holds only while it reads.
 #[derive(Debug)]
-pub(super) struct FileSource(pub(super) FileImage);
+pub(super) struct FileSource {
+    pub(super) file: FileImage,
+    /// What lies beside it.
+    pub(super) beside: FilesBeside,
+}
 
 #[async_trait]
 impl Source for FileSource {
     fn size(&self) -> u64 {
-        self.0.size()
+        self.file.size()
+    }
+
+    fn beside(&self, which: Beside) -> Option<Arc<dyn Source>> {
+        find(&self.beside, which)
     }
 
     async fn read(&self, range: Range<u64>) -> Result<Bytes, SourceError> {
         let changed = || -> SourceError { Arc::new(Changed) };
-        let source = self.0.source.upgrade().ok_or_else(changed)?;
+        let source = self.file.source.upgrade().ok_or_else(changed)?;
         let length = range.end - range.start;
         let bytes = source.read(range).await?;
         // Decoders count on all of the range: a file that was cut is another state.

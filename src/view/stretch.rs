@@ -34,9 +34,10 @@ pub fn stretch(info: &RasterInfo, has_colors: bool, reduced: &Reduced) -> Pixels
         SampleType::U16 => has_colors,
         _ => false,
     };
-    let is_palette = info.color == Color::Palette;
-    let is_shown = is_shown || is_palette;
-    let bits = if is_palette { 8 } else { info.bit_depth.clamp(1, 16) };
+    // Their colors are of 8 bits.
+    let is_converted = matches!(info.color, Color::Palette | Color::Lab);
+    let is_shown = is_shown || is_converted;
+    let bits = if is_converted { 8 } else { info.bit_depth.clamp(1, 16) };
     let largest = (1u64 << bits) as f64 - 1.0;
     let window = info.extras.window.unwrap_or(Window { range: None, is_inverted: false });
     for band in 0..reduced.bands {

@@ -122,7 +122,7 @@ fn source(bytes: impl Into<Vec<u8>>) -> Arc<dyn Source> {
 
 fn state(generation: u64, source: &Arc<dyn Source>) -> Original {
     let name = "out/X.pgm";
-    Original::File(FileImage::new(7, generation, name, source, SystemTime::UNIX_EPOCH))
+    Original::file(FileImage::new(7, generation, name, source, SystemTime::UNIX_EPOCH))
 }
 
 fn gray(pixels: [u8; 4]) -> Vec<u8> {

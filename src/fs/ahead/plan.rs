@@ -6,7 +6,7 @@ use super::item::{Held, Item, Task};
 use super::way::Way;
 use crate::catalog::{DirEntry, Node};
 use crate::names::{Contents, Numbers, Of, ending_of};
-use crate::view::{Original, ViewKind};
+use crate::view::ViewKind;
 
 /// The most files, listings and headers ahead of one program. They leave GETs and LISTs to others.
 const FILES: usize = 64;
@@ -101,14 +101,13 @@ impl Ahead {
     ) -> bool {
         let upcoming = upcoming(way, contents, (Of::Images, order), numbers, HEADERS);
         for entry in &upcoming {
-            let Node::Object(object) = &entry.node else { continue };
+            let Some(original) = contents.original_of(entry) else { continue };
             if way.ahead.iter().any(|item| item.name == entry.name) {
                 continue;
             }
             if way.ahead.len() >= HEADERS {
                 break;
             }
-            let original = Original::Object(object.version.clone());
             let is_known = self.views.size_known(&original, ViewKind::Json).is_some();
             let stake = u64::from(!is_known);
             if !self.credits.images.stake(stake) {

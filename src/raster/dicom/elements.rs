@@ -2,6 +2,7 @@
 //! noted, all others are stepped over without being read, up to the pixels.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use bytes::Bytes;
 
@@ -30,6 +31,8 @@ const SEQUENCE_END: Tag = (0xfffe, 0xe0dd);
 pub(super) const FLOATS: Tag = (0x7fe0, 0x0008);
 pub(super) const DOUBLES: Tag = (0x7fe0, 0x0009);
 pub(super) const PIXELS: Tag = (0x7fe0, 0x0010);
+/// Where each frame is (PS3.3, C.7.6.3.1.8).
+const EXTENDED_TABLE: Tag = (0x7fe0, 0x0001);
 
 /// How elements are spelled.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -70,6 +73,8 @@ pub(super) struct Elements {
     pub(super) spelling: Spelling,
     values: BTreeMap<Tag, Bytes>,
     pub(super) pixels: Option<PixelData>,
+    /// Where the extended table of frames is.
+    pub(super) extended_table: Option<Range<u64>>,
     /// What is wrong beside the pixels.
     pub(super) warnings: Vec<String>,
 }
@@ -95,6 +100,7 @@ impl Elements {
             spelling: little,
             values: BTreeMap::new(),
             pixels: None,
+            extended_table: None,
             warnings: Vec::new(),
         };
         let mut at = PREAMBLE_BYTES;
@@ -172,6 +178,9 @@ impl Elements {
                 continue;
             }
             let end = value.saturating_add(length.into());
+            if is_outer && tag == EXTENDED_TABLE && end <= file.size() {
+                self.extended_table = Some(value..end);
+            }
             if is_outer && tag.0 == 0x0028 && u64::from(length) <= VALUE_BYTES {
                 self.values.insert(tag, file.read(value..end).await?);
             }

@@ -1,10 +1,10 @@
-//! DICOM (PS3): the first frame of an image.
+//! DICOM (PS3): an image of one frame or several, which are its pages.
 //!
 //! Contract: stored values as they are, without rescaling and without window, which only the
 //! preview applies; unused bits are cut off; luma and chroma become RGB; a palette stays an
 //! index. All else has a reason. The header is walked up to the pixels, and nothing is read of
-//! what it steps over. Pixels that are not compressed are read by rows; of others the first
-//! frame alone, by the decoder of its own format.
+//! what it steps over. Pixels that are not compressed are read by rows; of others the frame
+//! alone, by the decoder of its own format.
 
 mod elements;
 mod frames;
@@ -19,6 +19,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use self::elements::{Elements, PixelData};
+use self::frames::Frames;
 use self::image::{Coding, DicomImage, Photometric};
 use super::error::corrupt;
 use super::fetch::Expected;
@@ -39,6 +40,10 @@ struct Dicom {
     file: File,
     expected: Expected,
     pixels: PixelData,
+    /// Where the frames are; of all pages together.
+    frames: Arc<Frames>,
+    /// Which one it is, from 1 on.
+    frame: u32,
     is_big_endian: bool,
     decoders: Arc<dyn Decoders>,
     limits: Limits,
@@ -66,12 +71,21 @@ pub(super) async fn open(
     let image = DicomImage::of(&elements, pixels)?;
     let is_big_endian = elements.spelling.is_big_endian;
     let info = info(&elements, &image, pixels, is_big_endian)?;
+    let frames = Frames {
+        at: pixels.start,
+        count: image.frames,
+        is_one: image.coding == Coding::Rle,
+        extended: elements.extended_table,
+        stepped: Default::default(),
+    };
     let dicom = Dicom {
         info,
         image,
         file,
         expected: Expected::default(),
         pixels,
+        frames: Arc::new(frames),
+        frame: 1,
         is_big_endian,
         decoders: decoders.clone(),
         limits: *limits,
@@ -93,7 +107,6 @@ fn info(
         return Err(corrupt("it has no pixels"));
     }
     let mut unsupported = image.unsupported.clone();
-    // Of several only the first is shown.
     let page = (image.frames > 1).then(|| Page::first(Count::Exactly(image.frames)));
     let color = image::color(elements, image);
     let palette = match color {
@@ -150,6 +163,30 @@ impl Raster for Dicom {
         let pixels = u64::from(columns) * u64::from(rows);
         let times = if self.image.coding == Coding::Plain { 3 } else { 4 };
         pixels.saturating_mul(self.info.pixel_bytes() as u64).saturating_mul(times)
+    }
+
+    async fn page(&self, number: u32) -> Result<Option<Arc<dyn Raster>>, RasterError> {
+        let Some(first) = self.info.extras.page.filter(|page| !page.lacks(number)) else {
+            return Ok(None);
+        };
+        let page = Some(Page { number, ..first });
+        let extras = Extras { page, ..self.info.extras.clone() };
+        let dicom = Dicom {
+            info: RasterInfo { extras, ..self.info.clone() },
+            image: self.image.clone(),
+            file: self.file.again(),
+            expected: Expected::default(),
+            pixels: self.pixels,
+            frames: self.frames.clone(),
+            frame: number,
+            is_big_endian: self.is_big_endian,
+            decoders: self.decoders.clone(),
+            limits: self.limits,
+        };
+        if dicom.info.unsupported.is_none() {
+            dicom.check()?;
+        }
+        Ok(Some(Arc::new(dicom)))
     }
 
     async fn expect(&self, level: u8, tiles: &[(u32, u32)]) {
@@ -217,11 +254,16 @@ impl Dicom {
     fn ranges(&self, rect: Rect) -> Vec<Range<u64>> {
         let (image, start) = (&self.image, self.pixels.start);
         let (width, height) = (u64::from(image.size.0), u64::from(image.size.1));
+        let is_swapped = is_swapped(image, self.pixels, self.is_big_endian);
+        let before = u64::from(self.frame.saturating_sub(1));
         if image.allocated == 1 {
-            let bytes = (width * height).div_ceil(8);
-            let is_swapped = is_swapped(image, self.pixels, self.is_big_endian);
-            let bytes = if is_swapped { bytes.next_multiple_of(2) } else { bytes };
-            let all = start..start + bytes;
+            // Frames follow each other bit by bit.
+            let bits = width * height;
+            let (first, last) = (before * bits / 8, ((before + 1) * bits).div_ceil(8));
+            let all = match is_swapped {
+                true => start + first / 2 * 2..start + last.next_multiple_of(2),
+                false => start + first..start + last,
+            };
             return Vec::from([all]);
         }
         let (planes, samples) = match (image.photometric, image.is_planar && image.bands > 1) {
@@ -230,17 +272,37 @@ impl Dicom {
             (_, false) => (1, u64::from(image.bands)),
         };
         let row = width * samples * image.sample_bytes() as u64;
+        let frame = start.saturating_add(before.saturating_mul(planes * row * height));
         let of = |plane: u64| {
-            let from = start + plane * row * height + u64::from(rect.y) * row;
-            from..from + u64::from(rect.height) * row
+            let from = frame.saturating_add(plane * row * height + u64::from(rect.y) * row);
+            from..from.saturating_add(u64::from(rect.height) * row)
         };
         let mut ranges: Vec<_> = (0..planes).map(of).collect();
-        if is_swapped(image, self.pixels, self.is_big_endian)
-            && let Some(last) = ranges.last_mut()
-        {
-            last.end = start + (last.end - start).next_multiple_of(2);
+        if is_swapped {
+            if let Some(first) = ranges.first_mut() {
+                first.start -= (first.start - start) % 2;
+            }
+            if let Some(last) = ranges.last_mut() {
+                last.end = last.end.saturating_add((last.end - start) % 2);
+            }
         }
         ranges
+    }
+
+    /// How many bits of what [`Dicom::ranges`] gives are of another frame, in front.
+    fn skipped_bits(&self, rect: Rect) -> usize {
+        let (image, start) = (&self.image, self.pixels.start);
+        let is_swapped = is_swapped(image, self.pixels, self.is_big_endian);
+        let before = u64::from(self.frame.saturating_sub(1));
+        let begun = self.ranges(rect).first().map_or(0, |range| range.start - start) * 8;
+        let pixels = u64::from(image.size.0) * u64::from(image.size.1);
+        let bits = match image.photometric {
+            _ if image.allocated == 1 => before * pixels,
+            _ if !is_swapped => begun,
+            Photometric::YbrHalf => before * pixels * 16,
+            _ => before * pixels * 8 * u64::from(image.bands),
+        };
+        (bits - begun) as usize
     }
 
     async fn plain(&self, rect: Rect) -> Result<Vec<u8>, RasterError> {
@@ -248,11 +310,18 @@ impl Dicom {
         let (image, is_big) = (self.image.clone(), self.is_big_endian);
         let is_swapped = is_swapped(&image, self.pixels, is_big);
         let pixels = rect.pixels() as usize;
+        let skipped = self.skipped_bits(rect);
         in_the_background(move || {
             let turned: Vec<Vec<u8>> = match is_swapped {
-                true => vec![samples::swapped(&parts.concat())],
+                true => {
+                    let mut bytes = samples::swapped(&parts.concat());
+                    // Of single bits the rest is skipped below.
+                    bytes.drain(..skipped / 8);
+                    vec![bytes]
+                }
                 false => Vec::new(),
             };
+            let skipped = if is_swapped { skipped % 8 } else { skipped };
             let mut parts: Vec<&[u8]> = match is_swapped {
                 true => turned.iter().map(Vec::as_slice).collect(),
                 false => parts.iter().map(|part| &part[..]).collect(),
@@ -261,7 +330,7 @@ impl Dicom {
             if is_swapped && image.is_planar && image.bands > 1 {
                 parts = turned[0].chunks_exact(plane).take(image.bands.into()).collect();
             }
-            let mut samples = samples::plain(&image, &parts, pixels, is_big);
+            let mut samples = samples::plain(&image, &parts, (pixels, skipped), is_big);
             samples.truncate(plane * usize::from(image.bands));
             samples::keep_stored_bits(&image, &mut samples);
             if image.photometric != Photometric::AsStored {
@@ -272,11 +341,10 @@ impl Dicom {
         .await
     }
 
-    /// All pixels of the first frame.
+    /// All pixels of the frame.
     async fn compressed(&self, coding: Coding) -> Result<Vec<u8>, RasterError> {
         let image = &self.image;
-        let is_one = coding == Coding::Rle;
-        let fragments = frames::first(&self.file, self.pixels.start, image.frames, is_one).await?;
+        let fragments = self.frames.fragments(&self.file, self.frame).await?;
         let bytes: u64 = fragments.iter().map(|fragment| fragment.end - fragment.start).sum();
         if bytes > self.limits.decode_bytes {
             return Err(RasterError::Limit {

@@ -5,12 +5,18 @@ use crate::raster::RasterError;
 use crate::raster::error::corrupt;
 
 /// The samples of some rows, pixel by pixel, from the bytes of each of their planes, or of
-/// them all.
-pub(super) fn plain(image: &DicomImage, parts: &[&[u8]], pixels: usize, is_big: bool) -> Vec<u8> {
+/// them all. Of single bits the first `skipped` are of another frame.
+pub(super) fn plain(
+    image: &DicomImage,
+    parts: &[&[u8]],
+    (pixels, skipped): (usize, usize),
+    is_big: bool,
+) -> Vec<u8> {
     let (bands, size) = (usize::from(image.bands), image.sample_bytes());
     let mut samples = match (parts, image.photometric) {
         ([bits], _) if image.allocated == 1 => {
-            (0..pixels).map(|pixel| bits[pixel / 8] >> (pixel % 8) & 1).collect()
+            let places = skipped..skipped + pixels;
+            places.map(|place| bits[place / 8] >> (place % 8) & 1).collect()
         }
         ([pairs], Photometric::YbrHalf) => {
             let pairs = pairs.as_chunks::<4>().0.iter();

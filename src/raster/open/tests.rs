@@ -1,3 +1,4 @@
+mod masks;
 mod science;
 
 use std::io::Cursor;
@@ -144,6 +145,7 @@ fn each_format_gives_the_pixels_that_other_readers_see() {
                     Color::Bands => "bands",
                     Color::RgbBands => "rgb_bands",
                     Color::Cmyk => "cmyk",
+                    Color::Lab => "lab",
                     Color::Palette => "palette",
                 };
                 let same = info.codec == fixture.codec

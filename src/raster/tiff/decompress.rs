@@ -162,6 +162,7 @@ mod tests {
             predictor: 1,
             is_reversed: false,
             is_inverted: false,
+            is_mask: false,
             photometric: 1,
             fax_options: 0,
             jpeg_tables: bytes::Bytes::new(),

@@ -83,6 +83,8 @@ pub(super) struct Decoding {
     pub(super) is_reversed: bool,
     /// White is zero, and is not to be.
     pub(super) is_inverted: bool,
+    /// It says which pixels of another image are valid: one bit of it becomes 255.
+    pub(super) is_mask: bool,
     pub(super) photometric: u64,
     pub(super) fax_options: u64,
     pub(super) jpeg_tables: Bytes,
@@ -145,6 +147,9 @@ impl TiffImage {
         if color == Color::Palette && palette.is_none() {
             why.note("TIFF with a palette that is missing or too short is not converted");
         }
+        if color == Color::Lab && directory.has(tag::WHITE_POINT) {
+            why.note("TIFF in CIE L*a*b* under a light that it names is not converted");
+        }
         let planar = number(tag::PLANAR_CONFIGURATION, 1).await? == 2 && samples > 1;
         let geometry =
             geometry(file, directory, (width, height), planar.then_some(samples)).await?;
@@ -155,6 +160,7 @@ impl TiffImage {
             },
             is_reversed: number(tag::FILL_ORDER, 1).await? == 2 && compression.has_fill_order(),
             is_inverted: photometric == 0 && stored.kind == Kind::Unsigned,
+            is_mask: false,
             photometric,
             fax_options: number(tag::T4_OPTIONS, 0).await?,
             jpeg_tables: directory.bytes(file, tag::JPEG_TABLES).await?,
@@ -344,7 +350,14 @@ fn color(
         }
         (6, 3) => Color::Rgb,
         (6, _) => return Err("TIFF in YCbCr of other than three bands is not converted".to_owned()),
-        (8..=10, _) => return Err("TIFF in CIE L*a*b* is not converted".to_owned()),
+        (8, 3)
+            if stored.kind != Kind::Float
+                && matches!(stored.bits, 8 | 16)
+                && !compression.is_nested() =>
+        {
+            Color::Lab
+        }
+        (8..=10, _) => return Err("TIFF in such CIE L*a*b* is not converted".to_owned()),
         (32_844 | 32_845, _) => return Err("TIFF in LogLuv is not converted".to_owned()),
         (other, _) => {
             return Err(format!("TIFF with photometric interpretation {other} is not converted"));

@@ -1,27 +1,34 @@
-//! Which directories of a file are its image, which are overviews of it, and which are
-//! other pages.
+//! Which directories of a file are its image, which are overviews and masks of it, and which
+//! are other pages.
+
+use std::sync::Arc;
 
 use super::chain::{Chain, Role, readable, role};
 use super::directory::{Directory, Format};
 use super::image::TiffImage;
+use super::level::{Home, Level};
 use super::tag;
-use crate::raster::RasterError;
 use crate::raster::file::File;
+use crate::raster::{Beside, RasterError};
 
 /// What is fetched to look for more directories, once the image itself is known: in bytes,
 /// and in requests, each of which waits for the one before it.
 const MOST_FETCHED: u64 = 4 << 20;
 const MOST_REQUESTS: u32 = 8;
 
-/// What a file has.
+/// What a file has, with those beside it.
 #[derive(Debug)]
 pub(super) struct Found {
     /// The directory of the image.
     pub(super) main: Directory,
     /// The image, and its overviews from the largest to the smallest.
-    pub(super) levels: Vec<TiffImage>,
-    /// Whether a mask says which pixels of the image are valid.
-    pub(super) has_mask: bool,
+    pub(super) levels: Vec<Level>,
+    /// Which pixels are valid, of the image and of its overviews, in any order.
+    pub(super) masks: Vec<Level>,
+    /// The files beside it that something of this is from.
+    pub(super) beside: Vec<Beside>,
+    /// What was left out, and why.
+    pub(super) warnings: Vec<String>,
 }
 
 /// Reads the directories of a file, as far as that costs no more than a header may.
@@ -29,33 +36,51 @@ pub(super) struct Found {
 /// # Errors
 /// That of the first one: those behind it are left out where they are damaged.
 pub(super) async fn find(
-    file: &File,
+    home: &Arc<Home>,
     format: Format,
     first: u64,
 ) -> Result<(Found, Chain), RasterError> {
-    let mut found = page(file, format, first).await?;
+    let mut found = page(home, format, first).await?;
     let mut chain = Chain::new(first, &found.main);
-    for at in found.main.numbers(file, tag::SUB_IFDS).await? {
+    for at in found.main.numbers(&home.file, tag::SUB_IFDS).await? {
         chain.meets(at);
     }
-    while file.fetched() <= MOST_FETCHED
-        && file.requests() < MOST_REQUESTS
-        && let Some((directory, role)) = chain.step(file).await?
-    {
-        found.consider(file, &directory, role).await?;
+    while let Some((directory, role)) = step(&mut chain, &home.file).await? {
+        found.consider(home, &directory, role).await?;
     }
     found.sort();
     Ok((found, chain))
+}
+
+/// The next directory of a chain, unless looking for it costs more than a header may.
+///
+/// # Errors
+/// That of the source.
+pub(super) async fn step(
+    chain: &mut Chain,
+    file: &File,
+) -> Result<Option<(Directory, Role)>, RasterError> {
+    match file.fetched() <= MOST_FETCHED && file.requests() < MOST_REQUESTS {
+        true => chain.step(file).await,
+        false => Ok(None),
+    }
 }
 
 /// Reads the directory of one page, and those that it says are its own (tag 330).
 ///
 /// # Errors
 /// That of the page itself.
-pub(super) async fn page(file: &File, format: Format, at: u64) -> Result<Found, RasterError> {
+pub(super) async fn page(home: &Arc<Home>, format: Format, at: u64) -> Result<Found, RasterError> {
+    let file = &home.file;
     let main = Directory::read(file, format, at).await?;
     let image = TiffImage::of(file, &main).await?;
-    let mut found = Found { main, levels: vec![image], has_mask: false };
+    let mut found = Found {
+        main,
+        levels: vec![Level::new(image, home)],
+        masks: Vec::new(),
+        beside: Vec::new(),
+        warnings: Vec::new(),
+    };
     let mut seen = vec![at];
     for at in found.main.numbers(file, tag::SUB_IFDS).await?.into_iter().take(MOST_OWN) {
         if file.fetched() <= MOST_FETCHED
@@ -64,7 +89,7 @@ pub(super) async fn page(file: &File, format: Format, at: u64) -> Result<Found, 
         {
             seen.push(at);
             let role = role(file, &directory).await?;
-            found.consider(file, &directory, role).await?;
+            found.consider(home, &directory, role).await?;
         }
     }
     found.sort();
@@ -75,40 +100,64 @@ pub(super) async fn page(file: &File, format: Format, at: u64) -> Result<Found, 
 const MOST_OWN: usize = 64;
 
 impl Found {
-    fn sort(&mut self) {
-        self.levels[1..].sort_by_key(|level| std::cmp::Reverse(level.geometry.width));
+    /// From the largest to the smallest.
+    pub(super) fn sort(&mut self) {
+        self.levels[1..].sort_by_key(|level| std::cmp::Reverse(level.size().0));
     }
 
-    async fn consider(
+    /// Takes what a directory has, if it is an overview or a mask of the image; whether it is.
+    ///
+    /// # Errors
+    /// That of the source.
+    pub(super) async fn consider(
         &mut self,
-        file: &File,
+        home: &Arc<Home>,
         directory: &Directory,
         role: Role,
-    ) -> Result<(), RasterError> {
-        match role {
-            Role::Page | Role::OverviewMask => {}
-            Role::Mask => self.has_mask = true,
-            Role::Overview => {
-                if let Some(image) = readable(TiffImage::of(file, directory).await)?
-                    && self.is_overview(&image)
-                {
-                    self.levels.push(image);
-                }
-            }
+    ) -> Result<bool, RasterError> {
+        if role == Role::Page {
+            return Ok(false);
         }
-        Ok(())
+        let Some(image) = readable(TiffImage::of(&home.file, directory).await)? else {
+            return Ok(false);
+        };
+        let full = self.levels[0].size();
+        let size = (image.geometry.width, image.geometry.height);
+        let (place, level) = match role {
+            Role::Overview if self.is_overview(&image) => {
+                (&mut self.levels, Some(Level::new(image, home)))
+            }
+            // Who has another size than the image is a mask of something else.
+            Role::Mask if size != full => (&mut self.masks, None),
+            Role::Mask | Role::OverviewMask => (&mut self.masks, Level::mask(image, home)),
+            Role::Overview | Role::Page => return Ok(false),
+        };
+        if level.is_none() && role == Role::Mask {
+            self.warnings.push("its mask is of another size or kind, and left out".to_owned());
+        }
+        let is_taken = level.is_some();
+        place.extend(level);
+        Ok(is_taken)
+    }
+
+    /// The mask of each level, as far as it has one; nothing where the image itself has none.
+    pub(super) fn masks_of_levels(&self) -> Vec<Option<Level>> {
+        let mask =
+            |level: &Level| self.masks.iter().find(|mask| mask.size() == level.size()).cloned();
+        let all: Vec<Option<Level>> = self.levels.iter().map(mask).collect();
+        if all[0].is_some() { all } else { Vec::new() }
     }
 
     /// Whether it has the same pixels, only fewer: all that is said of the image holds of it.
     fn is_overview(&self, image: &TiffImage) -> bool {
-        let (full, size) = (&self.levels[0], &image.geometry);
+        let (full, size) = (&self.levels[0].image, &image.geometry);
         let alike = (full.sample, full.samples, full.color, full.stored.is_complex)
             == (image.sample, image.samples, image.color, image.stored.is_complex)
             && full.decoding.is_inverted == image.decoding.is_inverted
             && full.palette == image.palette;
         let is_smaller = size.width < full.geometry.width || size.height < full.geometry.height;
         let fits = size.width <= full.geometry.width && size.height <= full.geometry.height;
-        let is_new = self.levels.iter().all(|level| level.geometry.width != size.width);
+        let is_new = self.levels.iter().all(|level| level.size().0 != size.width);
         // A ratio of its own would be another image, and a thumbnail is none of the levels.
         let across = f64::from(full.geometry.width) / f64::from(size.width);
         let down = f64::from(full.geometry.height) / f64::from(size.height);

@@ -5,8 +5,8 @@
 //! the next larger type, floats of 16 and 24 bits become 32; complex samples are two bands;
 //! gray in which white is zero is turned round, with its nodata; a palette stays an index,
 //! with its colors apart. Strips and tiles that a file leaves out are nodata, or zero.
-//! Overviews in the file are levels. What an image needs is counted by what a request
-//! touches, so the file may have any size.
+//! Overviews are levels, and a mask is an image of its own, in the file or beside it. What an
+//! image needs is counted by what a request touches, so the file may have any size.
 //!
 //! The way of a tile:
 //!
@@ -18,6 +18,7 @@
 //!    that are images of their own go to `nested`, and from there to where decoders run.
 //! 4. `place` puts the samples where they belong.
 
+mod beside;
 mod chain;
 mod compression;
 mod decompress;
@@ -26,6 +27,7 @@ mod fax;
 mod geometry;
 mod image;
 mod lerc;
+mod level;
 mod levels;
 mod nested;
 mod order;
@@ -48,15 +50,15 @@ use self::decompress::{Size, decompress};
 use self::directory::{Directory, Format};
 pub(super) use self::geometry::{Chunk, Geometry};
 use self::image::TiffImage;
+use self::level::{Home, Level};
 use self::levels::Found;
 pub(super) use self::place::{Canvas, Part};
 use self::samples::Rows;
 use super::error::corrupt;
-use super::fetch::Expected;
 use super::file::File;
 use super::{
     Carried, Color, Decoders, Extras, GeoTags, Limits, Page, Picture, Pixels, Raster, RasterError,
-    RasterInfo, Rect, SampleType, Source, cores,
+    RasterInfo, Rect, SampleType, Source, TileGrid, cores,
 };
 
 /// Tiles are small: so many neighbours are worth one request.
@@ -67,9 +69,9 @@ const TILES_JOINED: u8 = 16;
 struct Tiff {
     info: RasterInfo,
     picture: Picture,
-    file: File,
-    levels: Vec<Arc<TiffImage>>,
-    expected: Expected,
+    levels: Vec<Level>,
+    /// Which pixels are valid, at those levels where that is said.
+    mask: Option<Arc<Tiff>>,
     /// What pixels are that the file leaves out.
     blank: Vec<u8>,
     held_bytes: u64,
@@ -103,11 +105,12 @@ pub(super) async fn open(
     decoders: &Arc<dyn Decoders>,
 ) -> Result<Arc<dyn Raster>, RasterError> {
     let (format, first) = Format::of(&head).ok_or(RasterError::NotAnImage)?;
-    let file = File::new(source, head);
-    let (found, chain) = levels::find(&file, format, first).await?;
+    let home = Home::new(File::new(source.clone(), head));
+    let (mut found, chain) = levels::find(&home, format, first).await?;
+    beside::add(&*source, &mut found).await?;
     let page = Page::first(chain.count());
     let pages = Pages { chain, file: None };
-    let tiff = Tiff::new(file, found, page, Some(pages), limits, decoders).await?;
+    let tiff = Tiff::new(found, page, Some(pages), limits, decoders).await?;
     Ok(Arc::new(tiff))
 }
 
@@ -129,8 +132,8 @@ fn held_bytes(image: &TiffImage) -> u64 {
     tile.saturating_mul(2).saturating_add(chunk)
 }
 
-async fn info(file: &File, found: &Found, page: Page) -> Result<RasterInfo, RasterError> {
-    let (main, image) = (&found.main, &found.levels[0]);
+async fn info(found: &Found, page: Page) -> Result<RasterInfo, RasterError> {
+    let (main, image, file) = (&found.main, &*found.levels[0].image, &found.levels[0].home.file);
     let bits = image.stored.bits;
     let nodata = main.text(file, tag::GDAL_NODATA).await?;
     let spelled = nodata.clone().filter(|_| !image.decoding.is_inverted);
@@ -157,25 +160,62 @@ async fn info(file: &File, found: &Found, page: Page) -> Result<RasterInfo, Rast
         },
         color: image.color,
         grid: image.geometry.grid,
-        levels: found.levels.len().min(usize::from(u8::MAX)) as u8,
+        levels: count(&found.levels),
         nodata: nodata
             .map(|value| if image.decoding.is_inverted { largest - value } else { value }),
         geo: geo_tags(file, main).await?,
         unsupported: image.unsupported.clone().or(too_many),
         ranges: None,
-        warnings: image.chunks.warning().into_iter().collect(),
+        warnings: image.chunks.warning().into_iter().chain(found.warnings.clone()).collect(),
         extras: Extras {
-            overviews: found.levels[1..].iter().map(|level| level.geometry.grid).collect(),
+            overviews: overviews(&found.levels),
             palette: image.palette.clone(),
             is_complex: image.stored.is_complex,
             compression: Some(image.compression.name()),
             page: Some(page),
             is_bottom_up: false,
             window: None,
-            has_mask: found.has_mask,
+            masked: found.masks_of_levels().iter().map(Option::is_some).collect(),
+            beside: found.beside.clone(),
             carried,
         },
     })
+}
+
+/// How many levels are given out.
+fn count(levels: &[Level]) -> u8 {
+    levels.len().min(usize::from(u8::MAX)) as u8
+}
+
+/// The tiles of each level from 1 on.
+fn overviews(levels: &[Level]) -> Vec<TileGrid> {
+    levels[1..].iter().map(|level| level.image.geometry.grid).collect()
+}
+
+/// What is said of a mask with these levels.
+fn mask_info(levels: &[Level]) -> RasterInfo {
+    let image = &*levels[0].image;
+    RasterInfo {
+        codec: "tiff",
+        width: image.geometry.width,
+        height: image.geometry.height,
+        bands: 1,
+        sample: SampleType::U8,
+        bit_depth: 8,
+        color: Color::Gray,
+        grid: image.geometry.grid,
+        levels: count(levels),
+        nodata: None,
+        geo: None,
+        unsupported: None,
+        warnings: Vec::new(),
+        ranges: None,
+        extras: Extras {
+            overviews: overviews(levels),
+            compression: Some(image.compression.name()),
+            ..Extras::default()
+        },
+    }
 }
 
 /// How its picture is to be shown. A profile is read if it may be of such colors.
@@ -249,25 +289,32 @@ impl Raster for Tiff {
         let Some(pages) = &self.pages else { return Ok(None) };
         let mut pages = pages.lock().await;
         let Pages { chain, file } = &mut *pages;
+        let own = &self.levels[0].home.file;
         while chain.page(number).is_none() && chain.goes_on() {
-            let file = file.get_or_insert_with(|| self.file.again());
+            let file = file.get_or_insert_with(|| own.again());
             chain.step(file).await?;
             file.keep_last();
         }
         let Some(at) = chain.page(number) else { return Ok(None) };
         // What was read on the way has this directory, or what was read to open the file.
         let way = file.as_ref().filter(|file| file.here(&(at..at.saturating_add(2))).is_some());
-        let (file, format) = (way.unwrap_or(&self.file).again(), chain.format());
+        let (file, format) = (way.unwrap_or(own).again(), chain.format());
         drop(pages);
-        let found = levels::page(&file, format, at).await?;
+        let found = levels::page(&Home::new(file), format, at).await?;
         let page = self.info.extras.page.map(|first| Page { number, ..first });
         let Some(page) = page else { return Ok(None) };
-        let tiff = Tiff::new(file, found, page, None, &self.limits, &self.decoders).await?;
+        let tiff = Tiff::new(found, page, None, &self.limits, &self.decoders).await?;
         Ok(Some(Arc::new(tiff)))
     }
 
+    fn mask(&self) -> Option<Arc<dyn Raster>> {
+        self.mask.clone().map(|mask| mask as Arc<dyn Raster>)
+    }
+
     fn expect_no_more(&self) {
-        self.expected.forget_all();
+        for level in &self.levels {
+            level.home.expected.forget_all();
+        }
     }
 
     fn tiles_joined(&self) -> u8 {
@@ -275,33 +322,34 @@ impl Raster for Tiff {
     }
 
     async fn expect(&self, level: u8, tiles: &[(u32, u32)]) {
-        let Some(image) = self.levels.get(usize::from(level)) else { return };
-        let grid = &image.geometry.grid;
+        let Some(level) = self.levels.get(usize::from(level)) else { return };
+        let grid = &level.image.geometry.grid;
         let mut all = Vec::new();
         for &(column, row) in tiles.iter().filter(|at| at.0 < grid.columns() && at.1 < grid.rows())
         {
             // Whoever decodes a tile is told what is wrong with it.
-            if let Ok((_, ranges)) = self.places(image, grid.tile(0, column, row)).await {
+            if let Ok((_, ranges)) = self.places(level, grid.tile(0, column, row)).await {
                 all.extend(ranges);
             }
         }
-        self.expected.note(&all);
+        level.home.expected.note(&all);
     }
 
     async fn decode_tile(&self, level: u8, column: u32, row: u32) -> Result<Pixels, RasterError> {
         if let Some(reason) = &self.info.unsupported {
             return Err(RasterError::Unsupported(reason.clone()));
         }
-        let image = self.levels.get(usize::from(level));
-        let image = image.filter(|image| {
-            column < image.geometry.grid.columns() && row < image.geometry.grid.rows()
+        let here = self.levels.get(usize::from(level)).filter(|level| {
+            let grid = &level.image.geometry.grid;
+            column < grid.columns() && row < grid.rows()
         });
-        let image = image.ok_or_else(|| {
+        let here = here.ok_or_else(|| {
             RasterError::Unsupported(format!("there is no tile {column}, {row} at level {level}"))
         })?;
+        let Level { image, home } = here;
         let rect = image.geometry.grid.tile(0, column, row);
-        let (chunks, ranges) = self.places(image, rect).await?;
-        let bytes = self.expected.read(&self.file, &ranges).await?;
+        let (chunks, ranges) = self.places(here, rect).await?;
+        let bytes = home.expected.read(&home.file, &ranges).await?;
         let chunks: Vec<(Chunk, Bytes)> = chunks.into_iter().zip(bytes).collect();
         let parts = match image.compression.is_nested() {
             true => Ok(self.nested(image, &chunks).await?),
@@ -322,18 +370,33 @@ impl Raster for Tiff {
 impl Tiff {
     /// The image that was found, if it is within the limits.
     async fn new(
-        file: File,
         found: Found,
         page: Page,
         pages: Option<Pages>,
         limits: &Limits,
         decoders: &Arc<dyn Decoders>,
     ) -> Result<Self, RasterError> {
-        let info = info(&file, &found, page).await?;
-        let picture = picture(&file, &found.main, &info).await?;
-        let blank = blank(&info, &found.levels[0]);
-        let levels: Vec<Arc<TiffImage>> = found.levels.into_iter().map(Arc::new).collect();
-        let held_bytes = levels.iter().map(|level| held_bytes(level)).max().unwrap_or(0);
+        let info = info(&found, page).await?;
+        let picture = picture(&found.levels[0].home.file, &found.main, &info).await?;
+        let blank = blank(&info, &found.levels[0].image);
+        let masks: Vec<Level> = found.masks_of_levels().into_iter().flatten().collect();
+        let tiff = Tiff::of(info, found.levels, blank, limits, decoders)?;
+        let mask = match masks.is_empty() {
+            true => None,
+            false => Some(Arc::new(Tiff::of(mask_info(&masks), masks, vec![0], limits, decoders)?)),
+        };
+        Ok(Tiff { picture, mask, pages: pages.map(Mutex::new), ..tiff })
+    }
+
+    /// An image with these levels, if it is within the limits.
+    fn of(
+        info: RasterInfo,
+        levels: Vec<Level>,
+        blank: Vec<u8>,
+        limits: &Limits,
+        decoders: &Arc<dyn Decoders>,
+    ) -> Result<Self, RasterError> {
+        let held_bytes = levels.iter().map(|level| held_bytes(&level.image)).max().unwrap_or(0);
         if info.unsupported.is_none() && held_bytes > limits.decode_bytes {
             return Err(RasterError::Limit {
                 what: format!("decoding one tile or strip takes {held_bytes} bytes"),
@@ -341,19 +404,16 @@ impl Tiff {
                 allowed: limits.decode_bytes,
             });
         }
-        let (decoders, limits) = (decoders.clone(), *limits);
-        let (expected, pages) = (Expected::default(), pages.map(Mutex::new));
         Ok(Tiff {
             info,
-            picture,
-            file,
+            picture: Picture { orientation: 1, ..Picture::default() },
             levels,
-            expected,
+            mask: None,
             blank,
             held_bytes,
-            pages,
-            decoders,
-            limits,
+            pages: None,
+            decoders: decoders.clone(),
+            limits: *limits,
         })
     }
 
@@ -361,14 +421,14 @@ impl Tiff {
     /// that the file has.
     async fn places(
         &self,
-        image: &TiffImage,
+        Level { image, home }: &Level,
         rect: Rect,
     ) -> Result<(Vec<Chunk>, Vec<Range<u64>>), RasterError> {
         let (mut chunks, mut ranges, mut total) = (Vec::new(), Vec::new(), 0u64);
         for mut chunk in image.geometry.chunks(rect) {
             let row_bytes = image.stored_row_bytes(chunk.rect.width);
             let all = image.stored_bytes(chunk.rect.width, chunk.rect.height);
-            let place = image.chunks.place(&self.file, chunk.index, all).await?;
+            let place = image.chunks.place(&home.file, chunk.index, all).await?;
             let Some(mut place) = place else { continue };
             if image.is_raw() {
                 let wanted = chunk.rect.intersection(&rect);
@@ -429,6 +489,9 @@ fn pixels(
     let mut put = |mut part: Part| {
         if image.decoding.is_inverted {
             samples::invert(&mut part.samples, image.sample, image.stored.bits);
+        }
+        if image.decoding.is_mask && image.stored.bits == 1 {
+            part.samples.iter_mut().for_each(|valid| *valid *= 255);
         }
         canvas.put(&part, part_bytes)
     };

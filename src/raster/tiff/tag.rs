@@ -16,6 +16,7 @@ pub(super) const STRIP_BYTE_COUNTS: u16 = 279;
 pub(super) const PLANAR_CONFIGURATION: u16 = 284;
 pub(super) const T4_OPTIONS: u16 = 292;
 pub(super) const PREDICTOR: u16 = 317;
+pub(super) const WHITE_POINT: u16 = 318;
 pub(super) const COLOR_MAP: u16 = 320;
 pub(super) const TILE_WIDTH: u16 = 322;
 pub(super) const TILE_LENGTH: u16 = 323;

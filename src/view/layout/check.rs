@@ -102,6 +102,14 @@ pub(crate) fn pixels(info: &RasterInfo, level: u8, rect: Rect) -> Pixels {
     Pixels { rect, samples: samples.into() }
 }
 
+/// A mask in which every third pixel is valid.
+pub(crate) fn mask(rect: Rect) -> Pixels {
+    let valid = |x, y| if (x + y) % 3 == 0 { 255 } else { 0 };
+    let rows = rect.y..rect.y + rect.height;
+    let row = |y| (rect.x..rect.x + rect.width).map(move |x| valid(x, y));
+    Pixels { rect, samples: rows.flat_map(row).collect() }
+}
+
 /// The bytes of a unit; holds what a layout promises of it.
 pub(crate) fn unit(layout: &dyn Layout, info: &RasterInfo, unit: u64) -> Vec<u8> {
     let range = layout.unit_range(unit);
@@ -114,6 +122,11 @@ pub(crate) fn unit(layout: &dyn Layout, info: &RasterInfo, unit: u64) -> Vec<u8>
         UnitInput::Pixels { level, rect } => {
             assert!(!rect.is_empty() && rect.intersection(&info.image(level)) == rect);
             layout.encode(unit, UnitData::Pixels(&pixels(info, level, rect)))
+        }
+        UnitInput::Mask { level, rect } => {
+            assert!(!rect.is_empty() && rect.intersection(&info.image(level)) == rect);
+            assert!(info.mask_level(level).is_some());
+            layout.encode(unit, UnitData::Pixels(&mask(rect)))
         }
         UnitInput::Checksums { of } => {
             let sum = |of| {

@@ -66,7 +66,11 @@ impl JsonLayout {
             text.field("pages", pages);
         }
         if info.codec == "tiff" {
-            text.field("mask", info.extras.has_mask.to_string());
+            text.field("mask", (!info.extras.masked.is_empty()).to_string());
+            if !info.extras.beside.is_empty() {
+                let endings = info.extras.beside.iter().map(|file| string(file.suffix()));
+                text.field("beside", list(endings));
+            }
             text.field("complex", info.extras.is_complex.to_string());
         }
         if info.extras.is_bottom_up {
@@ -122,6 +126,7 @@ fn color(color: Color) -> &'static str {
         Color::Bands => "bands",
         Color::RgbBands => "rgb+bands",
         Color::Cmyk => "cmyk",
+        Color::Lab => "lab",
         Color::Palette => "palette",
     }
 }

@@ -41,6 +41,13 @@ pub enum UnitInput {
         /// Which pixels; never empty, within the level's image.
         rect: Rect,
     },
+    /// The mask of a rectangle of a level that has one: a byte for each pixel.
+    Mask {
+        /// The resolution level of the image.
+        level: u8,
+        /// Which pixels; never empty, within the level's image.
+        rect: Rect,
+    },
     /// The checksums of these units, in order: [`Layout::checksum`] of each.
     Checksums {
         /// The first unit and the one behind the last; all are made from pixels.
@@ -53,7 +60,7 @@ pub enum UnitInput {
 pub enum UnitData<'a> {
     /// For [`UnitInput::Nothing`].
     Nothing,
-    /// For [`UnitInput::Pixels`].
+    /// For [`UnitInput::Pixels`] and [`UnitInput::Mask`].
     Pixels(&'a Pixels),
     /// For [`UnitInput::Checksums`].
     Checksums(&'a [u32]),

@@ -34,6 +34,7 @@ impl PngRows {
             (Color::Rgb | Color::Bands, 3) | (Color::RgbBands, 4..) => (2, 3),
             (Color::Palette, 1) if whole == 8 => (3, 1),
             (Color::Palette, _) => return Err(NoView::new("PNG has no palettes of 16 bits")),
+            (Color::Lab, _) => return Err(NoView::new("PNG has no images in CIE L*a*b*")),
             (Color::Cmyk, _) => return Err(NoView::new("PNG has no images in CMYK")),
             (Color::GrayAlpha, 2) => (4, 2),
             (Color::Rgba, 4) => (6, 4),

@@ -19,6 +19,7 @@ prop_compose! {
         bands in prop_oneof![0u16..6, any::<u16>()],
         sample in 0usize..8,
         levels in 0u8..=255,
+        masked in prop::collection::vec(any::<bool>(), 0..4),
     ) -> RasterInfo {
         let start = if at_origin { (0, 0) } else { start };
         let image_end = (start.0.saturating_add(size.0), start.1.saturating_add(size.1));
@@ -29,7 +30,9 @@ prop_compose! {
             tile_start: (start.0.saturating_sub(back.0), start.1.saturating_sub(back.1)),
             tile_size: (tile.0.max(1), tile.1.max(1)),
         };
-        RasterInfo { grid, levels, ..check::info(width, height, bands, check::TYPES[sample]) }
+        let mut info = check::info(width, height, bands, check::TYPES[sample]);
+        info.extras.masked = masked;
+        RasterInfo { grid, levels, ..info }
     }
 }
 
@@ -51,7 +54,7 @@ fn probe(layout: &dyn Layout, info: &RasterInfo, places: &[u64]) {
                 let bytes = layout.encode(unit, UnitData::Nothing).len() as u64;
                 assert_eq!(bytes, range.end - range.start);
             }
-            UnitInput::Pixels { level, rect } => {
+            UnitInput::Pixels { level, rect } | UnitInput::Mask { level, rect } => {
                 assert!(!rect.is_empty());
                 assert_eq!(rect.intersection(&info.grid.image(level)), rect);
             }

@@ -165,7 +165,7 @@ fn parts_of(raster: Option<Arc<dyn Raster>>) -> State {
 /// Looks at the header. It is in memory, most likely, and then this needs no task.
 fn open(file: &Watched) -> State {
     let (views, version) = (file.views.clone(), file.reader.version().clone());
-    let mut opening = Box::pin(async move { views.raster(&Original::Object(version)).await });
+    let mut opening = Box::pin(async move { views.raster(&Original::object(version)).await });
     if let Poll::Ready(raster) = opening.poll_unpin(&mut Context::from_waker(Waker::noop())) {
         return parts_of(raster);
     }

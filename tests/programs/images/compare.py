@@ -187,7 +187,7 @@ def better(one: Relation, other: Relation) -> bool:
     if one.exact != other.exact:
         return one.exact
     if one.exact:
-        return len(one.labels) < len(other.labels)
+        return (one.in_part, len(one.labels)) < (other.in_part, len(other.labels))
     return (one.largest, one.mean) < (other.largest, other.mean)
 
 

@@ -175,8 +175,7 @@ def examine(
     elif views.get("preview.png") is True:
         step("preview.png")
         findings += preview(mounted, read, clean, facts_of_ours)
-    # Of a DICOM the first frame alone has siblings.
-    if pages.count(facts_of_ours) > 1 and facts_of_ours.get("codec") != "dicom":
+    if pages.count(facts_of_ours) > 1:
         for page in sorted({2, pages.count(facts_of_ours)}):
             name = f"page-{page}"
             if name in skip:

@@ -249,6 +249,20 @@ def codecs() -> list[Recipe]:
                 base, compression=tiff.JPEG, photometric=photometric, planar=planar
             )
             found.append((f"tiff/jpeg-{label}-{where}.tif", saved(byte[bands], layout)))
+        for label, photometric, extra in (
+            ("rgba", tiff.RGB, (2,)),
+            ("rgb-and-one", tiff.RGB, (0,)),
+            ("four", tiff.BLACK_IS_ZERO, (0, 0, 0)),
+        ):
+            layout = replace(
+                base, compression=tiff.JPEG, photometric=photometric, extra_samples=extra
+            )
+            found.append((f"tiff/jpeg-{label}-{where}.tif", saved(byte[4], layout)))
+        for bands in (1, 3):
+            twelve = (pictures.smooth(75, 100, bands) * 4095).astype(np.uint16)
+            photometric = tiff.RGB if bands == 3 else tiff.BLACK_IS_ZERO
+            layout = replace(base, bits=12, compression=tiff.JPEG, photometric=photometric)
+            found.append((f"tiff/jpeg-12-bits-{bands}-{where}.tif", saved(twelve, layout)))
         for bands in (3, 4):
             extra = (2,) * (bands - 3)
             layout = replace(base, photometric=tiff.RGB, extra_samples=extra)

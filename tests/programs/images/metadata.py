@@ -7,7 +7,7 @@ import numpy as np
 import rasterio
 
 from outcome import Finding, Kind
-from readers import GDAL_OPTIONS
+from readers import GDAL_OPTIONS, LOOKING_BESIDE
 
 # Formats that keep such things. Of others GDAL says what it makes up.
 DRIVERS = ("GTiff", "JP2OpenJPEG")
@@ -41,8 +41,9 @@ def differences(
 def told(file: rasterio.DatasetReader) -> dict[str, object]:
     points, crs = file.gcps
     palette = None
-    # Where white is zero GDAL makes one up.
-    if file.count == 1 and "MINISWHITE" not in file.tags(ns="IMAGE_STRUCTURE"):
+    # Where white is zero GDAL makes one up, and of one bit too: black and white.
+    is_made_up = file.tags(1, ns="IMAGE_STRUCTURE").get("NBITS") == "1"
+    if file.count == 1 and not is_made_up and "MINISWHITE" not in file.tags(ns="IMAGE_STRUCTURE"):
         try:
             palette = file.colormap(1)
         except ValueError:
@@ -82,14 +83,15 @@ def short(value: object) -> str:
 def masks(
     source: Path, theirs: rasterio.DatasetReader, ours: rasterio.DatasetReader
 ) -> list[Finding]:
-    """Which pixels are valid: with or without a mask that lies beside the image."""
+    """Which pixels are valid, by a mask in the image or beside it."""
     actual = ours.dataset_mask()
     expected = theirs.dataset_mask()
+    if theirs.driver == "GTiff":
+        # A mask in X.tif.msk is the image's as well.
+        with rasterio.Env(**LOOKING_BESIDE), rasterio.open(source) as with_beside:
+            expected = with_beside.dataset_mask()
     if actual.shape != expected.shape or np.array_equal(actual, expected):
         return []
-    with rasterio.Env(GDAL_PAM_ENABLED="NO"), rasterio.open(source) as with_beside:
-        if np.array_equal(actual, with_beside.dataset_mask()):
-            return []
     wrong = int((actual != expected).sum())
     kind = Kind.WRONG if ours.nodata is not None else Kind.METADATA
     text = f"mask: {wrong} of {actual.size} pixels are valid in one and not in the other"

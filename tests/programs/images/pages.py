@@ -10,7 +10,7 @@ import tifffile
 from PIL import Image
 
 from readers import GDAL_OPTIONS, Facts, Seen, Unknown, Variant, banded, head_of
-from readers import seen_by_gdal, seen_by_tifffile
+from readers import by_pydicom, seen_by_gdal, seen_by_tifffile
 
 # In NewSubfileType: a reduced image, and a mask.
 REDUCED, MASK = 1, 4
@@ -69,6 +69,7 @@ READERS: dict[str, Callable[[Path, int], Seen]] = {
     "GDAL": by_gdal,
     "Pillow": by_pillow,
     "OpenCV": by_opencv,
+    "pydicom": by_pydicom,
 }
 
 

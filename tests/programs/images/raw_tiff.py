@@ -144,9 +144,18 @@ def by_a_codec(rows: np.ndarray, layout: Layout) -> bytes:
     inside, outside = space.get(layout.photometric, ("GRAYSCALE", "GRAYSCALE"))
     if layout.planar:
         inside = outside = "GRAYSCALE"
+    elif layout.extra_samples:
+        # Four components that are none of those: JPEG does not say what they are.
+        inside = outside = "UNKNOWN"
     across, down = layout.subsampling or (1, 1)
+    options = {"bitspersample": layout.bits} if layout.bits > 8 else {}
     return imagecodecs.jpeg_encode(
-        rows, level=85, colorspace=inside, outcolorspace=outside, subsampling=(across, down)
+        rows,
+        level=85,
+        colorspace=inside,
+        outcolorspace=outside,
+        subsampling=(across, down),
+        **options,
     )
 
 

@@ -26,6 +26,7 @@ import rasterio
 import tifffile
 from astropy.io import fits
 from PIL import Image
+from rasterio.enums import MaskFlags
 
 warnings.simplefilter("ignore")
 cv2.setNumThreads(1)
@@ -37,6 +38,8 @@ GDAL_OPTIONS = {
     "GDAL_PAM_ENABLED": "NO",
     "GDAL_NUM_THREADS": "1",
 }
+# To find X.tif.msk and X.tif.ovr.
+LOOKING_BESIDE = {"GDAL_DISABLE_READDIR_ON_OPEN": "FALSE"}
 # The inverse of each EXIF orientation, for readers that apply it.
 UPRIGHT_AGAIN: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: lambda a: a[:, ::-1],
@@ -168,7 +171,26 @@ def by_gdal(path: Path) -> Seen:
     # Otherwise ink is converted to RGB.
     name = f"GTIFF_RAW:{path}" if facts_of(path).photometric == 5 else path
     with rasterio.Env(**GDAL_OPTIONS), rasterio.open(name) as file:
-        return seen_by_gdal(file)
+        seen = seen_by_gdal(file)
+    seen.variants += with_mask(path, seen)
+    return seen
+
+
+def with_mask(path: Path, seen: Seen) -> list[Variant]:
+    """What the mask of a TIFF makes of each picture, in the file or beside it: opacity."""
+    with rasterio.Env(**GDAL_OPTIONS | LOOKING_BESIDE), rasterio.open(path) as file:
+        flags = {flag for band in file.mask_flag_enums for flag in band}
+        if file.driver != "GTiff" or flags != {MaskFlags.per_dataset}:
+            return []
+        valid = file.dataset_mask()[:, :, np.newaxis] != 0
+    found = []
+    for variant in seen.variants:
+        pixels, bands = variant.pixels, min(variant.pixels.shape[2], 3)
+        if pixels.dtype in (np.uint8, np.uint16) and bands != 2:
+            opaque = valid * np.iinfo(pixels.dtype).max
+            array = np.concatenate([pixels[:, :, :bands], opaque.astype(pixels.dtype)], axis=2)
+            found.append(Variant(array, f"{variant.label} mask as opacity".strip()))
+    return found
 
 
 def seen_by_gdal(file: rasterio.DatasetReader) -> Seen:
@@ -373,12 +395,11 @@ def by_astropy(path: Path) -> Seen:
     return Seen(variants, "FITS")
 
 
-def by_pydicom(path: Path) -> Seen:
-    """The first frame."""
+def by_pydicom(path: Path, frame: int = 1) -> Seen:
     if head_of(path, 132)[128:] != b"DICM":
         raise Unknown("no DICOM")
     dataset = pydicom.dcmread(path)
-    array = banded(pydicom.pixels.pixel_array(dataset, index=0))
+    array = banded(pydicom.pixels.pixel_array(dataset, index=frame - 1))
     array = array.astype(array.dtype.newbyteorder("="))
     variants = stretched(array, dataset.get("BitsStored"))
     if dataset.PhotometricInterpretation == "PALETTE COLOR":

@@ -31,7 +31,7 @@ import tifffile
 from astropy.io import fits
 from PIL import Image
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, encapsulate_extended
 from rasterio.transform import from_origin
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -917,7 +917,49 @@ def dicoms():
     add("high_throughput.dcm", "dicom", "unsupported", twelve, data)
 
 
-PARTS = [pages, tiff_colors, pngs, jpegs, webps, simple, floats, tiffs, more_tiffs, kept_tiffs, sampled_jpegs, odd_jpegs, jpeg_lss, bitmaps, odd_pngs, odd_tgas, odd_webps, channels, arithmetic_jpegs, fitses, packed_fitses, jxls, jxl_tiffs, dicoms]
+def dicom_frames():
+    """Of several frames: what pydicom gives of those from the second one on is NAME.page-N.raw."""
+
+    def stack(name, color, data, off=0):
+        frames = pydicom.dcmread(io.BytesIO(data)).pixel_array
+        frames = frames.astype(frames.dtype.newbyteorder("="))
+        add(f"{name}.dcm", "dicom", color, frames[0], data, off)
+        raws(f"{name}.dcm", frames)
+
+    def of_three(frames, **options):
+        return dicom(frames, NumberOfFrames=3, **options)
+
+    gray, rgb = noise(1, np.uint16, W, 3 * H), noise(3, np.uint8, W, 3 * H)
+    planes = np.concatenate([np.moveaxis(rgb[n * H : (n + 1) * H], 2, 0).reshape(-1) for n in range(3)])
+    small = {"bits": (8, 8), "photometric": "RGB", "bands": 3}
+    stack("frames_words", "gray", of_three(gray.tobytes()))
+    stack("frames_planes", "rgb", of_three(planes.tobytes(), PlanarConfiguration=1, **small))
+    # Frames that begin in the middle of a byte.
+    bits = np.packbits(gray.ravel() & 1, bitorder="little")
+    stack("frames_bits", "gray", of_three(bits.tobytes(), bits=(1, 1)))
+    # Frames of an odd number of bytes that begin in the middle of a word.
+    odd = np.append(gray.ravel().astype(np.uint8), np.uint8(0))
+    data = of_three(odd.reshape(-1, 2)[:, ::-1].tobytes(), syntax="1.2.2", bits=(8, 8), words=True)
+    frames = odd[:-1].reshape(3, H, W)
+    add("frames_odd.dcm", "dicom", "gray", frames[0], data)
+    raws("frames_odd.dcm", frames)
+    lossless = [imagecodecs.jpeg2k_encode(np.ascontiguousarray(gray[n * H : (n + 1) * H, :, 0]), level=0, codecformat="j2k") for n in range(3)]
+    lossless = [coded + b"\0" * (len(coded) % 2) for coded in lossless]
+    options = {"syntax": "1.2.4.90", "NumberOfFrames": 3}
+    stack("frames_table", "gray", dicom(lossless, **options))
+    start = dicom(lossless, **options)
+    start = start[: start.index(b"\xe0\x7f\x10\x00") + 12]
+    for name, has_table, parts in (("frames_fragments", False, 2), ("frames_of_fragments", True, 3)):
+        pixels = encapsulate(lossless, fragments_per_frame=parts, has_bot=has_table)
+        stack(name, "gray", start + pixels + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0))
+    pixels, offsets, lengths = encapsulate_extended(lossless)
+    extended = {"ExtendedOffsetTable": offsets, "ExtendedOffsetTableLengths": lengths}
+    start = dicom(lossless, **options, **extended)
+    start = start[: start.index(b"\xe0\x7f\x10\x00") + 12]
+    stack("frames_extended", "gray", start + pixels + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0))
+
+
+PARTS = [dicom_frames, pages, tiff_colors, pngs, jpegs, webps, simple, floats, tiffs, more_tiffs, kept_tiffs, sampled_jpegs, odd_jpegs, jpeg_lss, bitmaps, odd_pngs, odd_tgas, odd_webps, channels, arithmetic_jpegs, fitses, packed_fitses, jxls, jxl_tiffs, dicoms]
 wanted = [part for part in PARTS if part.__name__ in sys.argv[1:]] or PARTS
 for make in wanted:
     make()

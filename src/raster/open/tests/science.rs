@@ -145,6 +145,77 @@ fn a_dicom_is_read_by_rows_or_by_its_first_frame() {
 }
 
 #[test]
+fn each_frame_of_a_dicom_is_a_page_wherever_it_is_found() {
+    for name in ["words", "planes", "bits", "odd", "table", "fragments", "of_fragments", "extended"]
+    {
+        let name = format!("frames_{name}.dcm");
+        assert_eq!(header(&name).extras.page, Some(Page::first(Count::Exactly(3))), "{name}");
+        for number in [3, 2] {
+            let (info, pixels) = page(&name, number, 0).unwrap();
+            assert_eq!(info.extras.page.map(|page| page.number), Some(number), "{name}");
+            assert!(pixels == file(&format!("{name}.page-{number}.raw")), "{name} {number}");
+        }
+        assert!(page(&name, 4, 0).is_none(), "{name}");
+    }
+    // Runs, each frame in one fragment: both frames are the same.
+    assert_eq!(page("rle.dcm", 2, 0).unwrap().1, file("rle.dcm.raw"));
+    assert!(page("uint16.dcm", 2, 0).is_none());
+}
+
+#[test]
+fn of_a_dicom_with_many_frames_nothing_is_read_but_the_frame_and_where_frames_begin() {
+    const FRAME: u64 = 100_000;
+    let frames = element((0x0028, 0x0008), "IS", b"8 ");
+    let gray = element(MONOCHROME, "CS", b"MONOCHROME2");
+    let plain = dicom(500, 100, &[gray.clone(), frames.clone()], &vec![7; 8 * 500 * 100]);
+    let start = plain.len() as u64 - 8 * FRAME;
+    let source = memory(plain.clone());
+    let first = run(open(source.clone(), &Limits::default())).unwrap();
+    source.reads.lock().unwrap().clear();
+    let sixth = run(first.page(6)).unwrap().unwrap();
+    run(sixth.decode_tile(0, 0, 0)).unwrap();
+    assert_eq!(*source.reads.lock().unwrap(), [start + 5 * FRAME..start + 6 * FRAME]);
+    // What ends in the sixth frame has five.
+    let cut = memory(plain[..(start + 5 * FRAME) as usize + 10].to_vec());
+    assert!(run(open(cut, &Limits::default())).is_ok());
+
+    // JPEGs, as far as their first bytes go, without a table.
+    let mut coded = plain[..start as usize - 12].to_vec();
+    let syntax = b"1.2.840.10008.1.2.1\0";
+    let at = coded.windows(syntax.len()).position(|bytes| bytes == syntax).unwrap();
+    coded.splice(at..at + syntax.len(), *b"1.2.840.10008.1.2.4.50");
+    coded[at - 2] += 2;
+    coded.extend([0xe0, 0x7f, 0x10, 0, b'O', b'B', 0, 0, 0xff, 0xff, 0xff, 0xff]);
+    coded.extend([0xfe, 0xff, 0, 0xe0, 0, 0, 0, 0]);
+    let start = coded.len() as u64;
+    for _ in 0..8 {
+        coded.extend([0xfe, 0xff, 0, 0xe0]);
+        coded.extend((FRAME as u32).to_le_bytes());
+        coded.extend([0xff, 0xd8, 0xff]);
+        coded.resize(coded.len() + FRAME as usize - 3, 0);
+    }
+    coded.extend([0xfe, 0xff, 0xdd, 0xe0, 0, 0, 0, 0]);
+    let source = memory(coded);
+    let first = run(open(source.clone(), &Limits::default())).unwrap();
+    source.reads.lock().unwrap().clear();
+    let frame = |number: u64| {
+        let at = start + (number - 1) * (FRAME + 8) + 8;
+        at..at + FRAME
+    };
+    for number in [5, 4] {
+        source.reads.lock().unwrap().clear();
+        let page = run(first.page(number)).unwrap().unwrap();
+        // It is no JPEG at all.
+        assert!(run(page.decode_tile(0, 0, 0)).is_err());
+        let reads = source.reads.lock().unwrap().clone();
+        let whole = reads.iter().filter(|read| read.end - read.start >= FRAME).collect::<Vec<_>>();
+        assert_eq!(whole, [&frame(number.into())], "{reads:?}");
+        let beside: u64 = reads.iter().map(|read| read.end - read.start).sum();
+        assert!(beside - FRAME <= 7 * (16 << 10), "{reads:?}");
+    }
+}
+
+#[test]
 fn what_a_dicom_says_of_its_picture_is_for_the_preview_alone() {
     let of = |more: &[(u16, &str)], photometric: &[u8]| {
         let more: Vec<Vec<u8>> = more

@@ -6,7 +6,7 @@
 //! word for word; no time. Tiles at the edge are filled up with nodata, or zeros.
 //! Mechanism: all directories, then all tables, then the tiles of the smallest
 //! overview and so on to the full resolution (the order of a cloud-optimised
-//! GeoTIFF). All tiles of a level are of one size, so the tables are arithmetic and
+//! GeoTIFF); a mask of valid pixels is behind the directory of its level, as GDAL has it. All tiles of a level are of one size, so the tables are arithmetic and
 //! made piece by piece when they are read.
 //!
 //! For images over 1 MiB each level starts at a page and has 256 KiB of nothing
@@ -133,30 +133,34 @@ impl TiffLayout {
     }
 
     fn encode_tile(&self, level: usize, pixels: &Pixels) -> Vec<u8> {
-        let (columns, rows) = self.levels[level].tile;
+        let Level { tile: (columns, rows), is_mask, .. } = self.levels[level];
+        let (pixel_bytes, sample_bytes, fill) = match is_mask {
+            true => (1, 1, &[0][..]),
+            false => (self.pixel_bytes, self.sample_bytes, &self.fill[..]),
+        };
         let bytes = self.tile_bytes(level) as usize;
-        let row_bytes = columns as usize * self.pixel_bytes;
-        let given = pixels.rect.width as usize * self.pixel_bytes;
+        let row_bytes = columns as usize * pixel_bytes;
+        let given = pixels.rect.width as usize * pixel_bytes;
         let mut tile = Vec::with_capacity(bytes);
         if given == row_bytes {
-            push_little_endian(&mut tile, &pixels.samples, self.sample_bytes);
+            push_little_endian(&mut tile, &pixels.samples, sample_bytes);
         } else {
             for row in pixels.samples.chunks_exact(given).take(rows as usize) {
-                push_little_endian(&mut tile, row, self.sample_bytes);
-                self.fill_up(&mut tile, row_bytes - given);
+                push_little_endian(&mut tile, row, sample_bytes);
+                fill_up(&mut tile, row_bytes - given, fill);
             }
         }
         let missing = bytes - tile.len();
-        self.fill_up(&mut tile, missing);
+        fill_up(&mut tile, missing, fill);
         tile
     }
+}
 
-    fn fill_up(&self, tile: &mut Vec<u8>, bytes: usize) {
-        if self.fill.iter().all(|&byte| byte == 0) {
-            tile.resize(tile.len() + bytes, 0);
-        } else {
-            tile.extend(self.fill.iter().cycle().take(bytes));
-        }
+fn fill_up(tile: &mut Vec<u8>, bytes: usize, fill: &[u8]) {
+    if fill.iter().all(|&byte| byte == 0) {
+        tile.resize(tile.len() + bytes, 0);
+    } else {
+        tile.extend(fill.iter().cycle().take(bytes));
     }
 }
 
@@ -186,7 +190,12 @@ impl Layout for TiffLayout {
         let segment = self.segment_of(unit);
         let Kind::Tiles(index) = segment.kind else { return UnitInput::Nothing };
         let level = &self.levels[index];
-        UnitInput::Pixels { level: level.level, rect: level.rect(unit - segment.first_unit) }
+        let (level, rect, is_mask) =
+            (level.level, level.rect(unit - segment.first_unit), level.is_mask);
+        match is_mask {
+            true => UnitInput::Mask { level, rect },
+            false => UnitInput::Pixels { level, rect },
+        }
     }
 
     fn encode(&self, unit: UnitIndex, data: UnitData<'_>) -> Vec<u8> {
@@ -236,9 +245,9 @@ impl Draft<'_> {
                 0 => Value::Longs(vec![bytes; tiles as usize]),
                 _ => Value::LongsAt(tiles, places.counts),
             };
-            let reduced = u32::from(level.level > 0);
+            let kind = u32::from(level.level > 0) | if level.is_mask { 4 } else { 0 };
             let mut tags = vec![
-                (254, Value::Longs(vec![reduced])), // NewSubfileType
+                (254, Value::Longs(vec![kind])), // NewSubfileType: 1 reduced, 4 a mask
                 (256, Value::Longs(vec![level.width])),
                 (257, Value::Longs(vec![level.height])),
                 (322, Value::Longs(vec![level.tile.0])),
@@ -246,8 +255,11 @@ impl Draft<'_> {
                 (324, offsets),
                 (325, counts),
             ];
-            tags.extend(self.common.iter().cloned());
-            if level.level == 0 {
+            match level.is_mask {
+                true => tags.extend(mask_tags()),
+                false => tags.extend(self.common.iter().cloned()),
+            }
+            if level.level == 0 && !level.is_mask {
                 tags.extend(self.geo.iter().cloned());
             }
             tags.sort_by_key(|(tag, _)| *tag);
@@ -335,7 +347,20 @@ fn tabled(numbers: u64, number_bytes: u64, flavor: Flavor) -> u64 {
 
 /// A tile with what fills it up; the plan keeps it below some MiB.
 fn tile_bytes(level: &Level, pixel_bytes: usize) -> u64 {
+    let pixel_bytes = if level.is_mask { 1 } else { pixel_bytes };
     u64::from(level.tile.0) * u64::from(level.tile.1) * pixel_bytes as u64
+}
+
+/// What a mask says of its pixels: 8 bits, of which 0 stands for "not valid".
+fn mask_tags() -> Tags {
+    vec![
+        (258, Value::Shorts(vec![8])), // BitsPerSample
+        (259, Value::Shorts(vec![1])), // Compression: none
+        (262, Value::Shorts(vec![4])), // PhotometricInterpretation: a mask
+        (277, Value::Shorts(vec![1])), // SamplesPerPixel
+        (284, Value::Shorts(vec![1])), // PlanarConfiguration: contiguous
+        (339, Value::Shorts(vec![1])), // SampleFormat: unsigned
+    ]
 }
 
 /// What all levels say of their pixels.
@@ -350,6 +375,7 @@ fn common_tags(info: &RasterInfo) -> Tags {
         Color::Rgba => (2, 3, 2), // unassociated alpha
         Color::GrayAlpha => (1, 1, 2),
         Color::Cmyk => (5, 4, 0),
+        Color::Lab => (8, 3, 0),
         Color::Palette if !colors.is_empty() => (3, 1, 0),
         Color::Gray | Color::Bands | Color::Palette => (1, 1, 0),
     };

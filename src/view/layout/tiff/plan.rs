@@ -18,6 +18,8 @@ pub(super) struct Level {
     pub(super) width: u32,
     pub(super) height: u32,
     pub(super) tile: (u32, u32),
+    /// Whether it says which pixels of the level are valid.
+    pub(super) is_mask: bool,
 }
 
 impl Level {
@@ -39,7 +41,8 @@ impl Level {
     }
 }
 
-/// The full resolution and its overviews: as many as GDAL sees in a JPEG 2000.
+/// The full resolution and its overviews: as many as GDAL sees in a JPEG 2000. Behind each that
+/// has one comes its mask.
 pub(super) fn levels(info: &RasterInfo) -> Vec<Level> {
     let mut levels: Vec<Level> = Vec::new();
     for level in 0..info.levels.max(1) {
@@ -52,7 +55,11 @@ pub(super) fn levels(info: &RasterInfo) -> Vec<Level> {
             break;
         }
         let tile = tile_size(info, level, image);
-        levels.push(Level { level, width: image.width, height: image.height, tile });
+        let own = Level { level, width: image.width, height: image.height, tile, is_mask: false };
+        levels.push(own);
+        if info.mask_level(level).is_some() {
+            levels.push(Level { is_mask: true, ..own });
+        }
     }
     levels
 }
@@ -125,6 +132,17 @@ mod tests {
         info.levels = 6;
         let widths: Vec<u32> = levels(&info).iter().map(|level| level.width).collect();
         assert_eq!(widths, [300, 150, 75]);
+    }
+
+    #[test]
+    fn a_mask_comes_behind_its_level_in_the_same_tiles() {
+        let mut info = scene(1024);
+        info.extras.masked = vec![true, false, true, true, true];
+        let levels = levels(&info);
+        let masks: Vec<_> = levels.iter().map(|level| (level.level, level.is_mask)).collect();
+        let plain = [(0, false), (0, true), (1, false), (2, false), (2, true)];
+        assert_eq!(masks[..5], plain);
+        assert_eq!((levels[1].tile, levels[1].width), (levels[0].tile, levels[0].width));
     }
 
     #[test]

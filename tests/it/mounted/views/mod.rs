@@ -13,6 +13,7 @@ mod fixtures;
 mod forms;
 mod limits;
 mod listing;
+mod masks;
 mod mosaic;
 mod naming;
 mod packed;

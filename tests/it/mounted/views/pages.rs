@@ -187,6 +187,28 @@ fn an_object_that_is_called_like_a_page_is_itself_and_a_copy_of_one_has_no_sibli
     mount.end();
 }
 
+#[test]
+fn the_frames_of_a_dicom_are_its_pages() {
+    let Some(server) = server() else { return };
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/images");
+    let names = ["frames_words.dcm", "frames_extended.dcm", "frames_fragments.dcm"];
+    for name in names {
+        server.put(BUCKET, name, fs::read(folder.join(name)).unwrap());
+    }
+    let mount = mount(&server, &[]);
+    for name in names {
+        let expected = |page| fs::read(folder.join(format!("{name}.page-{page}.raw"))).unwrap();
+        assert_eq!(pages(&mount, name, 2..4), [expected(2), expected(3)], "{name}");
+        let picture = png(&fs::read(sibling(&mount, name, ".page-3.png")).unwrap());
+        assert_eq!(picture, (19, 13, expected(3)), "{name}");
+        assert!(fs::metadata(sibling(&mount, name, ".page-2.preview.png")).is_ok());
+        assert!(is_missing(&sibling(&mount, name, ".page-4.npy")));
+        let json = fs::read_to_string(sibling(&mount, name, ".page-2.json")).unwrap();
+        assert!(json.contains("\"page\": 2,\n  \"pages\": 3,"), "{json}");
+    }
+    mount.end();
+}
+
 /// Where a frame of [`gif`] is, its indexes, and what becomes of it before the next one
 /// (1 stays, 2 is cleared, 3 is taken back).
 type Frame<'a> = ((u16, u16), (u16, u16), &'a [u8], u8);
