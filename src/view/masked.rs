@@ -107,20 +107,20 @@ mod tests {
 
     #[test]
     fn what_is_not_valid_is_transparent_and_all_else_as_opaque_as_it_was() {
-        use Color::*;
-        let u8 = SampleType::U8;
-        assert_eq!(shown(Gray, 1, u8, &[5, 6]), (GrayAlpha, 2, vec![5, 255, 6, 0]));
+        use Color::{Bands, Cmyk, Gray, GrayAlpha, Palette, Rgb, RgbBands, Rgba};
+        let byte = SampleType::U8;
+        assert_eq!(shown(Gray, 1, byte, &[5, 6]), (GrayAlpha, 2, vec![5, 255, 6, 0]));
         let wide = shown(Bands, 1, SampleType::U16, &[1, 2, 3, 4]);
         assert_eq!(wide, (GrayAlpha, 2, vec![1, 2, 255, 255, 3, 4, 0, 0]));
-        let soft = shown(GrayAlpha, 2, u8, &[5, 77, 6, 78]);
+        let soft = shown(GrayAlpha, 2, byte, &[5, 77, 6, 78]);
         assert_eq!(soft, (GrayAlpha, 2, vec![5, 77, 6, 0]));
-        let rgb = shown(Rgb, 3, u8, &[1, 2, 3, 4, 5, 6]);
+        let rgb = shown(Rgb, 3, byte, &[1, 2, 3, 4, 5, 6]);
         assert_eq!(rgb, (Rgba, 4, vec![1, 2, 3, 255, 4, 5, 6, 0]));
-        let many = shown(RgbBands, 5, u8, &[1, 2, 3, 0, 0, 4, 5, 6, 0, 0]);
+        let many = shown(RgbBands, 5, byte, &[1, 2, 3, 0, 0, 4, 5, 6, 0, 0]);
         assert_eq!(many.2, [1, 2, 3, 255, 4, 5, 6, 0]);
-        assert_eq!(shown(Palette, 1, u8, &[1, 0]).2, [6, 5, 4, 255, 9, 8, 7, 0]);
+        assert_eq!(shown(Palette, 1, byte, &[1, 0]).2, [6, 5, 4, 255, 9, 8, 7, 0]);
         // What PNG can't hold stays what it is.
-        assert_eq!(shown(Cmyk, 4, u8, &[1; 8]), (Cmyk, 4, vec![1; 8]));
+        assert_eq!(shown(Cmyk, 4, byte, &[1; 8]), (Cmyk, 4, vec![1; 8]));
         assert_eq!(shown(Gray, 1, SampleType::F32, &[1; 8]), (Gray, 1, vec![1; 8]));
     }
 }

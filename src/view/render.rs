@@ -13,8 +13,9 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, try_join, try_join_all};
-use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
+use futures_util::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
 
 use super::error::ViewError;
 use super::image::Image;
@@ -247,16 +248,10 @@ impl Views {
             let _counted = counted.map_err(|error| image.error(error))?;
             let mut reducer = Reducer::new(image.info(), plan);
             // Tiles go into the sums as they come; order does not matter to them.
-            let mut tiles = views.all_tiles(&image, plan.level);
+            let mut tiles = views.masked_tiles(&image, plan.level);
             while let Some(tile) = tiles.next().await {
-                let tile = tile?;
-                match image.mask {
-                    Some(_) => {
-                        let mask = views.mask_of(&image, plan.level, tile.rect).await?;
-                        reducer.add_masked(&tile, &mask.samples);
-                    }
-                    None => reducer.add(&tile),
-                }
+                let (tile, mask) = tile?;
+                reducer.add_masked(&tile, &mask);
             }
             drop(tiles);
             let (work, profile) = (image.clone(), views.profile_of(&image));
@@ -306,6 +301,28 @@ impl Views {
         made.wait().await
     }
 
+    /// All tiles of a level, each with the mask of its pixels; an empty one where the image has
+    /// none.
+    fn masked_tiles(
+        self: &Arc<Self>,
+        image: &Arc<Image>,
+        level: u8,
+    ) -> BoxStream<'static, Result<(Tile, Bytes), ViewError>> {
+        let (views, of) = (self.clone(), image.clone());
+        let masked = move |tile: Result<Tile, ViewError>| {
+            let (views, image) = (views.clone(), of.clone());
+            async move {
+                let tile = tile?;
+                let mask = match image.mask {
+                    Some(_) => views.mask_of(&image, level, tile.rect).await?.samples,
+                    None => Bytes::new(),
+                };
+                Ok((tile, mask))
+            }
+        };
+        self.all_tiles(image, level).map(masked).buffered(MASKS_AT_ONCE).boxed()
+    }
+
     /// All tiles of a level, as they come.
     fn all_tiles(
         self: &Arc<Self>,
@@ -344,6 +361,8 @@ impl Views {
 const PREVIEW_PIXEL_BYTES: u64 = 40;
 /// The prefixes of so many tiles are fetched at once.
 const TILES_AT_ONCE: usize = 32;
+/// And the masks of so many.
+const MASKS_AT_ONCE: usize = 8;
 /// A level of an overview up to this size is fetched and decoded at its first touch.
 const SMALL_LEVEL_BYTES: u64 = 4 << 20;
 

@@ -76,7 +76,7 @@ pub(super) async fn open(
         count: image.frames,
         is_one: image.coding == Coding::Rle,
         extended: elements.extended_table,
-        stepped: Default::default(),
+        stepped: tokio::sync::Mutex::default(),
     };
     let dicom = Dicom {
         info,
