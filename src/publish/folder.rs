@@ -68,6 +68,7 @@ impl Publisher {
             prefix: dir.prefix().clone(),
             delimited: false,
             token: None,
+            after: None,
             max_keys: 2,
         };
         let page = self.sender.store.list_page(request).await?;
@@ -187,6 +188,7 @@ impl Publisher {
                 prefix: dir.prefix().clone(),
                 delimited: false,
                 token,
+                after: None,
                 max_keys: MAX_KEYS,
             };
             let page = self.sender.store.list_page(request).await?;
