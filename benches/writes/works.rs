@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use crate::Result;
@@ -12,6 +13,18 @@ pub(crate) const BUCKET: &str = "writes";
 
 const MIB: usize = 1 << 20;
 const BLOCK: usize = 4096;
+
+/// Whether there is a sixteenth to write of what there should be.
+static IS_SMALL: AtomicBool = AtomicBool::new(false);
+
+/// Has works be small from now on.
+pub(crate) fn make_small() {
+    IS_SMALL.store(true, Ordering::Relaxed);
+}
+
+fn sized(count: usize) -> usize {
+    count / if IS_SMALL.load(Ordering::Relaxed) { 16 } else { 1 }
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Work {
@@ -26,11 +39,11 @@ pub(crate) enum Work {
 impl Work {
     pub(crate) const ALL: [Work; 3] = [Work::InOrder, Work::Small, Work::Random];
 
-    pub(crate) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> String {
         match self {
-            Work::InOrder => "one file of 1 GiB, in order",
-            Work::Small => "1,000 files of 16 KiB",
-            Work::Random => "random blocks of 4 KiB into 64 MiB",
+            Work::InOrder => format!("one file of {} MiB, in order", sized(1024)),
+            Work::Small => format!("{} files of 16 KiB", sized(1000)),
+            Work::Random => format!("random blocks of 4 KiB into {} MiB", sized(64)),
         }
     }
 
@@ -49,7 +62,7 @@ impl Work {
 fn in_order(folder: &Path) -> Result<()> {
     let mut file = File::create(folder.join("large"))?;
     let piece = noise(MIB);
-    for _ in 0..1024 {
+    for _ in 0..sized(1024) {
         file.write_all(&piece)?;
     }
     close(file)
@@ -57,7 +70,7 @@ fn in_order(folder: &Path) -> Result<()> {
 
 fn small(folder: &Path) -> Result<()> {
     let bytes = noise(16 << 10);
-    for number in 0..1000 {
+    for number in 0..sized(1000) {
         let mut file = File::create(folder.join(format!("f{number}")))?;
         file.write_all(&bytes)?;
         close(file)?;
@@ -72,7 +85,7 @@ fn random(folder: &Path) -> Result<()> {
         .create_new(true)
         .open(folder.join("random"))?;
     let block = noise(BLOCK);
-    let blocks = 64 * MIB / BLOCK;
+    let blocks = sized(64) * MIB / BLOCK;
     // An odd step through a power of two meets every block once.
     let mut at = 0;
     for _ in 0..blocks {

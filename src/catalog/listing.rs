@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
@@ -14,19 +14,21 @@ use lru::LruCache;
 use tokio::runtime::Handle as Runtime;
 use tokio::task::AbortHandle;
 
-use super::page::{Known, Page, PageEntry, PageRequest};
+use super::held::Held;
+use super::order::is_out_of_order;
+use super::page::{Known, PAGE_KEYS, Page, PageEntry, PageRequest};
+use super::whole::list_all;
 use crate::key::{ObjectKey, ObjectVersion, Prefix};
 use crate::mem::{Budget, Reservation};
-use crate::store::{
-    KeyOrder, ListPage, ListRequest, ListedObject, ObjectStore, StoreError, StoreErrorKind, Trail,
-};
+use crate::store::{KeyOrder, ListedObject, ObjectStore, StoreError, StoreErrorKind};
 
-/// The most that S3 gives.
-const PAGE_KEYS: u16 = 1000;
 /// Listings may take this part of the budget.
 const BUDGET_SHARE: u64 = 8;
-/// About what an entry takes while all of a directory is listed.
-const ENTRY_BYTES: u64 = 250;
+
+/// What was seen of listings that were begun in the middle of a directory.
+const UNSEEN: u8 = 0;
+const AS_TOLD: u8 = 1;
+const ELSEWHERE: u8 = 2;
 
 /// Listings of directories, a page at a time.
 #[derive(Debug)]
@@ -40,9 +42,17 @@ pub(super) struct Listings {
     is_unordered: Arc<AtomicBool>,
     /// How the server writes keys, as far as what is known here was read.
     way: Arc<AtomicU8>,
+    /// Whether listings begin behind the name that they are told to.
+    start: AtomicU8,
+    /// What walks hold of pages that they have not come to, in bytes.
+    ahead: Arc<AtomicU64>,
 }
 
-type PageResult = Result<Arc<Page>, Arc<StoreError>>;
+/// What a LIST ends with.
+pub(super) type PageResult = Result<Arc<Page>, Arc<StoreError>>;
+
+/// A LIST that is under way, for all who wait for it.
+pub(super) type Listing = Shared<BoxFuture<'static, PageResult>>;
 
 #[derive(Debug)]
 struct Inner {
@@ -51,6 +61,8 @@ struct Inner {
     used: LruCache<PageRequest, u64>,
     limit_bytes: u64,
     counted: Reservation,
+    /// When something was last found to be out of date.
+    forgot: Option<Instant>,
     /// Those who wait for a LIST keep it going.
     in_flight: HashMap<PageRequest, WeakShared<BoxFuture<'static, PageResult>>>,
 }
@@ -90,6 +102,7 @@ impl Listings {
             used: LruCache::unbounded(),
             limit_bytes: budget.limit_bytes() / BUDGET_SHARE,
             counted: budget.charge(0),
+            forgot: None,
             in_flight: HashMap::new(),
         };
         let (born, inner) = (Instant::now(), Arc::new(Mutex::new(inner)));
@@ -101,6 +114,8 @@ impl Listings {
             inner,
             is_unordered: Arc::default(),
             way: Arc::default(),
+            start: AtomicU8::new(UNSEEN),
+            ahead: Arc::default(),
         }
     }
 
@@ -170,7 +185,7 @@ impl Listings {
     /// What the listing failed with, or that the order was not what it seemed when the walk
     /// began: then it has to begin again.
     pub(super) async fn page(&self, request: PageRequest, oldest: Instant) -> PageResult {
-        let is_first = request.token.is_none();
+        let is_first = request.is_first();
         let whole = PageRequest { whole: true, ..PageRequest::first(&request.dir) };
         if self.order() != KeyOrder::Any {
             let page = self.page_in_order(request, oldest).await?;
@@ -320,25 +335,62 @@ impl Listings {
 
     /// Lists a page now, or waits for who does.
     pub(super) async fn list(&self, request: PageRequest) -> PageResult {
-        let listing = {
-            let mut inner = lock(&self.inner);
-            match inner.in_flight.get(&request).and_then(WeakShared::upgrade) {
-                Some(under_way) => under_way,
-                None => {
-                    let listing = self.start(request.clone());
-                    if let Some(weak) = listing.downgrade() {
-                        inner.in_flight.insert(request, weak);
-                    }
-                    listing
-                }
-            }
-        };
-        listing.await
+        self.listing(request).await
+    }
+
+    /// As [`Listings::list`], for whoever goes on meanwhile.
+    pub(super) fn listing(&self, request: PageRequest) -> Listing {
+        let mut inner = lock(&self.inner);
+        if let Some(under_way) = inner.in_flight.get(&request).and_then(WeakShared::upgrade) {
+            return under_way;
+        }
+        let listing = self.start(request.clone());
+        if let Some(weak) = listing.downgrade() {
+            inner.in_flight.insert(request, weak);
+        }
+        listing
+    }
+
+    /// How much more walks may hold of pages that they have not come to, in bytes.
+    pub(super) fn room_ahead(&self) -> u64 {
+        let limit_bytes = lock(&self.inner).limit_bytes / 2;
+        limit_bytes.saturating_sub(self.ahead.load(Ordering::Relaxed))
+    }
+
+    /// Whether a listing may be begun in the middle of a directory: unless the first one was
+    /// found to begin elsewhere.
+    pub(super) fn begins_as_told(&self) -> bool {
+        self.start.load(Ordering::Relaxed) != ELSEWHERE
+    }
+
+    /// Notes whether one has begun where it was told to. Where one has, others are wrong only
+    /// about what has changed meanwhile.
+    pub(super) fn note_start(&self, is_there: bool) {
+        let seen = if is_there { AS_TOLD } else { ELSEWHERE };
+        let _ = self.start.compare_exchange(UNSEEN, seen, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Holds such a page.
+    pub(super) fn hold(&self, page: Arc<Page>) -> Held {
+        Held::new(page, &self.budget, &self.ahead)
+    }
+
+    /// Keeps a page that a walk has come to, as one that was just used, unless something was
+    /// forgotten since it came.
+    pub(super) fn keep(&self, page: &Arc<Page>) {
+        let mut inner = lock(&self.inner);
+        let place = inner.dirs.get(&page.request().dir).map(|known| &known.pages);
+        let held = place.and_then(|pages| pages.get(&page.request().after));
+        if held.is_some_and(|held| Arc::ptr_eq(held, page)) {
+            inner.used.promote(page.request());
+        } else if inner.forgot.is_none_or(|forgot| forgot < page.fetched) {
+            inner.insert(page.request().clone(), page.clone());
+        }
     }
 
     /// Sets a LIST going in a task of its own, so that it gets on whoever of those who wait
     /// for it gives up.
-    fn start(&self, request: PageRequest) -> Shared<BoxFuture<'static, PageResult>> {
+    fn start(&self, request: PageRequest) -> Listing {
         let (store, inner) = (self.store.clone(), self.inner.clone());
         let known_way = self.way.clone();
         let (budget, is_unordered) = (self.budget.clone(), self.is_unordered.clone());
@@ -388,58 +440,6 @@ impl Listings {
     }
 }
 
-/// All pages of a directory, one after the other, counted in `budget` as they come.
-async fn list_all(
-    store: &dyn ObjectStore,
-    budget: &Arc<Budget>,
-    request: &PageRequest,
-) -> Result<ListPage, StoreError> {
-    let (mut all, mut trail) = (ListPage::default(), Trail::default());
-    let mut counted = budget.charge(0);
-    let mut asked = request.to_store();
-    loop {
-        let page = store.list_page(asked.clone()).await?;
-        let entries = page.objects.len() + page.prefixes.len();
-        if let Some(token) = &page.next {
-            trail.follow(&request.dir, page.ends(), token)?;
-        }
-        all.objects.extend(page.objects);
-        all.prefixes.extend(page.prefixes);
-        all.unreachable.extend(page.unreachable);
-        counted.resize(counted.bytes() + entries as u64 * ENTRY_BYTES);
-        let Some(token) = page.next else { return Ok(all) };
-        asked.token = Some(token);
-    }
-}
-
-/// Whether a page shows that the server does not list in key order. A page of which all
-/// lies before the one that led to it shows that the listing has begun again, which is for
-/// its [`Trail`] to say; a prefix may come again on the page behind its first one.
-fn is_out_of_order(request: &PageRequest, listed: &ListPage) -> bool {
-    let base = request.dir.as_str().len();
-    let objects = listed.objects.iter().map(|object| object.version.key.as_str());
-    let prefixes = listed.prefixes.iter().map(Prefix::as_str);
-    let (mut before, mut behind) = (false, false);
-    if let Some(after) = &request.after {
-        for rest in objects.clone().chain(prefixes.clone()).filter_map(|key| key.get(base..)) {
-            before |= rest < after.as_str();
-            behind |= rest > after.as_str();
-        }
-    }
-    !objects.is_sorted() || !prefixes.is_sorted() || (before && behind)
-}
-
-impl PageRequest {
-    fn to_store(&self) -> ListRequest {
-        ListRequest {
-            prefix: Prefix::new(format!("{}{}", self.dir, self.start)),
-            delimited: true,
-            token: self.token.clone(),
-            max_keys: PAGE_KEYS,
-        }
-    }
-}
-
 impl KnownDir {
     /// The entry called `name`, if all pages of the directory are here, whatever their
     /// order, and arrived at `oldest` or later; and when the first of them arrived.
@@ -449,23 +449,26 @@ impl KnownDir {
         name: &str,
         oldest: Instant,
     ) -> Option<(Option<PageEntry>, Instant)> {
-        let mut token = None;
+        let mut behind: Option<PageRequest> = None;
         let mut found = None;
         let mut fetched = None;
         for page in self.pages.values() {
-            if page.request().token != token || page.fetched < oldest {
+            let is_next = behind.as_ref().map_or(page.request().token.is_none(), |behind| {
+                page.request().token == behind.token && page.request().after == behind.after
+            });
+            if !is_next || page.fetched < oldest {
                 return None;
             }
             if let Known::Here(entry) = page.find(base, name) {
                 found = Some(entry.clone());
             }
             fetched = Some(fetched.map_or(page.fetched, |first: Instant| first.min(page.fetched)));
-            token = page.next.clone();
-            if token.is_none() {
+            behind = page.behind();
+            if behind.is_none() {
                 break;
             }
         }
-        if token.is_some() { None } else { Some((found, fetched?)) }
+        if behind.is_some() { None } else { Some((found, fetched?)) }
     }
 
     /// The pages that may say something about `name`.
@@ -492,6 +495,7 @@ impl KnownDir {
 
 impl Inner {
     fn forget(&mut self, dir: &Prefix) {
+        self.forgot = Some(Instant::now());
         let Some(known) = self.dirs.remove(dir) else { return };
         for page in known.pages.values().chain(known.probes.values()) {
             self.used.pop(page.request());
@@ -499,6 +503,7 @@ impl Inner {
     }
 
     fn forget_all(&mut self) {
+        self.forgot = Some(Instant::now());
         self.dirs.clear();
         self.used.clear();
         self.recount();
@@ -508,7 +513,7 @@ impl Inner {
         let known = self.dirs.entry(request.dir.clone()).or_default();
         let mut replaced = Vec::new();
         if request.start.is_empty() {
-            if request.token.is_none() {
+            if request.is_first() {
                 known.is_large = page.next.is_some() || page.entries.len() > PAGE_KEYS.into();
             }
             // Pages of an older walk that begin inside the new one are outdated.

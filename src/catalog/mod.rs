@@ -8,10 +8,15 @@
 
 mod dir;
 mod following;
+mod guess;
+mod held;
+mod lanes;
 mod listing;
 mod names;
+mod order;
 mod page;
 mod walk;
+mod whole;
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
@@ -37,7 +42,8 @@ const MAX_WARNINGS: usize = 1000;
 pub struct CatalogConfig {
     /// How long a listing is believed; [`Duration::MAX`] for ever.
     pub ttl: Duration,
-    /// The budget that listings are counted in; they use up to an eighth of it.
+    /// The budget that listings are counted in; they use up to an eighth of it, and what is
+    /// listed ahead of walks another sixteenth.
     pub budget: Arc<Budget>,
 }
 
@@ -356,8 +362,13 @@ fn shown_object(dir: &Dir, rest: &str, entry: PageEntry) -> Option<Node> {
 /// Whether there is an object of the name of a folder in which there is nothing.
 pub async fn is_object(store: &dyn ObjectStore, folder: &Prefix) -> bool {
     let Some(key) = folder.as_str().strip_suffix('/') else { return false };
-    let request =
-        ListRequest { prefix: Prefix::new(key), delimited: true, token: None, max_keys: 1 };
+    let request = ListRequest {
+        prefix: Prefix::new(key),
+        delimited: true,
+        token: None,
+        after: None,
+        max_keys: 1,
+    };
     let page = store.list_page(request).await;
     page.is_ok_and(|page| page.objects.iter().any(|found| found.version.key.as_str() == key))
 }

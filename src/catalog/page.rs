@@ -7,8 +7,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::guess::guess;
 use crate::key::Prefix;
-use crate::store::{ListPage, ListedObject};
+use crate::store::{ListPage, ListRequest, ListedObject};
+
+/// The most that S3 gives.
+pub(super) const PAGE_KEYS: u16 = 1000;
 
 /// Which page: of the names in `dir` that start with `start`, the one that
 /// `token` leads to and that begins behind the name `after`; the first has none,
@@ -34,13 +38,31 @@ impl PageRequest {
             whole: false,
         }
     }
+
+    /// The request that it is for a store.
+    pub(super) fn to_store(&self) -> ListRequest {
+        let after = self.after.as_ref().filter(|_| self.token.is_none());
+        ListRequest {
+            prefix: Prefix::new(format!("{}{}", self.dir, self.start)),
+            delimited: true,
+            token: self.token.clone(),
+            after: after.map(|name| format!("{}{name}", self.dir)),
+            max_keys: PAGE_KEYS,
+        }
+    }
+
+    /// Whether it is the first page of a directory, or all of it.
+    pub(super) fn is_first(&self) -> bool {
+        self.token.is_none() && self.after.is_none()
+    }
 }
 
 /// A page of the keys under one directory.
 #[derive(Debug)]
 pub(super) struct Page {
     request: PageRequest,
-    /// The token of the page behind it.
+    /// The token of the page behind it. One that was [cut](Page::cut) has none, and goes on
+    /// behind `last`.
     pub(super) next: Option<String>,
     /// When it arrived.
     pub(super) fetched: Instant,
@@ -129,9 +151,37 @@ impl Page {
         self.last.as_deref()
     }
 
+    /// What the page behind it is asked for with; `None` where nothing follows.
+    pub(super) fn behind(&self) -> Option<PageRequest> {
+        let after = self.last.clone()?;
+        Some(PageRequest { token: self.next.clone(), after: Some(after), ..self.request.clone() })
+    }
+
+    /// Its entries up to the name `end`, behind which another page begins.
+    pub(super) fn cut(&self, end: &str) -> Page {
+        let base = self.request.dir.as_str().len();
+        let to = self.entries.partition_point(|entry| entry.rest(base) <= end);
+        Page {
+            request: self.request.clone(),
+            next: None,
+            fetched: self.fetched,
+            last: Some(end.to_owned()),
+            is_in_order: self.is_in_order,
+            entries: self.entries[..to].to_vec(),
+            unreachable: self.unreachable.clone(),
+        }
+    }
+
+    /// A name that about so many pages like this one lie before, as far as its own tell.
+    pub(super) fn guess(&self, pages: u64) -> Option<String> {
+        let base = self.request.dir.as_str().len();
+        let names: Vec<&str> = self.entries.iter().map(|entry| entry.rest(base)).collect();
+        guess(&names, pages)
+    }
+
     /// Whether the page would show `name` if it existed, as far as that is known.
     pub(super) fn covers(&self, name: &str) -> bool {
-        let is_all = self.request.token.is_none() && self.next.is_none();
+        let is_all = self.request.is_first() && self.last.is_none();
         (self.is_in_order || is_all) && self.reaches(name)
     }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::dir::Named;
+use super::lanes::{Lanes, Walked};
 use super::page::{Known, Page, PageEntry, PageRequest};
 use super::{Catalog, Dir, Node};
 use crate::mem::Reservation;
@@ -52,6 +53,8 @@ pub struct Walk {
     trail: Trail,
     /// What all this takes of the budget, once there is a second page.
     counted: Option<Reservation>,
+    /// What is listed ahead of it.
+    lanes: Lanes,
 }
 
 #[derive(Debug)]
@@ -142,7 +145,18 @@ impl Catalog {
             whole: false,
         };
         let oldest = walk.oldest.unwrap_or_else(Instant::now);
-        let page = self.listings.page(request, oldest).await?;
+        let is_furthest = at + 1 == walk.starts.len();
+        let ahead = match is_furthest {
+            true => {
+                let walked = Walked { pages: at as u64, names: start.first, oldest };
+                walk.lanes.next(&self.listings, &request, walked).await
+            }
+            false => None,
+        };
+        let page = match ahead {
+            Some(page) => page,
+            None => self.listings.page(request, oldest).await?,
+        };
         self.warn_unreachable(&page.unreachable);
         let mut naming = Naming {
             catalog: self,
@@ -159,12 +173,14 @@ impl Catalog {
             naming.add(entry);
         }
         let Naming { held_back, long_shown, entries, .. } = naming;
-        if let (true, Some(token)) = (at + 1 == walk.starts.len(), &page.next) {
-            walk.trail.follow(dir.prefix(), page.ends(), token).map_err(Arc::new)?;
+        if let (true, Some(behind)) = (is_furthest, page.behind()) {
+            if let Some(token) = &behind.token {
+                walk.trail.follow(dir.prefix(), page.ends(), token).map_err(Arc::new)?;
+            }
             let behind = PageStart {
                 first: start.first + entries.len() as u64,
-                token: Some(token.clone()),
-                after: page.last().map(str::to_owned),
+                token: behind.token,
+                after: behind.after,
                 held_back,
                 long_shown,
             };

@@ -31,7 +31,7 @@ pub use send_error::{SendError, SendErrorKind};
 pub use sent_parts::{SentAway, Session};
 pub use xattrs::{XattrError, XattrRoom, XattrSet};
 
-use crate::mem::{Arena, is_out_of_files};
+use crate::mem::{Arena, MemFile};
 
 /// Numbers from here on are of things that programs made; those of the bucket are below.
 const FIRST_INO: u64 = 1 << 62;
@@ -80,24 +80,17 @@ impl Drafts {
         self.next_ino.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// An empty file without a name; with `progress`, one that becomes an object. Where as
-    /// many files are open as may be, `let_one_go` is asked to close one, and tells whether
-    /// it did.
+    /// A file of bytes that were [made](Arena::file), and that has no name; with `progress`,
+    /// one that becomes an object.
     ///
     /// # Errors
-    /// Too many open files, or no memory.
+    /// What making it failed with, which is told once.
     pub fn new_file(
         &self,
+        bytes: io::Result<MemFile>,
         progress: Option<Progress>,
-        let_one_go: impl Fn() -> bool,
     ) -> io::Result<Arc<DraftFile>> {
-        let file = loop {
-            match self.arena.file() {
-                Err(error) if is_out_of_files(&error) && let_one_go() => {}
-                outcome => break outcome,
-            }
-        };
-        let file = file.inspect_err(|error| {
+        let file = bytes.inspect_err(|error| {
             self.told_full.call_once(|| {
                 tracing::warn!(
                     "no file can be made: {error}; each that programs write is an open file \

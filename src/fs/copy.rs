@@ -34,7 +34,7 @@ impl FileSystem {
         let size = attr.size.min(keep);
         let copy = Copy { fs: self, ino, thing: &thing };
         let progress = copy.progress(&place, keep)?;
-        let file = drafts.new_file(progress, || self.publishing.let_one_go())?;
+        let file = self.publishing.new_file(drafts, progress).await?;
         copy.fill(&file, size).await?;
         if size < attr.size {
             file.resize(size)?;

@@ -71,7 +71,7 @@ impl FileSystem {
                 // A bucket has nothing like that.
                 return Err(FsError::NotPermitted);
             }
-            (_, _, key) => Thing::Draft(new.draft(node, maker, key)?),
+            (_, _, key) => Thing::Draft(new.draft(node, maker, key).await?),
         };
         self.names.touch(&new.place);
         // mknod(2) makes files that nobody closes.
@@ -93,7 +93,7 @@ impl FileSystem {
     ) -> Result<(Attr, Duration, OpenedFile), FsError> {
         let new = NewName::free(self, parent, name).await?;
         let key = self.publishing.key_for(&new.place)?;
-        let draft = new.draft(NewNode::File, maker, key)?;
+        let draft = new.draft(NewNode::File, maker, key).await?;
         self.names.touch(&new.place);
         self.note_maker(&new.place, maker.thread);
         let how = OpenHow { writes: true, truncates: false, thread: maker.thread };
@@ -149,7 +149,7 @@ impl<'f> NewName<'f> {
     }
 
     /// Makes a draft; with `key`, a file that becomes an object.
-    fn draft(
+    async fn draft(
         &self,
         node: NewNode,
         maker: Maker,
@@ -160,9 +160,7 @@ impl<'f> NewName<'f> {
         let progress = key.zip(self.fs.publishing.get());
         let progress = progress.map(|(key, publisher)| publisher.progress(key, None, false));
         let body = match node {
-            NewNode::File => {
-                Body::File(drafts.new_file(progress, || self.fs.publishing.let_one_go())?)
-            }
+            NewNode::File => Body::File(self.fs.publishing.new_file(drafts, progress).await?),
             NewNode::Dir => Body::Dir,
             NewNode::Symlink(target) => Body::Symlink(target),
             NewNode::Fifo => Body::Fifo,

@@ -1,11 +1,12 @@
 //! Whether what programs write becomes objects, asked by everything that writes.
 
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::error::FsError;
 use super::refusals::{Change, Refusals};
-use crate::drafts::Draft;
+use crate::drafts::{Draft, DraftFile, Drafts, Progress};
 use crate::key::ObjectKey;
 use crate::names::{Place, Thing};
 use crate::publish::Publisher;
@@ -117,10 +118,21 @@ impl Publishing {
         self.note_written(draft, 0..0);
     }
 
-    /// Lets a file go that the bucket has all of, and that nobody has open; returns whether
-    /// there was one.
-    pub(super) fn let_one_go(&self) -> bool {
-        self.0.as_ref().is_some_and(|publisher| publisher.let_one_go())
+    /// An empty file without a name; with `progress`, one that becomes an object. Where as
+    /// many files are open as may be, those that wait are sent, and one is let go.
+    ///
+    /// # Errors
+    /// Too many open files, or no memory.
+    pub(super) async fn new_file(
+        &self,
+        drafts: &Drafts,
+        progress: Option<Progress>,
+    ) -> io::Result<Arc<DraftFile>> {
+        let bytes = match &self.0 {
+            Some(publisher) => publisher.with_room_for_file(|| drafts.arena().file()).await,
+            None => drafts.arena().file(),
+        };
+        drafts.new_file(bytes, progress)
     }
 
     /// Gives memory back that the bucket has the bytes of; returns whether there was any.

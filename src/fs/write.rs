@@ -75,6 +75,30 @@ impl FileSystem {
         Ok(outcome?)
     }
 
+    /// As [`FileSystem::allocate`], and makes room for that first.
+    ///
+    /// # Errors
+    /// ENOSPC when there is none to be had.
+    pub async fn allocate_with_room(
+        &self,
+        handle: u64,
+        mode: u32,
+        offset: u64,
+        length: u64,
+    ) -> Result<(), FsError> {
+        let draft = self.files.draft(handle)?;
+        loop {
+            match self.allocate(handle, mode, offset, length) {
+                Err(error) if self.can_make_room(&error) => {
+                    if !self.publishing.make_room(Some(draft.clone())).await {
+                        return Err(FsError::NoSpace);
+                    }
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
     /// Where the next data or hole of an open file is. What is in the bucket has no hole
     /// except the one at its end.
     ///

@@ -399,7 +399,7 @@ impl Filesystem for Adapter {
 
     fn fallocate(
         &self,
-        _req: &Request,
+        req: &Request,
         _ino: INodeNo,
         fh: FileHandle,
         offset: u64,
@@ -407,9 +407,9 @@ impl Filesystem for Adapter {
         mode: i32,
         reply: ReplyEmpty,
     ) {
-        now(|| {
-            done(reply, self.fs.allocate(fh.0, mode as u32, offset, length));
-        });
+        let fs = self.fs.clone();
+        let work = async move { fs.allocate_with_room(fh.0, mode as u32, offset, length).await };
+        self.calls.send(req, work, reply);
     }
 
     fn setattr(

@@ -68,6 +68,7 @@ impl Publisher {
             prefix: dir.prefix().clone(),
             delimited: false,
             token: None,
+            after: None,
             max_keys: 2,
         };
         let page = self.sender.store.list_page(request).await?;
@@ -100,6 +101,7 @@ impl Publisher {
         if !self.config.allow_delete {
             return Err(PublishError::NotPermitted);
         }
+        self.send_below(dir).await;
         // What is sent meanwhile would be another version than the one that is copied.
         let written = self.names.bucket().published_below(dir);
         let mut still = Vec::new();
@@ -128,6 +130,15 @@ impl Publisher {
         self.names.bucket().show(from, None);
         self.names.bucket().touch_dir(target);
         Ok(())
+    }
+
+    /// Sends what was closed below a directory and waits for its turn.
+    async fn send_below(&self, dir: &Dir) {
+        let below = self.names.bucket().published_below(dir);
+        let waiting = below.into_iter().filter(|draft| self.turns.waits(draft.ino()));
+        let sends = waiting.map(|draft| async move { self.send(&draft).await });
+        // What could not be sent is told where it is asked for next, as ever.
+        let _ = stream::iter(sends).buffer_unordered(AT_ONCE).collect::<Vec<_>>().await;
     }
 
     /// Whether one directory may replace another that is not empty: one whose rename was
@@ -177,6 +188,7 @@ impl Publisher {
                 prefix: dir.prefix().clone(),
                 delimited: false,
                 token,
+                after: None,
                 max_keys: MAX_KEYS,
             };
             let page = self.sender.store.list_page(request).await?;

@@ -1,10 +1,12 @@
 //! Whose memory may be given back: files that the bucket has.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Publisher;
 use crate::drafts::Draft;
+use crate::mem::is_out_of_files;
 use crate::names::Thing;
 
 /// How long a write waits for memory that is about to be given back.
@@ -69,6 +71,41 @@ impl Publisher {
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// Makes a file. Where as many are open as may be, those that wait are sent, and one is let
+    /// go; what a program has just closed, or is on its way, is waited for a little.
+    ///
+    /// # Errors
+    /// Too many open files still; what else it failed with.
+    pub async fn with_room_for_file<T>(
+        self: &Arc<Self>,
+        make: impl Fn() -> io::Result<T>,
+    ) -> io::Result<T> {
+        let mut until = Instant::now() + PATIENCE;
+        loop {
+            match make() {
+                Err(error) if is_out_of_files(&error) => {}
+                outcome => return outcome,
+            }
+            if self.let_one_go() || (self.send_some_apart().await && self.let_one_go()) {
+                until = Instant::now() + PATIENCE;
+                continue;
+            }
+            if !self.gets_room(None) || Instant::now() > until {
+                // It may have come since.
+                return make();
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// As [`Publisher::send_some_waiting`], to the end whoever gives up waiting for it: parts
+    /// of an upload that was begun and dropped would stay on the server.
+    async fn send_some_apart(self: &Arc<Self>) -> bool {
+        let publisher = self.clone();
+        let sent = self.runtime.spawn(async move { publisher.send_some_waiting().await });
+        sent.await.unwrap_or(false)
     }
 
     async fn give_back_some(&self, writing: Option<&Draft>) -> bool {

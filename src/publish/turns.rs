@@ -43,6 +43,11 @@ impl Turns {
         waiting.len() < MOST_WAITING || waiting.contains(&ino)
     }
 
+    /// Whether a file waits for its turn.
+    pub(super) fn waits(&self, ino: u64) -> bool {
+        self.waiting.lock().contains(&ino)
+    }
+
     /// Has a file wait; `false` if it does so already.
     pub(super) fn enter(&self, ino: u64) -> bool {
         self.waiting.lock().insert(ino)

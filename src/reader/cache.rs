@@ -115,7 +115,7 @@ impl BlockCache {
         let streams = self.streaming.load(Ordering::Relaxed).max(1) as u64;
         let share = self.budget().limit_bytes() / 2 / streams;
         let window_bytes = share.clamp(MIN_WINDOW_BYTES, MAX_WINDOW_BYTES);
-        Limits { size, window_bytes, part_bytes: PART_BYTES }
+        Limits { size, window_bytes, part_bytes: PART_BYTES, stop: size }
     }
 
     /// Counts a handle that began (`true`) or ceased to read ahead.

@@ -8,6 +8,8 @@ use std::ops::Range;
 
 /// More places than programs read one file at.
 const RANGES: usize = 32;
+/// Who has read so much in one place goes on there.
+const READER_BYTES: u64 = 8 << 20;
 
 /// Ranges that were read, the one extended last at the end.
 #[derive(Debug, Default)]
@@ -28,6 +30,13 @@ impl Delivered {
             self.0.remove(0);
         }
         self.0.push(whole);
+    }
+
+    /// Where another reader begins behind `at`, who has read on from there.
+    pub(super) fn reader_behind(&self, at: u64) -> Option<u64> {
+        let is_reader = |range: &&Range<u64>| range.end - range.start >= READER_BYTES;
+        let behind = self.0.iter().filter(|range| range.start > at).filter(is_reader);
+        behind.map(|range| range.start).min()
     }
 
     /// Whether all of `range` was read.
@@ -51,6 +60,17 @@ mod tests {
         delivered.note(&(8..22));
         assert!(delivered.holds(&(0..50)));
         assert!(!delivered.holds(&(0..51)));
+    }
+
+    #[test]
+    fn who_reads_on_from_somewhere_is_a_reader_and_touches_are_not() {
+        let mut delivered = Delivered::default();
+        for at in (0..3 * READER_BYTES).step_by(1 << 20) {
+            delivered.note(&(READER_BYTES + at..READER_BYTES + at + (1 << 20)));
+        }
+        delivered.note(&(100..200));
+        assert_eq!(delivered.reader_behind(0), Some(READER_BYTES));
+        assert_eq!(delivered.reader_behind(READER_BYTES), None, "it is there");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::block_map::{ObjectBlock, VersionId};
 use super::cache::{BlockCache, FetchJob, Found};
 use super::pin::Pin;
-use super::readahead::{Pattern, SMALL_READ_BYTES};
+use super::readahead::{Limits, Pattern, SMALL_READ_BYTES};
 use crate::key::ObjectVersion;
 use crate::mem::BLOCK_BYTES;
 use crate::store::{ObjectStore, StoreError};
@@ -137,12 +137,15 @@ impl Reader {
             {
                 pattern.bridge(&left_out);
             }
+            // Before it is noted: then it may be one with what the other one has read.
+            let stop = delivered.reader_behind(range.start).unwrap_or(size);
             delivered.note(&range);
             drop(delivered);
             // A longer one is not widened, so it need not be asked.
             let is_small = range.end - range.start <= SMALL_READ_BYTES;
             let is_here = is_small && self.shared.cache.here(self.shared.id, &range).is_some();
-            let plan = pattern.on_read(range.clone(), self.shared.cache.limits(size), is_here);
+            let limits = Limits { stop, ..self.shared.cache.limits(size) };
+            let plan = pattern.on_read(range.clone(), limits, is_here);
             if was_streaming != pattern.is_streaming() {
                 self.shared.cache.count_streaming(!was_streaming);
             }

@@ -20,6 +20,8 @@
 //! - What a handle leaves out because others have just read it is no jump: the kernel
 //!   caches a file once for all its readers, so each of several readers asks for a
 //!   part only.
+//! - Where another handle reads on from further behind, a stream is fetched up to there: four
+//!   readers of four slices fetch no byte twice, however little memory there is.
 //! - Anything else is random, and fetches what it touches.
 
 use std::ops::Range;
@@ -55,6 +57,9 @@ pub(super) struct Limits {
     pub(super) window_bytes: u64,
     /// The longest range that one GET should carry, in bytes.
     pub(super) part_bytes: u64,
+    /// Where another reader goes on: behind this, nothing is fetched ahead before this one
+    /// gets there.
+    pub(super) stop: u64,
 }
 
 /// What to fetch, as far as it is not in memory yet.
@@ -211,7 +216,7 @@ impl Stream {
         let to = self.pos.saturating_add(self.window);
         let to = match self.expected {
             Some(expected) => to.min(self.start + expected).min(limits.size),
-            None => whole_parts(from, to, limits),
+            None => whole_parts(from, to, limits).min(limits.stop.max(from)),
         };
         if from < to {
             plan.ahead.push(from..to);

@@ -139,6 +139,8 @@ pub struct ListRequest {
     pub delimited: bool,
     /// Where an earlier page left off: its [`ListPage::next`].
     pub token: Option<String>,
+    /// Without a token: only what comes behind this key.
+    pub after: Option<String>,
     /// At most so many keys and prefixes together; S3 gives no more than 1,000.
     pub max_keys: u16,
 }

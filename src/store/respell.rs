@@ -71,7 +71,8 @@ impl Respell {
 impl ObjectStore for Respell {
     async fn list_page(&self, request: ListRequest) -> Result<ListPage, StoreError> {
         let page = self.inner.list_page(request.clone()).await?;
-        if page.is_empty() && page.next.is_none() && request.token.is_none() {
+        let is_all = request.token.is_none() && request.after.is_none();
+        if is_all && page.is_empty() && page.next.is_none() {
             self.hear_empty(&request).await;
         }
         Ok(page)

@@ -6,6 +6,7 @@
 //! Clones share one bucket. Never retries: what a call does, it does once.
 
 mod call;
+mod lists;
 mod writes;
 
 use std::collections::{HashMap, VecDeque};
@@ -25,6 +26,8 @@ use s3mem::store::{
 use tokio::sync::watch;
 
 pub use self::call::{Call, CallKind};
+pub use self::lists::StartAfter;
+use self::lists::{Lists, UnderWay};
 use self::writes::Pending;
 use super::bucket::{After, Bucket, Content, Listing, Meta, Object};
 
@@ -76,6 +79,8 @@ pub struct StoreStyle {
     pub order: Order,
     /// Whether each version has an ETag that no other has, as with keys of a key service.
     pub opaque_etags: bool,
+    /// Where a listing begins that is to begin behind a key.
+    pub start_after: StartAfter,
 }
 
 impl Default for StoreStyle {
@@ -89,6 +94,7 @@ impl Default for StoreStyle {
             fresh_tokens: false,
             opaque_etags: false,
             order: Order::OfBytes,
+            start_after: StartAfter::Kept,
         }
     }
 }
@@ -141,6 +147,7 @@ struct State {
     calls: Vec<Call>,
     tally: Tally,
     open_bodies: u64,
+    lists: Lists,
     rules: VecDeque<Rule>,
     has_failed: bool,
     style: StoreStyle,
@@ -417,13 +424,15 @@ impl State {
 impl ObjectStore for MemoryStore {
     async fn list_page(&self, request: ListRequest) -> Result<ListPage, StoreError> {
         let call = Call::List(request.clone());
+        let _under_way = UnderWay::list(self);
         self.arrive(call.clone()).await?;
         let after = match &request.token {
             Some(token) => After::from_token(token.split_once('~').map_or(token, |(_, of)| of))
                 .ok_or_else(|| error(StoreErrorKind::Other, &call, "no token of ours"))?,
-            None => After::Start,
+            None => request.after.clone().map_or(After::Start, After::Key),
         };
         let state = self.lock();
+        let (after, skips) = state.style.start_after.applied(&request, after);
         let listing = Listing {
             prefix: request.prefix.as_str(),
             delimiter: if request.delimited { "/" } else { "" },
@@ -439,7 +448,7 @@ impl ObjectStore for MemoryStore {
             }
             Order::Backwards | Order::OfADirectoryBucket => state.bucket.list_backwards(&listing),
         };
-        let objects = page.objects.iter().map(|(key, object)| ListedObject {
+        let objects = page.objects.iter().skip(skips).map(|(key, object)| ListedObject {
             version: ObjectVersion {
                 key: ObjectKey::new(key.as_str()),
                 size: object.content.size(),

@@ -5,7 +5,7 @@ const MIB: u64 = 1 << 20;
 const KERNEL: u64 = 128 << 10;
 
 fn limits(size: u64) -> Limits {
-    Limits { size, window_bytes: 32 * MIB, part_bytes: 8 * MIB }
+    Limits { size, window_bytes: 32 * MIB, part_bytes: 8 * MIB, stop: size }
 }
 
 /// What a cache that never evicts would fetch for these reads: the number of
@@ -77,7 +77,7 @@ fn in_order_256_mib_take_at_most_40_gets_and_no_byte_twice() {
 #[test]
 fn a_window_never_passes_the_end_or_the_limit() {
     let mut pattern = Pattern::default();
-    let limits = Limits { size: 100 * MIB + 17, window_bytes: 3 * MIB, part_bytes: 8 * MIB };
+    let limits = Limits { window_bytes: 3 * MIB, ..limits(100 * MIB + 17) };
     for read in in_order(0..limits.size) {
         let plan = pattern.on_read(read.clone(), limits, false);
         for ahead in plan.ahead {
@@ -145,6 +145,22 @@ fn two_interleaved_streams_of_one_handle_are_both_read_ahead() {
 }
 
 #[test]
+fn a_stream_is_fetched_up_to_where_another_reader_goes_on_and_then_as_before() {
+    let stop = 64 * MIB;
+    let mut pattern = Pattern::default();
+    let mut to = 0;
+    for read in in_order(0..stop) {
+        let plan = pattern.on_read(read, Limits { stop, ..limits(256 * MIB) }, false);
+        to = plan.ahead.iter().map(|ahead| ahead.end).max().unwrap_or(0).max(to);
+    }
+    assert_eq!(to, stop);
+    let here = Limits { stop, ..limits(256 * MIB) };
+    let (gets, bytes) = fetched(in_order(0..128 * MIB), Limits { stop: 256 * MIB, ..here });
+    assert_eq!(bytes, fetched(in_order(0..128 * MIB), limits(256 * MIB)).1);
+    assert!(gets <= 40, "{gets}");
+}
+
+#[test]
 fn requests_that_overtake_each_other_stay_one_stream() {
     let mut reads: Vec<_> = in_order(0..256 * MIB).collect();
     for pair in reads[4..].chunks_mut(3) {
@@ -170,7 +186,7 @@ proptest! {
         reads in prop::collection::vec((0.0f64..1.0, 1u64..4 * MIB), 1..50),
         window_bytes in KERNEL..64 * MIB,
     ) {
-        let limits = Limits { size, window_bytes, part_bytes: 8 * MIB };
+        let limits = Limits { window_bytes, ..limits(size) };
         let mut pattern = Pattern::default();
         for (place, length) in reads {
             let start = ((size as f64 * place) as u64).min(size - 1);

@@ -34,6 +34,7 @@ impl S3 {
                     .prefix(request.prefix.as_str())
                     .set_delimiter(request.delimited.then(|| "/".to_owned()))
                     .set_continuation_token(request.token.clone())
+                    .set_start_after(request.after.clone())
                     .max_keys(i32::from(request.max_keys))
                     // Without it one control character in one key fails the page.
                     .encoding_type(EncodingType::Url);

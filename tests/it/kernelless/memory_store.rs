@@ -39,7 +39,7 @@ async fn pages_have_the_size_asked_for_and_roll_up_once() {
     let (mut seen, mut token) = (Vec::new(), None);
     loop {
         let prefix = Prefix::root();
-        let request = ListRequest { prefix, delimited: true, token, max_keys: 1000 };
+        let request = ListRequest { prefix, delimited: true, token, after: None, max_keys: 1000 };
         let page = store.list_page(request).await.unwrap();
         assert!(page.objects.iter().all(|object| object.version.etag.is_none()));
         let objects = page.objects.iter().map(|object| object.version.key.to_string());

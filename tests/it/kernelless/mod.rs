@@ -10,6 +10,7 @@ mod copying;
 mod cutting;
 mod doubtful_writes;
 mod in_order;
+mod lanes;
 mod memory_store;
 mod memory_waits;
 mod missing;

@@ -1,6 +1,7 @@
 //! Large directories, and walking through them in every way.
 
 use std::collections::BTreeSet;
+use std::env;
 use std::process::Command;
 
 use super::system::DirStream;
@@ -35,6 +36,49 @@ fn a_directory_of_100_000_objects_is_listed_completely_in_bounded_memory() {
     let most = mount.memory_bytes("VmHWM");
     println!("100,000 objects: {} MiB at most, with --memory 64M", most / MIB);
     assert!(most <= 128 * MIB, "{most} bytes resident");
+    mount.end();
+}
+
+#[test]
+fn the_first_names_of_a_huge_directory_cost_one_list_and_all_of_them_hardly_more_than_their_pages()
+{
+    let Some(server) = server() else { return };
+    // The full size takes minutes: S3MEM_TEST_FULL_SIZE=1 asks for it.
+    let is_full = env::var_os("S3MEM_TEST_FULL_SIZE").is_some_and(|value| value == "1");
+    let count = if is_full { 1_000_000 } else { 120_000 };
+    server.put_many(BUCKET, (0..count).map(|n| (format!("d/tile-{n:07}.tif"), "x")));
+    let mount = mount(&server, &["--memory", "256M"]);
+    let folder = mount.join("d");
+    let mut stream = DirStream::open(&folder);
+    let (first, cost) =
+        cost_of(&server, || (0..5).map_while(|_| stream.next()).collect::<Vec<_>>());
+    assert_eq!(first[2..], ["tile-0000000.tif", "tile-0000001.tif", "tile-0000002.tif"]);
+    assert_eq!(cost, Cost { list: 1, ..NOTHING });
+    let (rest, cost) = cost_of(&server, || stream.rest());
+    let numbers = rest.iter().map(|name| name[5..12].parse::<usize>().unwrap());
+    assert!(numbers.eq(3..count), "{} names", rest.len());
+    let pages = count as u64 / 1000;
+    println!("{count} names: {cost:?} after the first, {} MiB", mount.memory_bytes("VmHWM") / MIB);
+    assert!((pages - 1..=pages + pages / 16 + 8).contains(&cost.list), "{cost:?}");
+    drop(stream);
+    let most = mount.memory_bytes("VmHWM");
+    assert!(most <= 320 * MIB, "{most} bytes resident");
+    mount.end();
+}
+
+#[test]
+fn names_of_a_huge_directory_that_nobody_listed_cost_a_list_each() {
+    let Some(server) = server() else { return };
+    server.put_many(BUCKET, (0..MANY).map(|n| (format!("d/tile-{n:07}.tif"), "x")));
+    let mount = mount(&server, &["--memory", "64M"]);
+    let (_, cost) = cost_of(&server, || fs::metadata(mount.join("d/tile-0050000.tif")).unwrap());
+    assert!(cost.list <= 3, "the root, the first page, and the name: {cost:?}");
+    for n in [7_000, 99_999, 42] {
+        let name = format!("d/tile-{n:07}.tif");
+        let is_first_page = n < 1000;
+        let (_, cost) = cost_of(&server, || fs::metadata(mount.join(&name)).unwrap());
+        assert_eq!(cost, Cost { list: u64::from(!is_first_page), ..NOTHING }, "{name}");
+    }
     mount.end();
 }
 

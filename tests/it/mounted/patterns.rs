@@ -2,6 +2,7 @@
 
 use std::sync::Barrier;
 
+use super::system::Mapping;
 use super::*;
 
 #[test]
@@ -81,6 +82,73 @@ fn four_slices_by_four_readers_cost_each_byte_once() {
     });
     assert!((GIB..=GIB + GIB / 100).contains(&cost.bytes), "{cost:?}");
     assert!(cost.get <= 4 * 40, "{cost:?}");
+    mount.end();
+}
+
+#[test]
+fn four_slices_cost_each_byte_once_in_little_memory_too() {
+    let Some(server) = server() else { return };
+    server.put_pattern(BUCKET, "band", GIB, 8);
+    // What a reader fetched behind the end of its slice, the next one has read long ago.
+    let mount = mount(&server, &["--memory", "256M"]);
+    let path = mount.join("band");
+    let ((), cost) = cost_of(&server, || {
+        thread::scope(|scope| {
+            for slice in 0..4 {
+                let path = &path;
+                scope.spawn(move || {
+                    let file = File::open(path).unwrap();
+                    reads_pattern(&file, 8, slice * GIB / 4..(slice + 1) * GIB / 4);
+                });
+            }
+        });
+    });
+    println!("four slices in 256 MiB: {cost:?}");
+    assert!((GIB..=GIB + GIB / 100).contains(&cost.bytes), "{cost:?}");
+    assert!(cost.get <= 4 * 40, "{cost:?}");
+    mount.end();
+}
+
+#[test]
+fn two_streams_on_one_handle_cost_each_byte_once() {
+    let Some(server) = server() else { return };
+    let size = 256 * MIB;
+    server.put_pattern(BUCKET, "band", size, 9);
+    let mount = mount(&server, &[]);
+    let ((), cost) = cost_of(&server, || {
+        let file = File::open(mount.join("band")).unwrap();
+        for at in (0..size / 2).step_by(MIB as usize) {
+            reads_pattern(&file, 9, at..at + MIB);
+            reads_pattern(&file, 9, size / 2 + at..size / 2 + at + MIB);
+        }
+    });
+    println!("two streams on one handle: {cost:?}");
+    assert!((size..=size + size / 100).contains(&cost.bytes), "{cost:?}");
+    assert!(cost.get <= 2 * 40, "{cost:?}");
+    mount.end();
+}
+
+#[test]
+fn touches_of_a_mapping_at_random_cost_what_the_kernel_asks_for() {
+    let Some(server) = server() else { return };
+    let size = 2 * GIB;
+    server.put_pattern(BUCKET, "band", size, 10);
+    let mount = mount(&server, &[]);
+    let touches = 300;
+    let mut dice = Dice(0x5eed_0003);
+    let ((), cost) = cost_of(&server, || {
+        let file = File::open(mount.join("band")).unwrap();
+        let mapping = Mapping::of(&file, size as usize);
+        for _ in 0..touches {
+            let at = dice.below(size - 16);
+            assert_pattern(10, at, &mapping[at as usize..at as usize + 16]);
+        }
+    });
+    println!("{touches} touches of a mapping: {cost:?}");
+    // Around a touch the kernel reads its 128 KiB; after a hundred misses, only the page, of
+    // which we make 64 KiB.
+    assert!(cost.bytes <= touches * (128 << 10), "{cost:?}");
+    assert!(cost.get <= touches + touches / 50, "{cost:?}");
     mount.end();
 }
 

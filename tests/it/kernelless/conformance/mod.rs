@@ -83,7 +83,7 @@ impl Subject {
         let (mut pages, mut token) = (Vec::new(), None);
         loop {
             let prefix = Prefix::new(prefix);
-            let request = ListRequest { prefix, delimited, token, max_keys };
+            let request = ListRequest { prefix, delimited, token, after: None, max_keys };
             let page = self.store.list_page(request).await.unwrap();
             token = page.next.clone();
             pages.push(page);

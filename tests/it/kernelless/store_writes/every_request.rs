@@ -21,7 +21,10 @@ async fn one_of_each(
         }
     };
     let (prefix, delimited) = (Prefix::root(), true);
-    store.list_page(ListRequest { prefix, delimited, token: None, max_keys: 9 }).await.unwrap();
+    store
+        .list_page(ListRequest { prefix, delimited, token: None, after: None, max_keys: 9 })
+        .await
+        .unwrap();
     after("LIST", server);
     store.put(put(b"ours", Condition::Any)).await.unwrap();
     after("PUT", server);

@@ -166,7 +166,7 @@ async fn a_page_is_neither_an_object_nor_its_metadata_nor_a_listing() {
         let get = GetRequest { key: key("obj"), range: 0..1, etag: None };
         assert_eq!(kind(stack.store.get_range(get).await), StoreErrorKind::NotS3);
         let (prefix, delimited) = (Prefix::root(), true);
-        let list = ListRequest { prefix, delimited, token: None, max_keys: 9 };
+        let list = ListRequest { prefix, delimited, token: None, after: None, max_keys: 9 };
         assert_eq!(kind(stack.store.list_page(list).await), StoreErrorKind::Other);
         stack.server.clear_fault(page);
     }
@@ -185,7 +185,7 @@ async fn a_bucket_that_is_said_to_be_elsewhere_again_and_again_is_followed_once(
         stack.server.fault(back.after(1));
         stack.server.reset_counts();
         let (prefix, delimited) = (Prefix::root(), true);
-        let list = ListRequest { prefix, delimited, token: None, max_keys: 9 };
+        let list = ListRequest { prefix, delimited, token: None, after: None, max_keys: 9 };
         let failed = stack.store.list_page(list).await;
         assert!(matches!(kind(failed), StoreErrorKind::WrongRegion(_)));
         assert_eq!(stack.server.counts().requests(), 2);

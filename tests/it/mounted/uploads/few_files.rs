@@ -18,14 +18,15 @@ const PATIENCE: &str = "30";
 
 /// A mount whose daemon may have so few files open, and the folder of the script that sees
 /// to that.
-fn mount_with_few(backend: &Backend) -> (Mount, TempDir) {
+fn mount_with_few(backend: &Backend, flags: &[&str]) -> (Mount, TempDir) {
     let folder = TempDir::new().unwrap();
     let script = folder.path().join("s3mem");
     let text = format!("#!/bin/sh\nulimit -n {OPEN_FILES}\nexec '{PROGRAM}' \"$@\"\n");
     fs::write(&script, text).unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
     let writing = ["--memory", "256M", "--writes", "upload", "--metadata-ttl", "3600"];
-    let mounting = backend.mounting().with(writing).with(["--request-timeout", PATIENCE]);
+    let mounting =
+        backend.mounting().with(writing).with(["--request-timeout", PATIENCE]).with(flags);
     (mounting.by(&script).in_foreground(), folder)
 }
 
@@ -40,7 +41,7 @@ fn answers(mount: &Mount) -> bool {
 #[test]
 fn files_that_the_bucket_has_make_room_for_others() {
     let Some(backend) = in_process() else { return };
-    let (mount, _folder) = mount_with_few(&backend);
+    let (mount, _folder) = mount_with_few(&backend, &[]);
     let count = 4 * OPEN_FILES;
     backend.reset_counts();
     for number in 0..count {
@@ -67,7 +68,7 @@ fn files_that_the_bucket_has_make_room_for_others() {
 #[test]
 fn many_writers_at_once_get_on_with_few_open_files() {
     let Some(backend) = in_process() else { return };
-    let (mount, _folder) = mount_with_few(&backend);
+    let (mount, _folder) = mount_with_few(&backend, &[]);
     thread::scope(|scope| {
         for writer in 0..12 {
             let mount = &mount;
@@ -80,6 +81,23 @@ fn many_writers_at_once_get_on_with_few_open_files() {
     });
     assert_eq!(backend.keys().len(), 12 * 20);
     mount.end();
+}
+
+#[test]
+fn files_that_are_sent_later_make_room_for_new_ones() {
+    let Some(backend) = in_process() else { return };
+    let (mount, _folder) = mount_with_few(&backend, &["--on-close", "later"]);
+    let count = 4 * OPEN_FILES;
+    for number in 0..count {
+        save(&mount.join(number.to_string()), format!("file {number}").as_bytes()).unwrap();
+    }
+    for number in 0..count {
+        let path = mount.join(number.to_string());
+        save(&path, b"again").unwrap();
+        assert_eq!(fs::read(path).unwrap(), b"again");
+    }
+    mount.end();
+    assert!((0..count).all(|number| backend.has(&number.to_string(), b"again")));
 }
 
 /// Makes files as long as there may be any; those, and why not more.
@@ -97,7 +115,7 @@ fn fill<T>(make: impl Fn(usize) -> io::Result<T>) -> (Vec<T>, io::Error) {
 #[test]
 fn files_that_stay_open_have_their_share_and_no_more() {
     let Some(backend) = in_process() else { return };
-    let (mount, _folder) = mount_with_few(&backend);
+    let (mount, _folder) = mount_with_few(&backend, &[]);
     let (open, refused) = fill(|number| File::create(mount.join(format!("open {number}"))));
     assert_eq!(refused.raw_os_error(), Some(libc::ENOSPC));
     assert_eq!(open.len(), OPEN_FILES / 2);
@@ -117,7 +135,7 @@ fn a_daemon_whose_open_files_are_all_taken_still_answers() {
     let Some(backend) = in_process() else { return };
     let keys: Vec<String> = (0..OPEN_FILES).map(|number| format!("read/{number}")).collect();
     keys.iter().for_each(|key| drop(backend.put(key, vec![1; 100_000])));
-    let (mount, _folder) = mount_with_few(&backend);
+    let (mount, _folder) = mount_with_few(&backend, &[]);
     assert_eq!(names_in(&mount.join("read")).len(), OPEN_FILES);
     let server = backend.server().unwrap();
     // Files that can't be sent stay, whoever has closed them.

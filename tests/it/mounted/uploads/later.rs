@@ -189,3 +189,68 @@ fn a_write_waits_for_the_memory_of_a_file_that_is_being_closed() {
     mount.end();
     assert!(backend.has("next", &noise(2, 24 << 20)));
 }
+
+#[test]
+fn a_file_is_allocated_in_the_memory_of_one_that_was_sent() {
+    let Some(backend) = in_process() else { return };
+    let mount = mount(&backend, &["--on-close", "later", "--write-memory", "32M"]);
+    save(&mount.path().join("sent"), &noise(1, 24 << 20)).unwrap();
+    let next = File::create(mount.path().join("next")).unwrap();
+    rustix::fs::fallocate(&next, rustix::fs::FallocateFlags::empty(), 0, 24 << 20).unwrap();
+    let too_large = rustix::fs::fallocate(&next, rustix::fs::FallocateFlags::empty(), 0, 64 << 20);
+    assert_eq!(too_large.unwrap_err(), rustix::io::Errno::NOSPC);
+    close(next).unwrap();
+    mount.end();
+    assert!(backend.has("sent", &noise(1, 24 << 20)));
+    assert!(backend.has("next", &vec![0; 24 << 20]));
+}
+
+fn mount_renaming(backend: &Backend) -> Mount {
+    mount(backend, &["--on-close", "later", "--allow-delete", "--rename-directories", "100"])
+}
+
+#[test]
+fn a_directory_is_renamed_right_behind_the_last_close_in_it() {
+    let Some(backend) = in_process() else { return };
+    let server = backend.server().unwrap();
+    let mount = mount_renaming(&backend);
+    server.reset_counts();
+    fs::create_dir(mount.path().join(".new")).unwrap();
+    fs::create_dir(mount.path().join(".new/below")).unwrap();
+    for n in 0..20 {
+        let folder = if n % 2 == 0 { ".new" } else { ".new/below" };
+        save(&mount.path().join(folder).join(n.to_string()), &noise(n, 5000)).unwrap();
+    }
+    fs::rename(mount.path().join(".new"), mount.path().join("new")).unwrap();
+    let bytes = |n: u64| {
+        let folder = if n.is_multiple_of(2) { "new" } else { "new/below" };
+        fs::read(mount.path().join(folder).join(n.to_string())).unwrap()
+    };
+    assert!((0..20).all(|n| bytes(n) == noise(n, 5000)));
+    save(&mount.path().join("new/more"), b"more").unwrap();
+    mount.end();
+    assert_eq!(server.keys(BUCKET).len(), 20 + 2 + 1);
+    assert!(server.keys(BUCKET).iter().all(|key| key.starts_with("new/")));
+    assert!(backend.has("new/below/7", &noise(7, 5000)) && backend.has("new/more", b"more"));
+}
+
+#[test]
+fn a_directory_is_not_renamed_while_a_file_in_it_is_written_or_can_not_be_sent() {
+    let Some(backend) = in_process() else { return };
+    let server = backend.server().unwrap();
+    let mount = mount_renaming(&backend);
+    fs::create_dir(mount.path().join("a")).unwrap();
+    let rename = || fs::rename(mount.path().join("a"), mount.path().join("b"));
+    let open = File::create(mount.path().join("a/open")).unwrap();
+    (&open).write_all(b"x").unwrap();
+    assert_eq!(errno(rename()), libc::EXDEV);
+    close(open).unwrap();
+    let refused =
+        server.fault(Fault::new(Effect::Refuse(Refusal::AccessDenied)).on(Op::Put).key("a/open"));
+    assert_eq!(errno(rename()), libc::EXDEV);
+    assert_eq!(fs::read(mount.path().join("a/open")).unwrap(), b"x");
+    server.clear_fault(refused);
+    until("it is sent and renamed", || rename().is_ok());
+    mount.end();
+    assert_eq!(server.keys(BUCKET), ["b/", "b/open"]);
+}
