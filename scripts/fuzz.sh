@@ -53,7 +53,7 @@ locked() {
 
 # What is fuzzed is what the program is made of.
 check_versions() {
-    local own='^"(arbitrary|jobserver|libfuzzer-sys|s3mem-fuzz)" ' others
+    local own='^"(arbitrary|hayro-jpeg2000|jobserver|libfuzzer-sys|s3mem-fuzz)" ' others
     others=$(comm -23 <(locked fuzz/Cargo.lock | grep -Ev "$own") <(locked Cargo.lock))
     if [[ -n $others ]]; then
         printf '%s\n' "$others"
@@ -74,6 +74,7 @@ inputs() {
         image) echo 100000 ;;
         jp2_forms) echo 60000 ;;
         jp2_header) echo 1500000 ;;
+        jp2_oracle) echo 30000 ;;
         jp2_parts) echo 60000 ;;
         jp2_rewrap) echo 80000 ;;
         layout_npy) echo 500000 ;;
