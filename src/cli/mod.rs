@@ -9,9 +9,11 @@
 mod helper;
 mod options;
 mod run;
+mod serve;
 mod views;
 mod writes;
 
+pub use serve::ListenArgs;
 pub use views::ViewArgs;
 pub use writes::WriteArgs;
 
@@ -88,6 +90,9 @@ pub enum Command {
     /// Mount a bucket for one command, and unmount it after the command
     #[command(long_about = run::ABOUT)]
     Run(Box<RunArgs>),
+    /// Serve a bucket by HTTP, with a gallery for the browser
+    #[command(long_about = serve::ABOUT)]
+    Serve(Box<ServeArgs>),
     /// Unmount what s3mem has mounted
     #[command(visible_alias = "unmount", long_about = UMOUNT_ABOUT)]
     Umount(UmountArgs),
@@ -402,6 +407,19 @@ pub struct RunArgs {
     pub command: Vec<OsString>,
 }
 
+/// The arguments of `s3mem serve`, as typed.
+#[derive(Debug, Args)]
+#[command(max_term_width = HELP_COLUMNS)]
+pub struct ServeArgs {
+    /// What to serve, and how.
+    #[command(flatten)]
+    pub mount: MountArgs,
+
+    /// Where, and to whom.
+    #[command(flatten)]
+    pub listen: ListenArgs,
+}
+
 /// The arguments of `s3mem umount`.
 #[derive(Debug, Args)]
 #[command(max_term_width = HELP_COLUMNS)]
@@ -448,6 +466,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::
     let mount = match &command {
         Command::Mount(mount) => mount.as_ref(),
         Command::Run(run) => &run.mount,
+        Command::Serve(serve) => &serve.mount,
         Command::Umount(_) | Command::Status(_) => return Ok(command),
     };
     if mount.options.is_empty() {
@@ -467,7 +486,9 @@ fn parsed(words: &[OsString]) -> Result<Command, clap::Error> {
 
 /// All commands with their arguments.
 fn grammar() -> clap::Command {
-    Cli::command().mut_subcommand("run", |run| run::grammar(run, HEADING_RUNNING))
+    Cli::command()
+        .mut_subcommand("run", |run| run::grammar(run, HEADING_RUNNING))
+        .mut_subcommand("serve", serve::grammar)
 }
 
 impl MountArgs {

@@ -19,6 +19,7 @@
 //! any other error of the source is EIO; neither is remembered. The JSON of such a
 //! file has `null` for its ETag.
 
+mod entity_tag;
 mod error;
 mod file;
 mod form;

@@ -19,5 +19,6 @@ mod model_uploads;
 mod model_writes;
 mod reading;
 mod renaming;
+mod serve;
 mod server;
 mod store_writes;
