@@ -66,9 +66,24 @@ pub struct ListenArgs {
 
 /// Flags of a mount that mean nothing here.
 const HIDDEN: &[&str] = &[
-    "writes", "write_memory", "allow_overwrite", "allow_delete", "memory_only",
-    "rename_directories", "on_close", "on_unmount", "content_type", "storage_class", "sse",
-    "sse_kms_key_id", "uid", "gid", "file_mode", "dir_mode", "allow_other", "options",
+    "writes",
+    "write_memory",
+    "allow_overwrite",
+    "allow_delete",
+    "memory_only",
+    "rename_directories",
+    "on_close",
+    "on_unmount",
+    "content_type",
+    "storage_class",
+    "sse",
+    "sse_kms_key_id",
+    "uid",
+    "gid",
+    "file_mode",
+    "dir_mode",
+    "allow_other",
+    "options",
 ];
 
 /// What differs from `s3mem mount`.

@@ -90,11 +90,18 @@ mod tests {
     fn an_address_of_the_network_needs_a_token_or_everybody_to_be_allowed() {
         let all = |args: &mut ListenArgs| args.listen = Some("0.0.0.0:80".to_owned());
         assert_eq!(config(all), Err(ConfigError::ListenToAll("0.0.0.0:80".to_owned())));
-        for allow in [
-            (|args: &mut ListenArgs| args.allow_anyone = true) as fn(&mut ListenArgs),
-            |args| args.token = Some(TOKEN.to_owned()),
-        ] {
-            assert!(config(|args| { all(args); allow(args) }).is_ok());
+        for allow in
+            [(|args: &mut ListenArgs| args.allow_anyone = true) as fn(&mut ListenArgs), |args| {
+                args.token = Some(TOKEN.to_owned())
+            }]
+        {
+            assert!(
+                config(|args| {
+                    all(args);
+                    allow(args)
+                })
+                .is_ok()
+            );
         }
         for loopback in ["127.0.0.2:80", "[::1]:0", "localhost:8000"] {
             assert!(config(|args| args.listen = Some(loopback.to_owned())).is_ok(), "{loopback}");
@@ -122,9 +129,9 @@ mod tests {
             args.cors = vec!["http://localhost:3000".to_owned()];
         });
         let good = good.unwrap();
-        assert_eq!((&good.hosts[..], &good.origins[..]), (
-            &["hub.example".to_owned()][..],
-            &["http://localhost:3000".to_owned()][..],
-        ));
+        assert_eq!(
+            (&good.hosts[..], &good.origins[..]),
+            (&["hub.example".to_owned()][..], &["http://localhost:3000".to_owned()][..],)
+        );
     }
 }

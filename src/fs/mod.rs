@@ -68,7 +68,7 @@ pub use crate::drafts::{AttrChange, Attributes, XattrSet};
 pub use crate::mem::{MemFile, Seek};
 pub use crate::names::{Attr, Ino, Kind, Outdated, ROOT, RenameHow};
 pub use crate::reader::ReadBytes;
-pub use crate::view::has_image_name;
+pub use crate::view::{PictureFacts, Place, Ranges, Shot, ShownBands, has_image_name};
 
 use content::Readers;
 use copying::Copying;

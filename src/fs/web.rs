@@ -3,6 +3,7 @@
 use super::{FileSystem, FsError, Ino};
 use crate::names::{Sibling, Thing};
 use crate::store::StoreErrorKind;
+use crate::view::{Original, PictureFacts, Place, Ranges, Shot, ViewError};
 
 /// The questions of a server.
 #[derive(Debug)]
@@ -47,6 +48,58 @@ impl<'f> Web<'f> {
             }
             Thing::Dir(_) | Thing::Draft(_) => None,
         })
+    }
+
+    /// The image that a file may be, or is a sibling of.
+    fn original(&self, ino: Ino) -> Result<Option<Original>, FsError> {
+        Ok(match self.0.names.inodes().thing(ino)? {
+            Thing::Object(object) => Some(Original::Object(object.version)),
+            Thing::Sibling(sibling) => Some(sibling.original),
+            Thing::Dir(_) | Thing::Draft(_) => None,
+        })
+    }
+
+    /// What a viewer has to know of an image; `None` if the file is none.
+    ///
+    /// # Errors
+    /// Why the image can't be decoded.
+    pub async fn picture(&self, ino: Ino, shot: Shot) -> Result<Option<PictureFacts>, FsError> {
+        let Some(original) = self.original(ino)? else { return Ok(None) };
+        self.noted(ino, self.0.readers.views.picture(&original, shot).await)
+    }
+
+    /// A small preview as a PNG; `None` if the file is no image.
+    ///
+    /// # Errors
+    /// Why the image can't be decoded.
+    pub async fn small_picture(&self, ino: Ino, shot: Shot) -> Result<Option<Vec<u8>>, FsError> {
+        let Some(original) = self.original(ino)? else { return Ok(None) };
+        self.noted(ino, self.0.readers.views.small_picture(&original, shot).await)
+    }
+
+    /// A tile of an image as a PNG; `None` if there is none.
+    ///
+    /// # Errors
+    /// Why the image can't be decoded.
+    pub async fn picture_tile(
+        &self,
+        ino: Ino,
+        shot: Shot,
+        place: Place,
+        stretch: Option<Ranges>,
+    ) -> Result<Option<Vec<u8>>, FsError> {
+        let Some(original) = self.original(ino)? else { return Ok(None) };
+        let made = self.0.readers.views.picture_tile(&original, shot, place, stretch).await;
+        self.noted(ino, made)
+    }
+
+    /// What was made of an image; an object that is another by now is looked up anew.
+    fn noted<T>(&self, ino: Ino, made: Result<T, ViewError>) -> Result<T, FsError> {
+        let made = made.map_err(FsError::from);
+        if made.as_ref().is_err_and(FsError::is_outdated) {
+            self.0.names.note_changed(ino);
+        }
+        made
     }
 
     /// How much is held, and how much may be, in bytes.

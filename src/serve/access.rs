@@ -7,8 +7,8 @@
 
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, AUTHORIZATION, COOKIE, HOST, HeaderValue,
-    ORIGIN, SET_COOKIE, VARY, WWW_AUTHENTICATE,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, AUTHORIZATION, COOKIE, HOST,
+    HeaderValue, ORIGIN, SET_COOKIE, VARY, WWW_AUTHENTICATE,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode, Version};
@@ -135,9 +135,7 @@ fn check_token(token: &str, port: u16, asked: &Parts, target: &Target) -> Result
         if accept.is_some_and(|accept| accept.contains("text/html")) {
             let query = target.query_without(TOKEN);
             let here = match target.names.last() {
-                Some(name) if !target.ends_in_slash => {
-                    super::escape::link(&name.to_string_lossy())
-                }
+                Some(name) if !target.ends_in_slash => super::escape::link(&name.to_string_lossy()),
                 _ => "./".to_owned(),
             };
             let link = here + &query.map_or_else(String::new, |query| format!("?{query}"));
@@ -218,10 +216,14 @@ mod tests {
 
     #[test]
     fn a_name_that_anybody_could_have_made_lead_here_is_not_ours() {
-        for ours in ["localhost", "LOCALHOST:80", "127.0.0.1:9", "[::1]:80", "10.0.0.7", "a.localhost"] {
+        for ours in
+            ["localhost", "LOCALHOST:80", "127.0.0.1:9", "[::1]:80", "10.0.0.7", "a.localhost"]
+        {
             assert!(is_name_of(&config(&[]), ours), "{ours}");
         }
-        for other in ["evil.example", "localhost.evil.example:80", "", "127.0.0.1.evil.example", "[x]"] {
+        for other in
+            ["evil.example", "localhost.evil.example:80", "", "127.0.0.1.evil.example", "[x]"]
+        {
             assert!(!is_name_of(&config(&[]), other), "{other}");
         }
         assert!(is_name_of(&config(&["hub.example"]), "Hub.Example:443"));

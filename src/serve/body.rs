@@ -14,7 +14,7 @@ use futures_util::future::BoxFuture;
 use hyper::body::{Body, Frame, SizeHint};
 
 use super::counts::Counts;
-use super::open::OpenFile;
+use super::recent::Lent;
 use crate::fs::FsError;
 
 /// Read at once: what the kernel reads at once, so a file costs the same requests.
@@ -41,7 +41,7 @@ type Reading = BoxFuture<'static, Result<Bytes, FsError>>;
 
 /// Pieces of an open file, with what stands between them.
 pub(super) struct FileBody {
-    file: Arc<OpenFile>,
+    file: Arc<Lent>,
     pieces: VecDeque<Piece>,
     reading: Option<Reading>,
     left: u64,
@@ -49,7 +49,7 @@ pub(super) struct FileBody {
 }
 
 impl FileBody {
-    pub(super) fn new(file: Arc<OpenFile>, pieces: Vec<Piece>, counts: Arc<Counts>) -> Self {
+    pub(super) fn new(file: Arc<Lent>, pieces: Vec<Piece>, counts: Arc<Counts>) -> Self {
         let left = pieces.iter().map(Piece::bytes).sum();
         FileBody { file, pieces: pieces.into(), reading: None, left, counts }
     }
@@ -76,7 +76,7 @@ impl FileBody {
 }
 
 impl Piece {
-    fn bytes(&self) -> u64 {
+    pub(super) fn bytes(&self) -> u64 {
         match self {
             Piece::Bytes(bytes) => bytes.len() as u64,
             Piece::Range(range) => range.end - range.start,

@@ -7,6 +7,7 @@ use hyper::StatusCode;
 
 use super::answer::{Answer, HTML, JSON, refusal, text};
 use super::escape::{html, json, link};
+use super::gallery::Page;
 use super::open::{Entry, Node, OpenDir};
 use super::shared::Shared;
 use super::target::Target;
@@ -41,8 +42,7 @@ pub(super) async fn answer(
         return Ok(refusal(StatusCode::BAD_REQUEST, sentence));
     };
     let most = usize::try_from(limit).unwrap_or(MOST).clamp(1, MOST);
-    let names: Vec<_> = target.names.iter().map(|name| name.to_string_lossy()).collect();
-    let path = names.join("/");
+    let path = target.path();
     let dir = match shared.cursors.take(&path, after) {
         Some(dir) => dir,
         None => OpenDir::open(node)?,
@@ -54,7 +54,18 @@ pub(super) async fn answer(
     let listing = Listing { entries, next };
     Ok(match target.word("format") {
         Some("json") => text(StatusCode::OK, JSON, as_json(&path, &listing)),
-        _ => text(StatusCode::OK, HTML, as_html(&shared.config.title, &path, &listing)),
+        Some("html") => text(StatusCode::OK, HTML, plain_page(shared, &path, &listing)),
+        _ => {
+            let list = as_html(&shared.config.title, &path, &listing);
+            let page = Page {
+                source: &shared.config.title,
+                path: &path,
+                depth: target.names.len(),
+                needs_token: shared.config.token.is_some(),
+                list: &list,
+            };
+            page.answer()
+        }
     })
 }
 
@@ -70,31 +81,43 @@ fn as_json(path: &str, listing: &Listing) -> String {
         }
         let modified = attr.of.modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let image = if has_image_name(name) { ",\"image\":true" } else { "" };
-        let _ =
-            write!(out, "\"file\",\"bytes\":{},\"modified\":{modified}{image}}}", attr.size);
+        let _ = write!(out, "\"file\",\"bytes\":{},\"modified\":{modified}{image}}}", attr.size);
     }
     let next = listing.next.map_or_else(|| "null".to_owned(), |next| format!("\"{next}\""));
     let _ = writeln!(out, "],\n\"next\":{next}}}");
     out
 }
 
-fn as_html(title: &str, path: &str, listing: &Listing) -> String {
-    let title = html(&format!("{}/{path}", title.trim_end_matches('/')));
-    let mut out = format!(
+/// A directory as a page without a gallery.
+fn plain_page(shared: &Shared, path: &str, listing: &Listing) -> String {
+    let list = as_html(&shared.config.title, path, listing);
+    let title = title(&shared.config.title, path);
+    format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n\
-         <title>Index of {title}</title></head>\n<body><h1>Index of {title}</h1>\n<ul>\n"
-    );
+         <title>Index of {title}</title></head>\n<body>\n{list}</body></html>\n"
+    )
+}
+
+fn title(source: &str, path: &str) -> String {
+    html(&format!("{}/{path}", source.trim_end_matches('/')))
+}
+
+/// The entries as a list of links.
+fn as_html(source: &str, path: &str, listing: &Listing) -> String {
+    let mut out = format!("<h1>Index of {}</h1>\n<ul>\n", title(source, path));
     if !path.is_empty() {
         out.push_str("<li><a href=\"../\">../</a></li>\n");
     }
     for Entry { name, attr } in &listing.entries {
         let slash = if attr.kind == Kind::Dir { "/" } else { "" };
-        let _ = writeln!(out, "<li><a href=\"{}{slash}\">{}{slash}</a></li>", link(name), html(name));
+        let _ =
+            writeln!(out, "<li><a href=\"{}{slash}\">{}{slash}</a></li>", link(name), html(name));
     }
     out.push_str("</ul>\n");
     if let Some(next) = listing.next {
-        let _ = writeln!(out, "<p><a href=\"./?after={next}\" rel=\"next\">More</a></p>");
+        let format = "format=html";
+        let _ =
+            writeln!(out, "<p><a href=\"./?{format}&amp;after={next}\" rel=\"next\">More</a></p>");
     }
-    out.push_str("</body></html>\n");
     out
 }

@@ -17,8 +17,13 @@ use super::body::{AnswerBody, FileBody, Piece, READ_BYTES};
 use super::conditions::{Outcome, Validators};
 use super::open::{Node, OpenFile};
 use super::ranges::{self, Asked};
+use super::recent::Lent;
 use super::shared::Shared;
+use super::target::Target;
 use crate::fs::FsError;
+
+/// Whoever asks for more at once reads in order, and does not come back for the next range.
+const RANGE_BYTES: u64 = 4 << 20;
 
 /// Answers a request for a file.
 ///
@@ -27,9 +32,10 @@ use crate::fs::FsError;
 pub(super) async fn answer(
     shared: &Shared,
     asked: &Parts,
-    name: &str,
+    target: &Target,
     node: Node,
 ) -> Result<Answer, FsError> {
+    let name = target.names.last().map(|name| name.to_string_lossy()).unwrap_or_default();
     let size = node.attr.size;
     let validators = Validators::new(node.tag().as_deref(), node.attr.of.modified, size);
     match validators.judge(&asked.headers) {
@@ -43,11 +49,10 @@ pub(super) async fn answer(
         }
         Outcome::Holds => {}
     }
-    let media = mime_guess::from_path(name).first_or_octet_stream();
+    let media = mime_guess::from_path(&*name).first_or_octet_stream();
     let range = asked.headers.get(RANGE).and_then(|value| value.to_str().ok());
-    let range = range.filter(|_| {
-        asked.method == Method::GET && validators.is_meant_by_range(&asked.headers)
-    });
+    let range = range
+        .filter(|_| asked.method == Method::GET && validators.is_meant_by_range(&asked.headers));
     let plan = match range.map_or(Asked::Whole, |range| ranges::parse(range, size)) {
         Asked::Whole => Plan::whole(size),
         Asked::Parts(parts) => Plan::parts(&parts, size, media.essence_str()),
@@ -64,7 +69,7 @@ pub(super) async fn answer(
     let length = match asked.method {
         Method::HEAD => size,
         _ => {
-            let file = Arc::new(OpenFile::open(node).await?);
+            let file = Arc::new(open(shared, target, &validators, node, &pieces).await?);
             let pieces = with_first_bytes(&file, pieces).await?;
             let body = FileBody::new(file, pieces, shared.counts.clone());
             let length = body.size();
@@ -85,6 +90,24 @@ pub(super) async fn answer(
         set(&mut answer, CONTENT_SECURITY_POLICY, "sandbox");
     }
     Ok(answer)
+}
+
+/// The file, as whoever reads it in ranges had it open last.
+async fn open(
+    shared: &Shared,
+    target: &Target,
+    validators: &Validators,
+    node: Node,
+    pieces: &[Piece],
+) -> Result<Lent, FsError> {
+    if pieces.iter().map(Piece::bytes).sum::<u64>() > RANGE_BYTES {
+        return Ok(Lent::once(OpenFile::open(node).await?));
+    }
+    let key = (target.path(), validators.etag.clone());
+    match shared.recent.take(&key) {
+        Some(file) => Ok(file),
+        None => Ok(shared.recent.lend(key, OpenFile::open(node).await?)),
+    }
 }
 
 /// What every answer about a file says.
@@ -138,7 +161,7 @@ impl Plan {
 
 /// The same pieces, of which the first bytes of the file are read: what fails then is still told
 /// by a status.
-async fn with_first_bytes(file: &OpenFile, pieces: Vec<Piece>) -> Result<Vec<Piece>, FsError> {
+async fn with_first_bytes(file: &Lent, pieces: Vec<Piece>) -> Result<Vec<Piece>, FsError> {
     let mut read = Vec::with_capacity(pieces.len() + 1);
     let mut is_read = false;
     for piece in pieces {

@@ -34,9 +34,14 @@ impl Node {
         Ok(node)
     }
 
+    /// What is asked beside the calls of a kernel.
+    pub(super) fn web(&self) -> Web<'_> {
+        Web::of(&self.fs)
+    }
+
     /// What stands for its bytes, if anything does.
     pub(super) fn tag(&self) -> Option<String> {
-        Web::of(&self.fs).tag(self.attr.ino).ok().flatten()
+        self.web().tag(self.attr.ino).ok().flatten()
     }
 }
 

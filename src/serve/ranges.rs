@@ -90,7 +90,8 @@ mod tests {
         for outside in ["bytes=100-", "bytes=-0", "bytes=100-200,300-"] {
             assert_eq!(of(outside), Asked::Outside, "{outside}");
         }
-        for whole in ["bytes=", "lines=1-2", "bytes=9-1", "bytes=a-b", "bytes=1", "bytes=+1-2", ""] {
+        for whole in ["bytes=", "lines=1-2", "bytes=9-1", "bytes=a-b", "bytes=1", "bytes=+1-2", ""]
+        {
             assert_eq!(of(whole), Asked::Whole, "{whole}");
         }
         assert_eq!(parse("bytes=0-", 0), Asked::Outside);

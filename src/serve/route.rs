@@ -11,7 +11,7 @@ use super::body::AnswerBody;
 use super::open::{Node, again_if_changed};
 use super::shared::Shared;
 use super::target::Target;
-use super::{dir, escape, file};
+use super::{dir, escape, file, gallery, picture};
 use crate::fs::{FsError, Kind};
 
 /// Answers a request.
@@ -43,13 +43,22 @@ async fn find(shared: &Arc<Shared>, asked: &Parts, target: &Target) -> Answer {
     if target.names.is_empty() && target.word("figures").is_some() {
         return figures(shared);
     }
+    if target.ends_in_slash
+        && let Some(name) = target.word("asset")
+    {
+        let missing = || refusal(StatusCode::NOT_FOUND, "The gallery has no such part.");
+        return gallery::asset(name).unwrap_or_else(missing);
+    }
     let outcome = again_if_changed(|| async {
         let node = Node::find(&shared.fs, &target.names).await?;
         let name = target.names.last().map(|name| name.to_string_lossy()).unwrap_or_default();
         match (node.attr.kind, target.ends_in_slash) {
             (Kind::Dir, true) => dir::answer(shared, target, node).await,
             (Kind::Dir, false) => Ok(to_directory(&name, target)),
-            (Kind::File, false) => file::answer(shared, asked, &name, node).await,
+            (Kind::File, false) => match target.word("tile") {
+                Some(what) => picture::answer(asked, target, what, node).await,
+                None => file::answer(shared, asked, target, node).await,
+            },
             // A file is no directory.
             (Kind::File, true) => Err(FsError::NotFound),
             (Kind::Symlink | Kind::Fifo | Kind::Socket, _) => Ok(empty(StatusCode::FORBIDDEN)),

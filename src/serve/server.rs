@@ -63,6 +63,7 @@ impl Server {
             config: self.config,
             counts: Arc::new(Counts::default()),
             cursors: Cursors::default(),
+            recent: Arc::default(),
             figures,
         });
         let (close, closing) = watch::channel(false);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::config::ServeConfig;
 use super::counts::Counts;
 use super::cursors::Cursors;
+use super::recent::Recent;
 use crate::fs::FileSystem;
 
 /// Figures of the program beside the server's own: a JSON object.
@@ -17,6 +18,7 @@ pub(super) struct Shared {
     pub(super) config: ServeConfig,
     pub(super) counts: Arc<Counts>,
     pub(super) cursors: Cursors,
+    pub(super) recent: Arc<Recent>,
     pub(super) figures: Figures,
 }
 

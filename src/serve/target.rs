@@ -51,6 +51,12 @@ impl Target {
         })
     }
 
+    /// The names, for messages and as a key.
+    pub(super) fn path(&self) -> String {
+        let names: Vec<_> = self.names.iter().map(|name| name.to_string_lossy()).collect();
+        names.join("/")
+    }
+
     /// The value of the first word of this name.
     pub(super) fn word(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
@@ -110,8 +116,23 @@ mod tests {
     #[test]
     fn what_could_lead_elsewhere_names_nothing() {
         for path in [
-            "", "a", "//", "//a", "/a//b", "/a/./b", "/..", "/a/..", "/%2e%2E/a", "/.%2e", "/a%2fb",
-            "/a%00", "/a%", "/a%4", "/a%zz", "/%2e", "/a//",
+            "",
+            "a",
+            "//",
+            "//a",
+            "/a//b",
+            "/a/./b",
+            "/..",
+            "/a/..",
+            "/%2e%2E/a",
+            "/.%2e",
+            "/a%2fb",
+            "/a%00",
+            "/a%",
+            "/a%4",
+            "/a%zz",
+            "/%2e",
+            "/a//",
         ] {
             assert_eq!(names(path), None, "{path}");
         }

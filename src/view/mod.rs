@@ -29,6 +29,8 @@ mod kind;
 pub mod layout;
 mod original;
 mod packed;
+mod packed_pixels;
+mod picture;
 pub mod reduce;
 mod render;
 mod room;
@@ -56,7 +58,9 @@ pub use form::{FormAnswer, FormFile};
 pub use index_cache::IndexFolder;
 pub use kind::{UnknownView, View, ViewKind, ViewSet, has_image_name};
 pub use original::{FileImage, Original};
+pub use picture::{PictureFacts, Place, Shot};
 pub use reduce::ShownBands;
+pub use stretch::Ranges;
 pub use watch::Watched;
 
 pub use crate::raster::{Source, SourceError};
@@ -127,6 +131,8 @@ const PIXELS_SHARE: u64 = 3;
 const UNITS_SHARE: u64 = 8;
 /// And the lists of pieces that files without decoding consist of.
 const FORMS_SHARE: u64 = 32;
+/// And from which value to which bands are shown.
+const RANGES_BYTES: u64 = 1 << 20;
 /// A unit of the largest images still has its place.
 const UNITS_BYTES: u64 = 8 << 20;
 
@@ -189,6 +195,8 @@ struct Kept {
     pixels: Arc<Shelf<PixelsKey, Pixels, ViewError>>,
     units: Arc<Shelf<UnitKey, Vec<u8>, ViewError>>,
     forms: Arc<Shelf<(u64, ViewKind), Formed, ViewError>>,
+    /// From which value to which bands are shown.
+    ranges: Arc<Shelf<(u64, ShownBands), Ranges, ViewError>>,
 }
 
 impl Views {
@@ -214,6 +222,7 @@ impl Views {
                 pixels: Shelf::new(budget.clone(), limit / PIXELS_SHARE),
                 units: Shelf::new(budget.clone(), units),
                 forms: Shelf::new(budget.clone(), limit / FORMS_SHARE),
+                ranges: Shelf::new(budget.clone(), RANGES_BYTES),
             },
             cores: thread::available_parallelism().map_or(1, NonZeroUsize::get),
             config,

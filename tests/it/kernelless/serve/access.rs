@@ -10,16 +10,24 @@ fn it_answers_to_its_own_names_alone() {
     server.put(BUCKET, "a", "yes");
     let served = Served::start(&server, &["--allow-host", "hub.example"]);
     for (host, status) in [
-        ("localhost", 200), ("localhost:99", 200), ("127.0.0.1", 200), ("[::1]:80", 200),
-        ("hub.example", 200), ("HUB.example:443", 200), ("evil.example", 421),
-        ("127.0.0.1.evil.example", 421), ("localhost.evil.example", 421), ("", 421),
+        ("localhost", 200),
+        ("localhost:99", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:80", 200),
+        ("hub.example", 200),
+        ("HUB.example:443", 200),
+        ("evil.example", 421),
+        ("127.0.0.1.evil.example", 421),
+        ("localhost.evil.example", 421),
+        ("", 421),
     ] {
         assert_eq!(served.ask("GET", "/a", &[("Host", host)]).status, status, "{host}");
     }
     // Without a name, and with another one in the URL.
     assert_eq!(served.raw("GET /a HTTP/1.1\r\nConnection: close\r\n\r\n").status, 421);
     assert_eq!(served.raw("GET /a HTTP/1.0\r\n\r\n").text(), "yes");
-    let absolute = "GET http://evil.example/a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let absolute =
+        "GET http://evil.example/a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     assert_eq!(served.raw(absolute).status, 421);
     assert_eq!(served.raw(&absolute.replace("evil.example", "localhost")).text(), "yes");
 }

@@ -12,7 +12,10 @@ fn a_directory_is_a_page_for_people_and_json_for_programs() {
     let page = served.get("/a/?format=html");
     assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
     let text = page.text();
-    assert!(text.contains("<a href=\"./c%20%26%20%3Cd%3E.txt\">c &amp; &lt;d&gt;.txt</a>"), "{text}");
+    assert!(
+        text.contains("<a href=\"./c%20%26%20%3Cd%3E.txt\">c &amp; &lt;d&gt;.txt</a>"),
+        "{text}"
+    );
     assert!(text.contains("<a href=\"./e%3Af/\">e:f/</a>"), "{text}");
     assert!(text.contains("<a href=\"../\">"), "{text}");
     assert!(!served.get("/?format=html").text().contains("\"../\""));
@@ -86,7 +89,10 @@ fn listed_siblings_have_their_sizes() {
     assert_eq!(names, ["B01.jp2", "B01.jp2.npy", "B01.jp2.json"]);
     let size = served.ask("HEAD", "/B01.jp2.json", &[]).header("content-length").to_owned();
     let text = served.get("/?format=json").text();
-    assert!(text.contains(&format!("\"B01.jp2.json\",\"kind\":\"file\",\"bytes\":{size},")), "{text}");
+    assert!(
+        text.contains(&format!("\"B01.jp2.json\",\"kind\":\"file\",\"bytes\":{size},")),
+        "{text}"
+    );
 }
 
 #[test]
@@ -100,18 +106,45 @@ fn no_path_leads_out_of_the_tree_or_to_another_file() {
     server.put(BUCKET, "inside/%2e%2e", "percent");
     let served = Served::start(&server, &[]);
     for path in [
-        "/..", "/../", "/../etc/passwd", "/inside/../inside/a", "/inside/./a", "/inside/%2e%2e/inside/a",
-        "/inside/.%2E/a", "/%2e%2e%2fetc%2fpasswd", "/inside%2fa", "/inside%2Fsecret", "/inside//a",
-        "//inside/a", "//evil.example/a", "/inside/a%00", "/inside/a%00.png", "/%", "/%4", "/%zz",
-        "/inside/%2e", "/inside/a/..", "/inside/a//", "/inside/..;/a/..",
+        "/..",
+        "/../",
+        "/../etc/passwd",
+        "/inside/../inside/a",
+        "/inside/./a",
+        "/inside/%2e%2e/inside/a",
+        "/inside/.%2E/a",
+        "/%2e%2e%2fetc%2fpasswd",
+        "/inside%2fa",
+        "/inside%2Fsecret",
+        "/inside//a",
+        "//inside/a",
+        "//evil.example/a",
+        "/inside/a%00",
+        "/inside/a%00.png",
+        "/%",
+        "/%4",
+        "/%zz",
+        "/inside/%2e",
+        "/inside/a/..",
+        "/inside/a//",
+        "/inside/..;/a/..",
     ] {
         let reply = served.get(path);
         assert!((400..500).contains(&reply.status), "{path}: {}", reply.status);
         assert!(!reply.text().contains("yes") && !reply.text().contains("no\n"), "{path}");
     }
     for path in [
-        "/inside/..%5c..%5ca", "/inside/C:", "/inside/%c0%ae%c0%ae", "/inside/%ff", "/inside/a%0a",
-        "/inside/%0d%0aSet-Cookie:x", "/inside/A", "/inside/a%20", "/inside/a.", "/inside/NUL", "/~",
+        "/inside/..%5c..%5ca",
+        "/inside/C:",
+        "/inside/%c0%ae%c0%ae",
+        "/inside/%ff",
+        "/inside/a%0a",
+        "/inside/%0d%0aSet-Cookie:x",
+        "/inside/A",
+        "/inside/a%20",
+        "/inside/a.",
+        "/inside/NUL",
+        "/~",
     ] {
         assert_eq!(served.get(path).status, 404, "{path}");
     }

@@ -4,9 +4,9 @@ use std::io::Read;
 use std::time::{Duration, SystemTime};
 
 use super::{BUCKET, Reply, Served, server};
+use crate::support::B01_JP2;
 use crate::support::pattern::{pattern_bytes, pattern_mismatch};
 use crate::support::server::{Effect, Fault, Meta, Op, Refusal};
-use crate::support::B01_JP2;
 
 const THEN: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 const BEFORE: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
@@ -137,7 +137,9 @@ fn a_file_costs_what_it_costs_in_a_mount() {
     assert_eq!(served.get("/a/missing").status, 404);
     let counts = server.counts();
     assert_eq!((counts.list, counts.requests()), (1, 1), "{counts:?}");
-    served.ask("GET", "/a/large", &[("Range", "bytes=20000000-20000099")]);
+    for _ in 0..3 {
+        served.ask("GET", "/a/large", &[("Range", "bytes=20000000-20000099")]);
+    }
     let counts = server.counts();
     assert_eq!((counts.get, counts.requests()), (1, 2), "{counts:?}");
     assert!(counts.body_bytes <= MIB / 8, "{counts:?}");
@@ -209,4 +211,24 @@ fn what_goes_wrong_in_the_bucket_has_a_status() {
     server.delete(BUCKET, "b");
     assert_eq!(served.get("/b").status, 404);
     assert_eq!(served.get("/a").text(), "hello");
+}
+
+#[test]
+fn ranges_one_behind_the_other_are_read_ahead_as_in_a_mount() {
+    let server = server();
+    let size = 32 * MIB;
+    server.put_pattern(BUCKET, "a", size, 8);
+    let served = Served::start(&server, &[]);
+    server.reset_counts();
+    let step = 256 << 10;
+    for start in (0..size).step_by(step) {
+        let end = start + step as u64;
+        let range = format!("bytes={start}-{}", end - 1);
+        let reply = served.ask("GET", "/a", &[("Range", &range)]);
+        assert!(reply.body == pattern_bytes(8, start..end), "{range}");
+    }
+    let counts = server.counts();
+    // Far fewer requests than ranges, and nothing twice.
+    assert!(counts.get <= 24, "{counts:?}");
+    assert_eq!(counts.body_bytes, size, "{counts:?}");
 }

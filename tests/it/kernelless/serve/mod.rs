@@ -3,6 +3,7 @@
 mod access;
 mod directories;
 mod files;
+mod pictures;
 mod programs;
 mod slow;
 
@@ -159,10 +160,14 @@ fn a_signal_ends_it_and_what_was_begun_is_brought_to_its_end() {
 fn what_can_not_be_served_is_said_in_one_sentence() {
     let server = server();
     let shell = Shell::on(&server);
-    shell.s3mem(&["serve", "no-such-bucket", "--listen", "127.0.0.1:0"]).fails_with(&["no-such-bucket"]);
+    shell
+        .s3mem(&["serve", "no-such-bucket", "--listen", "127.0.0.1:0"])
+        .fails_with(&["no-such-bucket"]);
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     shell.s3mem(&["serve", BUCKET, "--listen", &address]).fails_with(&[&address, "--listen"]);
-    shell.s3mem(&["serve", BUCKET, "--listen", "0.0.0.0:0"]).fails_with(&["--token", "--allow-anyone"]);
+    shell
+        .s3mem(&["serve", BUCKET, "--listen", "0.0.0.0:0"])
+        .fails_with(&["--token", "--allow-anyone"]);
     shell.s3mem(&["serve", BUCKET, "--writes", "memory"]).fails_with(&["changes nothing"]);
 }

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{BUCKET, Served, server};
-use crate::harness::missing::{has_program, missing};
-use crate::support::pattern::pattern_bytes;
+use crate::harness::missing::{has_file, has_program, missing};
 use crate::support::B01_JP2;
+use crate::support::pattern::pattern_bytes;
 
 #[test]
 fn curl_goes_on_where_it_stopped() {
@@ -53,4 +53,33 @@ fn gdal_and_readers_of_ranges_find_the_same_over_http() {
     let said = String::from_utf8_lossy(&ran.stdout) + String::from_utf8_lossy(&ran.stderr);
     assert!(ran.status.success(), "{said}");
     assert_eq!(served.figure("failed_requests"), 0);
+}
+
+#[test]
+fn a_browser_shows_a_folder_and_an_image_and_asks_nobody_else() {
+    const CHROMIUM: &str = "/usr/bin/chromium";
+    if !has_file(CHROMIUM) {
+        return;
+    }
+    let server = server();
+    server.put(BUCKET, "d/B01.jp2", B01_JP2);
+    server.put(BUCKET, "d/<b>&\".txt", "x");
+    let served = Served::start(&server, &[]);
+    let folder = tempfile::tempdir().unwrap();
+    let mut browser = Command::new(CHROMIUM);
+    browser.args(["--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom"]);
+    // Its own clock: it goes on when nothing is under way any more.
+    browser.args(["--virtual-time-budget=20000", "--enable-logging=stderr"]);
+    // Any other server than ours is none.
+    browser.arg("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1");
+    browser.arg(format!("--user-data-dir={}", folder.path().display()));
+    let ran = browser.arg(served.url("d/#B01.jp2")).output().unwrap();
+    let (page, log) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    assert_eq!(page.matches("class=\"item").count(), 2, "{page}");
+    assert!(page.contains("&lt;b&gt;&amp;"), "{page}");
+    // The tiles of the image are in the page, and what its header says.
+    let last = served.get("/d/B01.jp2?tile=info").text();
+    assert!(page.contains("?tile=") && page.contains("<td>32632</td>"), "{last}\n{page}");
+    let wrong: Vec<&str> = log.lines().filter(|line| line.contains(":CONSOLE")).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
 }
