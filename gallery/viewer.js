@@ -359,7 +359,8 @@ async function copied(button, pre) {
 
 /** Facts as a table; lists and objects in it as text. */
 function table(facts) {
-  const rows = Object.entries(facts).map(([name, value]) => make("tr", {},
+  const isSaid = ([, value]) => value !== null && !(Array.isArray(value) && !value.length);
+  const rows = Object.entries(facts).filter(isSaid).map(([name, value]) => make("tr", {},
     make("th", { scope: "row", textContent: name.replaceAll("_", " ") }),
     make("td", { textContent: value !== null && typeof value === "object" ? JSON.stringify(value) : String(value) })));
   return make("table", {}, ...rows);
@@ -397,7 +398,7 @@ const figures = {
         "HEAD requests": requests.head_requests.toLocaleString("en"),
         "Tried again": requests.retry_requests.toLocaleString("en"),
         "Failed": requests.failed_requests.toLocaleString("en"),
-        "Requests at AWS's list price": `about $${cost.toFixed(4)}`,
+        "Requests at AWS's list price": `about $${cost < 0.01 ? cost.toPrecision(2) : cost.toFixed(2)}`,
         "Names in use": inodes.toLocaleString("en"),
         "Memory": `${bytes(memory.used_bytes)} of ${bytes(memory.limit_bytes)}`,
       };

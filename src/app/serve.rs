@@ -5,13 +5,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime;
+use tokio::runtime::{self, Handle};
 
+use super::control::{Answers, Control, Listening};
 use super::deadline::Deadline;
 use super::log::{self, LogError};
 use super::mount::{StartError, open_with_notice};
+use super::runtime_folder;
 use super::signals::EndSignals;
-use super::status_report;
+use super::status_report::{self, Report};
 use super::text::tell;
 use crate::cli::ServeArgs;
 use crate::config::{self, ConfigError, Environment, MountSettings, Writes};
@@ -61,7 +63,7 @@ pub(super) fn run(args: &ServeArgs, environment: &Environment) -> Result<(), Ser
     let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
     let stats = Stats::new();
     let parts = runtime.block_on(open_with_notice(&settings, &stats))?;
-    let deadline = Deadline::default();
+    let (deadline, log_place) = (Deadline::default(), log.place());
     let mut signals = EndSignals::catch(deadline.clone(), move || log.reopen())?;
     deadline.watch(Vec::new)?;
     let address = server.address();
@@ -75,6 +77,9 @@ pub(super) fn run(args: &ServeArgs, environment: &Environment) -> Result<(), Ser
         settings.source,
         config::show_size(settings.fs.memory_bytes)
     );
+    let url = format!("http://{address}/");
+    let report = Report::new(&settings, url.into(), &parts, stats.clone(), log_place);
+    let listening = listen(environment, runtime.handle(), report);
     let outcome = runtime.block_on(async {
         let fs = parts.fs.clone();
         let figures = Arc::new(move || status_report::figures(&stats, &fs));
@@ -95,9 +100,35 @@ pub(super) fn run(args: &ServeArgs, environment: &Environment) -> Result<(), Ser
             () = twice => Ok(()),
         }
     });
+    if let Some(listening) = listening {
+        listening.stop();
+    }
     // Requests still in the air have nobody left to answer.
     runtime.shutdown_background();
     Ok(outcome?)
+}
+
+/// What `s3mem status` is told.
+struct Asked(Report);
+
+impl Answers for Asked {
+    fn answer(&self, question: &str, to: &mut dyn Write) -> io::Result<()> {
+        match question {
+            "status" => to.write_all(self.0.for_people().as_bytes()),
+            "status json" => to.write_all(self.0.for_programs().as_bytes()),
+            _ => writeln!(to, "this question is unknown"),
+        }
+    }
+}
+
+/// Lets `s3mem status` ask this process from now on.
+fn listen(environment: &Environment, runtime: &Handle, report: Report) -> Option<Listening> {
+    let begin = || {
+        let folder = runtime_folder::prepare(environment)?;
+        Control::announce_server(&folder)?.serve(runtime, Arc::new(Asked(report)))
+    };
+    let listening = begin();
+    listening.map_err(|error| tracing::debug!("'s3mem status' can't ask this: {error}")).ok()
 }
 
 /// Tells whoever has started this where it answers.

@@ -75,7 +75,7 @@ const UMOUNT_ABOUT: &str = "Unmounts what s3mem has mounted, and waits until its
     With --writes upload, the command waits for files that could not be uploaded yet, unless the \
     mount has another --on-unmount. Ctrl-C stops the waiting and leaves the mount as it is.";
 
-const STATUS_ABOUT: &str = "Shows mounts of s3mem: what is mounted where, what programs may write, how much \
+const STATUS_ABOUT: &str = "Shows mounts of s3mem, and what 's3mem serve' serves: what is where, what programs may write, how much \
     memory written files take, how many requests were sent, and which files are not in the bucket yet, \
     and why.\n\n\
     The exit status is 0 if everything that was written is where it belongs, 3 if files are not in the \
@@ -433,7 +433,7 @@ pub struct UmountArgs {
 #[derive(Debug, Args)]
 #[command(max_term_width = HELP_COLUMNS)]
 pub struct StatusArgs {
-    /// The folder that the bucket is mounted on [default: all your mounts]
+    /// The folder that the bucket is mounted on [default: all your mounts and servers]
     #[arg(value_name = "MOUNTPOINT")]
     pub mount_point: Option<PathBuf>,
 

@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 
 use crate::harness::shell::{S3MEM, Shell, signal};
 use crate::harness::waiting::{FOREVER, until};
-use crate::support::server::TestServer;
+use crate::support::server::{Effect, Fault, Op, TestServer};
 
 const BUCKET: &str = "tiles";
 
@@ -170,4 +170,42 @@ fn what_can_not_be_served_is_said_in_one_sentence() {
         .s3mem(&["serve", BUCKET, "--listen", "0.0.0.0:0"])
         .fails_with(&["--token", "--allow-anyone"]);
     shell.s3mem(&["serve", BUCKET, "--writes", "memory"]).fails_with(&["changes nothing"]);
+}
+
+#[test]
+fn status_shows_a_server_while_it_runs() {
+    let server = server();
+    let served = Served::start(&server, &[]);
+    let line = format!("s3://{BUCKET} on http://{}/", served.address);
+    let shows = |arguments: &[&str], text: &str| {
+        let ran = Shell::new().s3mem(arguments);
+        ran.stdout.contains(text)
+    };
+    assert!(shows(&["status"], &line));
+    assert!(shows(
+        &["status", "--json"],
+        &format!("\"mount_point\": \"http://{}/\"", served.address)
+    ));
+    signal("TERM", served.child.id());
+    until("the end of the server", || !shows(&["status"], &line));
+}
+
+#[test]
+fn who_goes_away_fetches_nothing_more() {
+    let server = server();
+    server.put(BUCKET, "B01.jp2", crate::support::B01_JP2);
+    server.put_pattern(BUCKET, "large", 64 << 20, 1);
+    let served = Served::start(&server, &[]);
+    for (path, first) in [("/B01.jp2?tile=3/0/0", "/B01.jp2?tile=info&x"), ("/large", "/?figures")]
+    {
+        // What is known by then is in memory.
+        assert_eq!(served.get(first).status, 200);
+        let hanging = server.fault(Fault::new(Effect::Hang).on(Op::Get));
+        let client = served.send(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        until("a request to the bucket", || server.fault_hits(hanging) > 0);
+        drop(client);
+        until("the end of all requests", || server.in_flight() == 0);
+        server.clear_fault(hanging);
+        server.release();
+    }
 }
