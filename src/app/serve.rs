@@ -70,6 +70,10 @@ pub(super) fn run(args: &ServeArgs, environment: &Environment) -> Result<(), Ser
     if is_open && !address.ip().is_loopback() {
         tell(&format!("everybody who can reach {address} can read {}", settings.source));
     }
+    let url = format!("http://{address}/");
+    let report = Report::new(&settings, url.into(), &parts, stats.clone(), log_place);
+    // Whoever is told that it is ready finds it.
+    let listening = listen(environment, runtime.handle(), report);
     say_ready(address);
     tracing::info!(
         "s3mem {} serves {} at http://{address}/, with at most {} of memory",
@@ -77,9 +81,6 @@ pub(super) fn run(args: &ServeArgs, environment: &Environment) -> Result<(), Ser
         settings.source,
         config::show_size(settings.fs.memory_bytes)
     );
-    let url = format!("http://{address}/");
-    let report = Report::new(&settings, url.into(), &parts, stats.clone(), log_place);
-    let listening = listen(environment, runtime.handle(), report);
     let outcome = runtime.block_on(async {
         let fs = parts.fs.clone();
         let figures = Arc::new(move || status_report::figures(&stats, &fs));

@@ -115,9 +115,8 @@ fn as_html(source: &str, path: &str, listing: &Listing) -> String {
     }
     out.push_str("</ul>\n");
     if let Some(next) = listing.next {
-        let format = "format=html";
-        let _ =
-            writeln!(out, "<p><a href=\"./?{format}&amp;after={next}\" rel=\"next\">More</a></p>");
+        let query = format!("format=html&amp;after={next}");
+        let _ = writeln!(out, "<p><a href=\"./?{query}\" rel=\"next\">More</a></p>");
     }
     out
 }
