@@ -7,6 +7,7 @@
 //! - [`cli`], [`config`]: arguments (syntax), then settings (checked)
 //! - [`app`]: mount, daemonize, signals, umount
 //! - [`fuse`]: the only folder that names the kernel library
+//! - [`serve`]: the same tree by HTTP
 //! - [`fs`]: what each call of a file system means, without a kernel
 //! - [`publish`]: from what programs wrote to an object, and out of memory again
 //! - [`names`]: what a name stands for
@@ -33,6 +34,7 @@ pub mod names;
 pub mod publish;
 pub mod raster;
 pub mod reader;
+pub mod serve;
 pub mod stats;
 pub mod store;
 pub mod sync;

@@ -63,6 +63,13 @@ pub(super) fn run(args: &StatusArgs, environment: &Environment) -> Result<ExitCo
             }
         }
     }
+    if args.mount_point.is_none() {
+        // One that does not answer is about to end.
+        let texts = Daemon::servers(environment).into_iter();
+        for (_, text) in texts.filter_map(|server| answer(server, args.json)) {
+            let _ = io::stdout().lock().write_all(text.as_bytes());
+        }
+    }
     Ok(match (failed, pending) {
         (true, _) => ExitCode::FAILURE,
         (false, 0) => ExitCode::SUCCESS,
@@ -96,14 +103,18 @@ fn ask(
         return Err(StatusError::OfSomebodyElse { path: mounted.mount_point.clone(), user });
     }
     let daemon = Daemon::of(mounted, environment).ok_or_else(silent)?;
+    answer(daemon, json).ok_or_else(silent)
+}
+
+/// What a daemon says, with the number in front; `None` if it does not say it to the end.
+fn answer(daemon: Daemon, json: bool) -> Option<(u64, String)> {
     let question = if json { "status json" } else { "status" };
-    let mut lines = daemon.ask(question, LIMIT).map_err(|_| silent())?;
-    let first = lines.next().and_then(Result::ok).ok_or_else(silent)?;
-    let count = first.parse().map_err(|_| silent())?;
+    let mut lines = daemon.ask(question, LIMIT).ok()?;
+    let count = lines.next()?.ok()?.parse().ok()?;
     let mut text = String::new();
     for line in lines {
-        text += &printable(&line.map_err(|_| silent())?);
+        text += &printable(&line.ok()?);
         text.push('\n');
     }
-    Ok((count, text))
+    Some((count, text))
 }

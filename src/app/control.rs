@@ -10,7 +10,8 @@
 //! its socket in the place of whatever is there, and the first stops listening when
 //! its mount is gone, however long it goes on sending files; open connections stay,
 //! and tell `s3mem umount` when the process has ended. Threads serve them, because
-//! threads end with the process and not with the runtime.
+//! threads end with the process and not with the runtime. A server without a mount is named by
+//! its process.
 
 use std::fs::{self, Permissions};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -50,6 +51,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 const ATTEMPTS: u32 = 20;
 /// The question that is answered by the end of the process.
 const WAIT: &str = "wait";
+/// What the names of servers begin with.
+const SERVER: &str = "serve-";
 /// What the names of sockets end in.
 const ENDING: &str = ".sock";
 
@@ -100,6 +103,11 @@ impl Control {
         let path = socket_in(folder, device);
         fs::rename(&unnamed, &path)?;
         Ok(Control { listener, place: Place { path, inode } })
+    }
+
+    /// As [`Control::announce`], for this process as a server without a mount.
+    pub(super) fn announce_server(folder: &Path) -> io::Result<Control> {
+        Control::announce(folder, &format!("{SERVER}{}", std::process::id()))
     }
 
     /// Answers from now on, on the runtime. Connections stay open until the process ends:
@@ -253,6 +261,20 @@ impl Daemon {
         let user = mounted.user?;
         let folders = environment.runtime_folders(user);
         folders.iter().find_map(|folder| Daemon::at(&socket_in(folder, &mounted.device), user))
+    }
+
+    /// The servers without a mount of the user who asks, those that show signs of life.
+    pub(super) fn servers(environment: &Environment) -> Vec<Daemon> {
+        let me = sys::effective_uid();
+        let folders = environment.runtime_folders(me);
+        let files = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten();
+        let mut paths: Vec<PathBuf> = files.flatten().map(|entry| entry.path()).collect();
+        paths.retain(|path| {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            name.starts_with(SERVER) && name.ends_with(ENDING)
+        });
+        paths.sort();
+        paths.iter().filter_map(|path| Daemon::at(path, me)).collect()
     }
 
     /// The daemon that listens at `path`, if `user` started it: whoever else could put a

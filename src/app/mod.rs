@@ -20,6 +20,7 @@ mod namespace;
 mod prerequisites;
 mod run;
 mod runtime_folder;
+mod serve;
 mod signals;
 mod start_lock;
 mod status_report;
@@ -45,6 +46,8 @@ enum AppError {
     Start(#[from] mount::StartError),
     #[error(transparent)]
     Run(#[from] run::RunError),
+    #[error(transparent)]
+    Serve(#[from] serve::ServeError),
     #[error(transparent)]
     Umount(#[from] umount::UmountError),
     #[error(transparent)]
@@ -72,6 +75,7 @@ fn do_it(command: Command, environment: &Environment) -> Result<ExitCode, AppErr
     match command {
         Command::Mount(args) => mount::run(&args, environment)?,
         Command::Run(args) => return Ok(run::run(&args, environment)?),
+        Command::Serve(args) => serve::run(&args, environment)?,
         Command::Umount(args) => umount::run(&args, environment)?,
         Command::Status(args) => return Ok(ask_status::run(&args, environment)?),
     }

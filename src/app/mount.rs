@@ -151,7 +151,7 @@ fn wait_for_others(
 }
 
 /// Opens the file system, and says so when that takes long.
-async fn open_with_notice(
+pub(super) async fn open_with_notice(
     settings: &MountSettings,
     stats: &Arc<Stats>,
 ) -> Result<Assembled, StartError> {

@@ -10,7 +10,7 @@ use super::unsent::why;
 use crate::config::{self, MountSettings, OnUnmount, Writes};
 use crate::decoders::Workers;
 use crate::drafts::Drafts;
-use crate::fs::FileSystem;
+use crate::fs::{FileSystem, Web};
 use crate::publish::{Pending, Publisher};
 use crate::stats::{Snapshot, Stats};
 
@@ -172,6 +172,19 @@ impl Report {
         ]);
         format!("{}\n{text}\n", pending.len())
     }
+}
+
+/// The counters and the memory of a server, as a JSON object.
+pub(super) fn figures(stats: &Stats, fs: &FileSystem) -> String {
+    let counts = stats.snapshot();
+    let (used, limit) = Web::of(fs).memory();
+    let memory = [("used_bytes", used.to_string()), ("limit_bytes", limit.to_string())];
+    object([
+        ("requests", object(requests_by_name(&counts))),
+        ("memory", object(memory)),
+        ("inodes", fs.inode_count().to_string()),
+        ("decoders_stopped", counts.decoders_stopped.to_string()),
+    ])
 }
 
 fn requests(counts: &Snapshot) -> String {

@@ -30,7 +30,7 @@ fn is_mount_fuse3_call(words: &[OsString]) -> bool {
         && option.as_encoded_bytes().starts_with(b"-o")
         && !matches!(
             source.to_str(),
-            Some("mount" | "run" | "umount" | "unmount" | "status" | "help")
+            Some("mount" | "run" | "serve" | "umount" | "unmount" | "status" | "help")
         )
 }
 

@@ -9,9 +9,11 @@
 mod helper;
 mod options;
 mod run;
+mod serve;
 mod views;
 mod writes;
 
+pub use serve::ListenArgs;
 pub use views::ViewArgs;
 pub use writes::WriteArgs;
 
@@ -73,7 +75,7 @@ const UMOUNT_ABOUT: &str = "Unmounts what s3mem has mounted, and waits until its
     With --writes upload, the command waits for files that could not be uploaded yet, unless the \
     mount has another --on-unmount. Ctrl-C stops the waiting and leaves the mount as it is.";
 
-const STATUS_ABOUT: &str = "Shows mounts of s3mem: what is mounted where, what programs may write, how much \
+const STATUS_ABOUT: &str = "Shows mounts of s3mem, and what 's3mem serve' serves: what is where, what programs may write, how much \
     memory written files take, how many requests were sent, and which files are not in the bucket yet, \
     and why.\n\n\
     The exit status is 0 if everything that was written is where it belongs, 3 if files are not in the \
@@ -88,6 +90,9 @@ pub enum Command {
     /// Mount a bucket for one command, and unmount it after the command
     #[command(long_about = run::ABOUT)]
     Run(Box<RunArgs>),
+    /// Serve a bucket by HTTP, with a gallery for the browser
+    #[command(long_about = serve::ABOUT)]
+    Serve(Box<ServeArgs>),
     /// Unmount what s3mem has mounted
     #[command(visible_alias = "unmount", long_about = UMOUNT_ABOUT)]
     Umount(UmountArgs),
@@ -402,6 +407,19 @@ pub struct RunArgs {
     pub command: Vec<OsString>,
 }
 
+/// The arguments of `s3mem serve`, as typed.
+#[derive(Debug, Args)]
+#[command(max_term_width = HELP_COLUMNS)]
+pub struct ServeArgs {
+    /// What to serve, and how.
+    #[command(flatten)]
+    pub mount: MountArgs,
+
+    /// Where, and to whom.
+    #[command(flatten)]
+    pub listen: ListenArgs,
+}
+
 /// The arguments of `s3mem umount`.
 #[derive(Debug, Args)]
 #[command(max_term_width = HELP_COLUMNS)]
@@ -415,7 +433,7 @@ pub struct UmountArgs {
 #[derive(Debug, Args)]
 #[command(max_term_width = HELP_COLUMNS)]
 pub struct StatusArgs {
-    /// The folder that the bucket is mounted on [default: all your mounts]
+    /// The folder that the bucket is mounted on [default: all your mounts and servers]
     #[arg(value_name = "MOUNTPOINT")]
     pub mount_point: Option<PathBuf>,
 
@@ -448,6 +466,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::
     let mount = match &command {
         Command::Mount(mount) => mount.as_ref(),
         Command::Run(run) => &run.mount,
+        Command::Serve(serve) => &serve.mount,
         Command::Umount(_) | Command::Status(_) => return Ok(command),
     };
     if mount.options.is_empty() {
@@ -467,7 +486,9 @@ fn parsed(words: &[OsString]) -> Result<Command, clap::Error> {
 
 /// All commands with their arguments.
 fn grammar() -> clap::Command {
-    Cli::command().mut_subcommand("run", |run| run::grammar(run, HEADING_RUNNING))
+    Cli::command()
+        .mut_subcommand("run", |run| run::grammar(run, HEADING_RUNNING))
+        .mut_subcommand("serve", serve::grammar)
 }
 
 impl MountArgs {

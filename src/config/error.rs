@@ -214,6 +214,35 @@ pub enum ConfigError {
         /// A valid value, such as `0644`.
         example: &'static str,
     },
+    /// `--listen` is not an address.
+    #[error(
+        "--listen \"{0}\" is not an address and a port: it should look like 127.0.0.1:8337 or [::1]:0"
+    )]
+    Listen(String),
+    /// `--listen` is an address of the network, and anybody could ask.
+    #[error(
+        "--listen {0} can be reached by other machines: give a --token that everybody has to know, or \
+         --allow-anyone if everybody may read"
+    )]
+    ListenToAll(String),
+    /// `--token` is too short, or can't be part of a URL.
+    #[error(
+        "{0} is not a good token: it needs at least 16 letters, digits, '-', '_', '.' or '~', such as \
+         'openssl rand -hex 16' prints"
+    )]
+    Token(&'static str),
+    /// `--allow-host` is not a name.
+    #[error("--allow-host \"{0}\" is not the name of a host: it should look like hub.example.org")]
+    AllowHost(String),
+    /// `--cors` is not an origin.
+    #[error(
+        "--cors \"{0}\" is not an origin: it should look like https://example.org or \
+         http://localhost:3000, without a path"
+    )]
+    Cors(String),
+    /// `--writes` was given for what is read alone.
+    #[error("'s3mem serve' changes nothing: leave --writes out")]
+    ServeWrites,
     /// The current folder has been deleted, so a relative path leads nowhere.
     #[error("\"{0}\" can't be looked up, because the folder that you are in no longer exists")]
     RelativePath(String),

@@ -17,6 +17,7 @@
 //! | `create` | create, mknod, mkdir, symlink, link |
 //! | `remove` | unlink, rmdir |
 //! | `rename` | rename |
+//! | `web` | what a server of HTTP asks besides |
 //! | `xattr` | getxattr, listxattr, setxattr, removexattr |
 //!
 //! Who goes through a directory in order finds what comes next in memory (`ahead`).
@@ -46,6 +47,7 @@ mod refusals;
 mod remove;
 mod rename;
 mod sequence;
+mod web;
 mod write;
 mod xattr;
 
@@ -60,11 +62,13 @@ pub use error::FsError;
 pub use list::{DirSink, SinkEntry};
 pub use open::{OpenHow, OpenedFile};
 pub use open_file::ReadAnswer;
+pub use web::{Trouble, Web};
 
 pub use crate::drafts::{AttrChange, Attributes, XattrSet};
 pub use crate::mem::{MemFile, Seek};
 pub use crate::names::{Attr, Ino, Kind, Outdated, ROOT, RenameHow};
 pub use crate::reader::ReadBytes;
+pub use crate::view::{PictureFacts, Place, Ranges, Shot, ShownBands, has_image_name};
 
 use content::Readers;
 use copying::Copying;

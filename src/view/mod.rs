@@ -19,6 +19,7 @@
 //! any other error of the source is EIO; neither is remembered. The JSON of such a
 //! file has `null` for its ETag.
 
+mod entity_tag;
 mod error;
 mod file;
 mod form;
@@ -30,6 +31,8 @@ pub mod layout;
 mod masked;
 mod original;
 mod packed;
+mod packed_pixels;
+mod picture;
 pub mod reduce;
 mod render;
 mod room;
@@ -57,7 +60,9 @@ pub use form::{FormAnswer, FormFile};
 pub use index_cache::IndexFolder;
 pub use kind::{UnknownView, View, ViewKind, ViewSet, has_image_name};
 pub use original::{FileImage, Original};
+pub use picture::{PictureFacts, Place, Shot};
 pub use reduce::ShownBands;
+pub use stretch::Ranges;
 pub use watch::Watched;
 
 pub use crate::raster::{Beside, Source, SourceError};
@@ -129,6 +134,8 @@ const PIXELS_SHARE: u64 = 3;
 const UNITS_SHARE: u64 = 8;
 /// And the lists of pieces that files without decoding consist of.
 const FORMS_SHARE: u64 = 32;
+/// And from which value to which bands are shown.
+const RANGES_BYTES: u64 = 1 << 20;
 /// A unit of the largest images still has its place.
 const UNITS_BYTES: u64 = 8 << 20;
 
@@ -191,6 +198,8 @@ struct Kept {
     pixels: Arc<Shelf<PixelsKey, Pixels, ViewError>>,
     units: Arc<Shelf<UnitKey, Vec<u8>, ViewError>>,
     forms: Arc<Shelf<(u64, ViewKind), Formed, ViewError>>,
+    /// From which value to which bands are shown.
+    ranges: Arc<Shelf<(u64, ShownBands), Ranges, ViewError>>,
 }
 
 impl Views {
@@ -216,6 +225,7 @@ impl Views {
                 pixels: Shelf::new(budget.clone(), limit / PIXELS_SHARE),
                 units: Shelf::new(budget.clone(), units),
                 forms: Shelf::new(budget.clone(), limit / FORMS_SHARE),
+                ranges: Shelf::new(budget.clone(), RANGES_BYTES),
             },
             cores: thread::available_parallelism().map_or(1, NonZeroUsize::get),
             config,

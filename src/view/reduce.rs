@@ -29,7 +29,7 @@ pub struct PreviewPlan {
 }
 
 /// The bands of an image that a preview shows, counted from 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ShownBands {
     /// In gray.
     Gray(u16),

@@ -211,7 +211,7 @@ impl Views {
     }
 
     /// The mask of a rectangle of a level that has one.
-    async fn mask_of(
+    pub(super) async fn mask_of(
         self: &Arc<Self>,
         image: &Arc<Image>,
         level: u8,
@@ -283,7 +283,11 @@ impl Views {
 
     /// The pixels of a small level: who reads it tile by tile would otherwise wait
     /// for a request at each.
-    async fn level(self: &Arc<Self>, image: &Arc<Image>, level: u8) -> Result<Tile, ViewError> {
+    pub(super) async fn level(
+        self: &Arc<Self>,
+        image: &Arc<Image>,
+        level: u8,
+    ) -> Result<Tile, ViewError> {
         let key = PixelsKey::Level { image: image.id, level };
         let (views, image) = (self.clone(), image.clone());
         let made = self.kept.pixels.get_or_make(key, move || async move {
@@ -366,7 +370,7 @@ const MASKS_AT_ONCE: usize = 8;
 /// A level of an overview up to this size is fetched and decoded at its first touch.
 const SMALL_LEVEL_BYTES: u64 = 4 << 20;
 
-fn is_small_level(image: &Image, level: u8) -> bool {
+pub(super) fn is_small_level(image: &Image, level: u8) -> bool {
     let pixels = image.info().image(level).pixels();
     level > 0 && pixels * image.info().pixel_bytes() as u64 <= SMALL_LEVEL_BYTES
 }

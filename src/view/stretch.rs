@@ -28,25 +28,45 @@ const ENOUGH: usize = 100;
 /// The pixels of a preview: 8 bits, as many bands as `reduced` has. `has_colors` says that the
 /// file tells what its colors are.
 pub fn stretch(info: &RasterInfo, has_colors: bool, reduced: &Reduced) -> Pixels {
-    let mut samples = vec![0; reduced.values.len()];
-    let is_shown = match info.sample {
-        SampleType::U8 => true,
-        SampleType::U16 => has_colors,
-        _ => false,
-    };
+    show(info, reduced, &ranges_of(info, has_colors, reduced))
+}
+
+/// From which value to which each band is shown; `None` for one without measurements.
+pub type Ranges = Vec<Option<(f64, f64)>>;
+
+/// The ranges of `bands` bands, where the values of an image do not matter to them.
+pub fn fixed_ranges(info: &RasterInfo, has_colors: bool, bands: usize) -> Option<Ranges> {
     // Their colors are of 8 bits.
     let is_converted = matches!(info.color, Color::Palette | Color::Lab);
-    let is_shown = is_shown || is_converted;
+    let is_shown = match info.sample {
+        SampleType::U8 => true,
+        SampleType::U16 => has_colors || is_converted,
+        _ => is_converted,
+    };
     let bits = if is_converted { 8 } else { info.bit_depth.clamp(1, 16) };
     let largest = (1u64 << bits) as f64 - 1.0;
+    let range = info.extras.window.and_then(|window| window.range);
+    let range = range.or(is_shown.then_some((0.0, largest)));
+    range.map(|range| vec![Some(range); bands])
+}
+
+/// The ranges of an image that these are the pixels of.
+pub fn ranges_of(info: &RasterInfo, has_colors: bool, reduced: &Reduced) -> Ranges {
+    if let Some(ranges) = fixed_ranges(info, has_colors, reduced.bands) {
+        return ranges;
+    }
+    let values = |band| reduced.values.iter().skip(band).step_by(reduced.bands).copied();
+    let measured = |band| values(band).filter(|value| !value.is_nan()).collect();
+    (0..reduced.bands).map(|band| range_of(measured(band))).collect()
+}
+
+/// The pixels of a picture of 8 bits that shows these ranges.
+pub fn show(info: &RasterInfo, reduced: &Reduced, ranges: &[Option<(f64, f64)>]) -> Pixels {
+    let mut samples = vec![0; reduced.values.len()];
     let window = info.extras.window.unwrap_or(Window { range: None, is_inverted: false });
     for band in 0..reduced.bands {
         let values = || reduced.values.iter().skip(band).step_by(reduced.bands);
-        let range = match is_shown {
-            _ if window.range.is_some() => window.range,
-            true => Some((0.0, largest)),
-            false => range_of(values().copied().filter(|value| !value.is_nan()).collect()),
-        };
+        let range = ranges.get(band).copied().flatten();
         let shown = samples.iter_mut().skip(band).step_by(reduced.bands);
         for (pixel, (shown, value)) in shown.zip(values()).enumerate() {
             let gray = match range.map_or(0, |range| gray(*value, range)) {

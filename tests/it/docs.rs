@@ -289,23 +289,40 @@ fn a_test_that_does_not_exist_is_noticed() {
     }
 }
 
-#[test]
-fn the_readme_names_every_option_of_mount() {
+/// The options that the help of a command names.
+fn options_of(command: &str) -> BTreeSet<String> {
     let mut program = Command::new(env!("CARGO_BIN_EXE_s3mem"));
-    let output = program.args(["mount", "--help"]).output().unwrap();
+    let output = program.args([command, "--help"]).output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
-    let options: BTreeSet<&str> = help
+    let options: BTreeSet<String> = help
         .lines()
         .map(str::trim_start)
         .filter(|line| line.starts_with('-'))
         .flat_map(|line| line.split([' ', ',']).filter(|word| word.starts_with("--")))
         // A value that may be left out follows in brackets.
-        .filter_map(|word| word.split(['[', '=']).next())
+        .filter_map(|word| word.split(['[', '=']).next().map(str::to_owned))
         .collect();
     assert!(options.contains("--endpoint-url") && options.len() >= 15, "{options:?}");
+    options
+}
+
+#[test]
+fn the_readme_names_every_option_of_mount() {
     let readme = read("README.md");
-    let missing: Vec<_> = options.difference(&words(&readme)).copied().collect();
+    let known = words(&readme);
+    let missing: Vec<_> =
+        options_of("mount").into_iter().filter(|option| !known.contains(&option[..])).collect();
     assert!(missing.is_empty(), "README.md does not name {missing:?}");
+}
+
+#[test]
+fn every_option_that_serve_alone_has_is_explained() {
+    let text = read("docs/serve.md");
+    let known = words(&text);
+    let own: Vec<_> = options_of("serve").difference(&options_of("mount")).cloned().collect();
+    assert!(own.len() >= 5, "{own:?}");
+    let missing: Vec<_> = own.iter().filter(|option| !known.contains(&option[..])).collect();
+    assert!(missing.is_empty(), "docs/serve.md does not name {missing:?}");
 }
 
 #[test]

@@ -8,15 +8,19 @@ use std::path::Path;
 const ALLOWED: &[(&str, &[&str])] = &[
     ("main", &["app", "cli", "config", "decoders"]),
     ("cli", &[]),
-    ("config", &["cli", "decoders", "fuse", "key", "publish", "raster", "store", "sys", "view"]),
+    (
+        "config",
+        &["cli", "decoders", "fuse", "key", "publish", "raster", "serve", "store", "sys", "view"],
+    ),
     (
         "app",
         &[
             "catalog", "cli", "config", "decoders", "drafts", "fs", "fuse", "mem", "names",
-            "publish", "raster", "reader", "stats", "store", "sys", "view",
+            "publish", "raster", "reader", "serve", "stats", "store", "sys", "view",
         ],
     ),
     ("fuse", &["fs", "key", "sys"]),
+    ("serve", &["fs"]),
     (
         "fs",
         &["catalog", "drafts", "key", "mem", "names", "publish", "reader", "store", "sync", "view"],
@@ -48,6 +52,8 @@ const HIDDEN: &[(&str, &[&str])] = &[
     ("clap::", &["cli"]),
     ("exr::", &["raster"]),
     ("fearless_simd", &["raster"]),
+    ("hyper::", &["serve"]),
+    ("hyper_util::", &["serve"]),
     ("image::", &["raster"]),
     ("jxl_oxide", &["raster"]),
     ("landlock::", &["decoders"]),

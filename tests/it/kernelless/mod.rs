@@ -20,5 +20,6 @@ mod model_uploads;
 mod model_writes;
 mod reading;
 mod renaming;
+mod serve;
 mod server;
 mod store_writes;

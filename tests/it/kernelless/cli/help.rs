@@ -58,6 +58,12 @@ fn the_help_of_run_is_as_written() {
 }
 
 #[test]
+fn the_help_of_serve_is_as_written() {
+    assert_prints(&["serve", "-h"], "serve-short.txt");
+    assert_prints(&["serve", "--help"], "serve.txt");
+}
+
+#[test]
 fn the_help_of_status_is_as_written() {
     assert_prints(&["status", "-h"], "status-short.txt");
     assert_prints(&["status", "--help"], "status.txt");
