@@ -15,6 +15,9 @@ pub type SourceError = Arc<dyn Error + Send + Sync>;
 /// What takes bytes as they come: where they belong, and the bytes.
 pub type Take = dyn Fn(u64, &[u8]) -> io::Result<()> + Send + Sync;
 
+/// Memory that is counted until this is dropped.
+pub type Kept = Box<dyn Debug + Send + Sync>;
+
 /// The bytes of one version of one object.
 #[async_trait]
 pub trait Source: Send + Sync + Debug {
@@ -40,6 +43,12 @@ pub trait Source: Send + Sync + Debug {
 
     /// Keeps a few bytes about this version, if there is a place for them.
     fn remember(&self, _about: Bytes) {}
+
+    /// Counts memory that is kept of what was read, until what is returned is dropped; `None` where
+    /// nobody counts.
+    fn count(&self, _bytes: u64) -> Option<Kept> {
+        None
+    }
 
     /// Hands out all bytes as they come, each piece with its offset, in any order. If this
     /// fails, what was handed out is worth nothing.

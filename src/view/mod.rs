@@ -391,7 +391,8 @@ impl Views {
             Original::Object(version) => {
                 let exact = ExactReader::new(version, self.store.clone(), self.cache.clone());
                 let (blocks, indexes) = (self.objects.clone(), self.indexes.clone());
-                Arc::new(ObjectSource { exact, blocks, indexes })
+                let budget = self.budget.clone();
+                Arc::new(ObjectSource { exact, blocks, indexes, budget })
             }
             Original::File(file) => Arc::new(FileSource(file.clone())),
         }

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use super::FileImage;
 use super::error::{Changed, source_error};
 use super::index_cache::IndexCache;
-use crate::raster::{Source, SourceError, Take};
+use crate::mem::Budget;
+use crate::raster::{Kept, Source, SourceError, Take};
 use crate::reader::{Answer, ExactReader, Opener};
 
 /// What is kept about an image where its source remembers something.
@@ -22,6 +23,7 @@ pub(super) struct ObjectSource {
     pub(super) exact: ExactReader,
     pub(super) blocks: Opener,
     pub(super) indexes: Option<Arc<IndexCache>>,
+    pub(super) budget: Arc<Budget>,
 }
 
 #[async_trait]
@@ -53,6 +55,10 @@ impl Source for ObjectSource {
         if let Some(indexes) = &self.indexes {
             indexes.save(self.exact.version(), TILE_PARTS, &about);
         }
+    }
+
+    fn count(&self, bytes: u64) -> Option<Kept> {
+        Some(Box::new(self.budget.charge(bytes)))
     }
 
     async fn copy_to(&self, take: &Take) -> Result<(), SourceError> {
