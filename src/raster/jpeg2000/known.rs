@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use futures_util::future::try_join_all;
 use lru::LruCache;
 
 use super::decode::failed;
@@ -26,6 +27,8 @@ const KEPT_BYTES: u64 = 32 << 20;
 const KEPT_TILES: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
 /// What a tile takes besides its packets.
 const TILE_BYTES: u64 = 4 << 10;
+/// How many headers are read at a time.
+const HEADERS_AT_ONCE: usize = 16;
 /// What is read first of a tile-part.
 const FIRST_BYTES: u64 = 16 << 10;
 
@@ -70,12 +73,15 @@ pub(super) async fn read(
     if parts.is_empty() {
         return Err(corrupt(format!("tile {tile} is missing")));
     }
-    let (mut headers, mut bodies) = (Vec::with_capacity(parts.len()), Vec::new());
-    for part in &parts {
-        let header = header(codestream, index, part, limit).await?;
-        bodies.push(part.offset + header.header_length as u64..part.offset + part.length);
-        headers.push(header);
+    let mut headers = Vec::with_capacity(parts.len());
+    for some in parts.chunks(HEADERS_AT_ONCE) {
+        let read = some.iter().map(|part| header(codestream, index, part, limit));
+        headers.extend(try_join_all(read).await?);
     }
+    let body = |(part, header): (&Part, &TilePart)| {
+        part.offset + header.header_length as u64..part.offset + part.length
+    };
+    let bodies: Vec<_> = parts.iter().zip(&headers).map(body).collect();
     let mut tile = Tile::new(codestream, &headers).map_err(failed)?;
     let mut is_wrong = false;
     for (number, (header, body)) in headers.iter().zip(&bodies).enumerate() {

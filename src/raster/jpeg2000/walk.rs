@@ -176,10 +176,12 @@ fn find(
     };
     let mut found = Tile::clone(&known.tile);
     for (part, (lengths, is_all)) in walker.into_lengths().into_iter().enumerate() {
-        let is_all = is_all && matches!(is_done, Ok(true));
-        let before = found.parts().get(part).and_then(|known| known.lengths.as_ref());
-        // A walk that ended early knows no more of a tile-part than PLT does.
-        if before.is_none_or(|before| before.len() < lengths.len()) {
+        let before = found.parts().get(part);
+        let count = before.and_then(|known| known.lengths.as_ref()).map_or(0, |known| known.len());
+        let was_all = before.is_some_and(|known| known.complete);
+        // A walk that ended early may know less of a tile-part than was known. One that went on to the
+        // next knows that it has no more packets.
+        if count < lengths.len() || (count == lengths.len() && is_all && !was_all) {
             found.set_lengths(part, lengths, is_all);
         }
     }

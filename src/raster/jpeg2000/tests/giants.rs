@@ -184,6 +184,25 @@ async fn without_a_list_of_packets_a_walk_finds_them_once_and_within_its_limit()
     assert_eq!(raster.decode_tile(0, 4, 0).await.unwrap(), last);
 }
 
+/// Tile-parts that end with a resolution, as many writers make them: a walk ends with one, and
+/// another goes on behind it.
+#[tokio::test]
+async fn a_walk_goes_on_in_the_next_tile_part() {
+    let mut random = Random(6);
+    for (order, layers) in [(Order::Rlcp, 2), (Order::Rpcl, 2), (Order::Lrcp, 1), (Order::Lrcp, 2)]
+    {
+        let mut spec = Spec::new(Area::new(0, 0, 2100, 16), 1, 3);
+        (spec.order, spec.layers, spec.parts) = (order, layers, 4);
+        let bytes = spec.encode(&spec.picture(&mut random), &mut random);
+        let raster = opened(bytes.clone(), PIECEMEAL).await.1.unwrap();
+        for at in [3, 2, 1, 0] {
+            let pixels = level(&*raster, at).await;
+            let pixels = pixels.unwrap_or_else(|error| panic!("{order:?} {at}: {error}"));
+            assert!(pixels == whole(&bytes, at), "{order:?} {at}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn of_large_packets_only_what_the_window_needs_is_fetched() {
     // One packet for each resolution, of some hundred KiB.
