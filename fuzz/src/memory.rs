@@ -23,6 +23,7 @@ pub const LIMITS: Limits = Limits {
     tiles: 4096,
     code_blocks: 1 << 14,
     expansion: 20_000,
+    walk_bytes: 1 << 20,
     decode_time: Duration::from_secs(60),
 };
 

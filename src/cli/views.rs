@@ -80,11 +80,12 @@ pub struct ViewArgs {
     )]
     pub max_image_pixels: Option<String>,
 
-    /// The largest tile to decode, in pixels times bands [default: 16M]
+    /// The largest tile to decode whole, in pixels times bands [default: 16M]
     #[arg(
         long, value_name = "NUMBER", help_heading = HEADING_VIEWS,
-        long_help = "The largest tile of a JPEG 2000 image to decode, in pixels times bands. The \
-            default is 16M."
+        long_help = "The largest tile of a JPEG 2000 image to decode whole, in pixels times bands. Of \
+            tiles with more than 4M, or more than 2048 columns or rows, only the windows that are read \
+            are decoded, and this does not count. The default is 16M."
     )]
     pub max_tile_samples: Option<String>,
 
@@ -106,9 +107,20 @@ pub struct ViewArgs {
     /// The most code-blocks that a JPEG 2000 image may have [default: 4M]
     #[arg(
         long, value_name = "NUMBER", help_heading = HEADING_VIEWS,
-        long_help = "The most code-blocks that a JPEG 2000 image may have. The default is 4M."
+        long_help = "The most code-blocks that a JPEG 2000 image may have; of one in huge tiles, the \
+            most packets of a tile. The default is 4M."
     )]
     pub max_code_blocks: Option<String>,
+
+    /// The most to read of a huge tile to find its packets [default: 256M]
+    #[arg(
+        long, value_name = "SIZE", help_heading = HEADING_VIEWS,
+        long_help = "How many bytes of a huge tile of a JPEG 2000 image may be read to find the packets \
+            of a window, if the file does not list their lengths (PLT). The tile is read from its \
+            start, once; what was found is kept in memory. A window that lies further behind can't be \
+            read (EFBIG). The default is 256M."
+    )]
+    pub max_walk: Option<String>,
 
     /// The most samples per compressed byte [default: 20000]
     #[arg(

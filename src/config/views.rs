@@ -54,6 +54,7 @@ pub(super) fn view_config(
         tiles: of("--max-tiles", &args.max_tiles, limits.tiles)?,
         code_blocks: of("--max-code-blocks", &args.max_code_blocks, limits.code_blocks)?,
         expansion: of("--max-expansion", &args.max_expansion, limits.expansion)?,
+        walk_bytes: of("--max-walk", &args.max_walk, limits.walk_bytes)?,
         decode_time: Duration::from_secs(of(
             "--decode-timeout",
             &args.decode_timeout,

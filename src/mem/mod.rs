@@ -19,6 +19,8 @@
 //!   one time take half at most: the tiles of JPEG 2000, and of other formats the file,
 //!   its pixels and what its decoder needs. Blocks make room for them. An image that
 //!   would take more is refused.
+//! - What was found of the packets of huge JPEG 2000 tiles is counted even if it does not fit:
+//!   32 MiB at most.
 //! - A decoder's process that has nothing to do counts as 1 MiB.
 //! - A body under way counts as the 400 KiB that its connection buffers.
 //! - An object that this mount has made counts as 96 bytes, of 100,000 at most. Extended

@@ -65,6 +65,23 @@ pub(super) async fn jpeg2000(
         return Err(RasterError::Unsupported(format!("{container} with {reason}")));
     }
     let pixel_bytes = info.pixel_bytes();
+    // Whatever its tiles are, all of them are held here.
+    let pixels = u64::from(info.width) * u64::from(info.height);
+    let allowed = [
+        (pixels, "pixels", "--max-image-pixels", limits.image_pixels),
+        (
+            pixels.saturating_mul(pixel_bytes as u64),
+            "bytes of pixels",
+            "--max-decode-memory",
+            limits.decode_bytes,
+        ),
+    ];
+    for (value, of, option, allowed) in allowed {
+        if value > allowed {
+            let what = format!("{container} has {value} {of} in JPEG 2000");
+            return Err(RasterError::Limit { what, option, allowed });
+        }
+    }
     let mut samples = vec![0; info.width as usize * info.height as usize * pixel_bytes];
     for row in 0..info.grid.rows() {
         for column in 0..info.grid.columns() {
@@ -78,4 +95,30 @@ pub(super) async fn jpeg2000(
         }
     }
     Ok((info.clone(), samples))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_nested_image_is_held_only_as_far_as_limits_allow() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/jpeg2000/gray8.j2k");
+        let right = std::fs::read(path).unwrap();
+        let whole = jpeg2000("a test", right.clone().into(), &Limits::default()).await.unwrap();
+        assert_eq!(whole.1.len(), 67 * 45);
+        // 30,000 x 30,000 in one tile, of which windows could be decoded.
+        let mut bomb = right;
+        for at in [8, 12, 24, 28] {
+            bomb[at..at + 4].copy_from_slice(&30_000u32.to_be_bytes());
+        }
+        let mut limits = Limits { expansion: u64::MAX, ..Limits::default() };
+        for expected in ["--max-image-pixels", "--max-decode-memory"] {
+            match jpeg2000("a test", bomb.clone().into(), &limits).await {
+                Err(RasterError::Limit { option, .. }) => assert_eq!(option, expected),
+                other => panic!("{other:?}"),
+            }
+            limits.image_pixels = u64::MAX;
+        }
+    }
 }

@@ -19,6 +19,8 @@ pub struct Limits {
     pub code_blocks: u64,
     /// Pixels times bands for each compressed byte (`--max-expansion`).
     pub expansion: u64,
+    /// Bytes of one tile that may be read to find its packets (`--max-walk`).
+    pub walk_bytes: u64,
     /// How long a decoder from elsewhere may work on one image (`--decode-timeout`).
     pub decode_time: Duration,
 }
@@ -32,6 +34,7 @@ impl Default for Limits {
             tiles: 65_535,
             code_blocks: 4 << 20,
             expansion: 20_000,
+            walk_bytes: 256 << 20,
             decode_time: Duration::from_secs(60),
         }
     }

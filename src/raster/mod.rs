@@ -60,7 +60,7 @@ pub use limits::Limits;
 pub use open::open;
 pub use pages::{Count, Page};
 pub use picture::Picture;
-pub use source::{Beside, Source, SourceError, Take};
+pub use source::{Beside, Kept, Source, SourceError, Take};
 pub use spliced::{Form, Piece, Spliced};
 
 /// The type of one sample.

@@ -38,6 +38,9 @@ impl Beside {
     }
 }
 
+/// Memory that is counted until this is dropped.
+pub type Kept = Box<dyn Debug + Send + Sync>;
+
 /// The bytes of one version of one object.
 #[async_trait]
 pub trait Source: Send + Sync + Debug {
@@ -69,6 +72,12 @@ pub trait Source: Send + Sync + Debug {
 
     /// Keeps a few bytes about this version, if there is a place for them.
     fn remember(&self, _about: Bytes) {}
+
+    /// Counts memory that is kept of what was read, until what is returned is dropped; `None` where
+    /// nobody counts.
+    fn count(&self, _bytes: u64) -> Option<Kept> {
+        None
+    }
 
     /// Hands out all bytes as they come, each piece with its offset, in any order. If this
     /// fails, what was handed out is worth nothing.

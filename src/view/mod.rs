@@ -416,7 +416,8 @@ impl Views {
             Content::Object(version) => {
                 let exact = ExactReader::new(version, self.store.clone(), self.cache.clone());
                 let (blocks, indexes) = (self.objects.clone(), self.indexes.clone());
-                Arc::new(ObjectSource { exact, blocks, indexes, beside })
+                let budget = self.budget.clone();
+                Arc::new(ObjectSource { exact, blocks, indexes, beside, budget })
             }
             Content::File(file) => Arc::new(FileSource { file: file.clone(), beside }),
         }

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use super::FileImage;
 use super::error::{Changed, source_error};
 use super::index_cache::IndexCache;
-use crate::raster::{Beside, Source, SourceError, Take};
+use crate::mem::Budget;
+use crate::raster::{Beside, Kept, Source, SourceError, Take};
 use crate::reader::{Answer, ExactReader, Opener};
 
 /// What is kept about an image where its source remembers something.
@@ -24,6 +25,7 @@ pub(super) struct ObjectSource {
     pub(super) indexes: Option<Arc<IndexCache>>,
     /// What lies beside it.
     pub(super) beside: FilesBeside,
+    pub(super) budget: Arc<Budget>,
 }
 
 /// Files beside an original, and their bytes.
@@ -66,6 +68,10 @@ impl Source for ObjectSource {
         if let Some(indexes) = &self.indexes {
             indexes.save(self.exact.version(), TILE_PARTS, &about);
         }
+    }
+
+    fn count(&self, bytes: u64) -> Option<Kept> {
+        Some(Box::new(self.budget.charge(bytes)))
     }
 
     async fn copy_to(&self, take: &Take) -> Result<(), SourceError> {

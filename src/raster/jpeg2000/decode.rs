@@ -5,12 +5,12 @@
 //! ends within a few code-blocks. Samples of the reversible transform are exact; those of the irreversible one
 //! are rounded, half to even.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 
+use super::blocking::blocking;
 use super::engine::{self, Body, Options, Plan, Request, Row, Tile, samples};
 use super::palette::Palette;
 use super::sycc;
@@ -35,42 +35,54 @@ pub(super) struct Output {
 /// A tile takes another core for each so many of its samples.
 const SAMPLES_FOR_A_CORE: u64 = 4 << 20;
 
-/// One tile to decode.
+/// One tile to decode, or a window of it.
 #[derive(Debug)]
 pub(super) struct Job {
-    pub(super) tile: Tile,
-    /// The packets of each tile-part, as far as they are needed.
-    pub(super) bodies: Vec<Bytes>,
-    /// By how many resolutions it is reduced, and the pixels that it has then.
+    pub(super) tile: Arc<Tile>,
+    /// The packets as far as they are needed: tile-part, place among its packets, bytes.
+    pub(super) pieces: Vec<(usize, u64, Bytes)>,
+    /// By how many resolutions it is reduced.
     pub(super) reduction: u8,
+    /// What of it is wanted, on the reference grid of that reduction; `None`: all.
+    pub(super) window: Option<engine::Rect>,
+    /// The pixels that are given out.
     pub(super) rect: Rect,
     /// Whether zeros behind the last packet are nothing to mind.
     pub(super) is_padded: bool,
 }
 
-/// Tells a job that nobody waits for it.
-struct Gone(Arc<AtomicBool>);
-
-impl Drop for Gone {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 /// Decodes; the samples are interleaved, in the byte order of the machine.
 pub(super) async fn decode(job: Job, output: Arc<Output>) -> Result<Vec<u8>, RasterError> {
-    let gone = Arc::new(AtomicBool::new(false));
-    let _guard = Gone(Arc::clone(&gone));
     let samples = job.rect.pixels().saturating_mul(output.order.len() as u64);
     let permits = cores::permits(samples / SAMPLES_FOR_A_CORE).await;
-    let work = move || {
-        let run = || run(&job, &output, permits.len().max(1), &gone);
-        catch_unwind(AssertUnwindSafe(run))
-            .unwrap_or_else(|_| Err(corrupt("the decoder gave up on it")))
-    };
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|_| Err(corrupt("the decoder was stopped")))
+    blocking(move |gone| run(&job, &output, permits.len().max(1), gone)).await
+}
+
+/// What a window of a tile takes, or all of it.
+///
+/// # Errors
+/// The tile has no such resolution.
+pub(super) fn plan(
+    tile: &Tile,
+    reduction: u8,
+    window: Option<engine::Rect>,
+) -> engine::Result<Plan> {
+    let request =
+        Request { reduction, window: window.map(|w| widened(tile, w)), ..Request::default() };
+    let mut plan = Plan::new(tile, &request)?;
+    // What is behind the last packet is of no concern to a window.
+    plan.whole &= window.is_none();
+    Ok(plan)
+}
+
+/// A window with the samples that its first columns and rows are repeated from, where
+/// components are sub-sampled.
+fn widened(tile: &Tile, window: engine::Rect) -> engine::Rect {
+    let components = || tile.components().iter();
+    let dx = components().map(|component| component.dx).max().unwrap_or(1).max(1);
+    let dy = components().map(|component| component.dy).max().unwrap_or(1).max(1);
+    let (x0, y0) = (window.x0.saturating_sub(dx - 1), window.y0.saturating_sub(dy - 1));
+    engine::Rect { x0, y0, ..window }
 }
 
 fn run(
@@ -87,8 +99,7 @@ fn run(
         cancel: Some(&is_gone),
         ..Options::default()
     };
-    let request = Request { reduction: job.reduction, ..Request::default() };
-    let plan = Plan::new(&job.tile, &request).map_err(failed)?;
+    let plan = plan(&job.tile, job.reduction, job.window).map_err(failed)?;
     let decoding = Decoding { job, output, plan, options };
     if let Some(palette) = &output.palette {
         return decoding.colors(palette);
@@ -158,7 +169,11 @@ struct Decoding<'j> {
 
 impl Decoding<'_> {
     fn body(&self) -> Body<'_> {
-        Body::whole(self.job.bodies.iter().map(|body| &body[..]))
+        let mut body = Body::new();
+        for (part, offset, bytes) in &self.job.pieces {
+            body.add(*part, *offset, bytes);
+        }
+        body
     }
 
     fn size(&self) -> (u32, u32) {
@@ -202,8 +217,9 @@ impl Decoding<'_> {
         let size = size_of::<S>();
         let pixel = size * self.output.order.len();
         let mut out = vec![0; pixel * width as usize * height as usize];
-        // Where the tile begins on the reduced reference grid.
-        let rect = self.job.tile.rect().reduced(self.job.reduction.into());
+        // Where it begins on the reduced reference grid.
+        let tile = || self.job.tile.rect().reduced(self.job.reduction.into());
+        let rect = self.job.window.unwrap_or_else(tile);
         for (band, component) in self.output.order.iter().enumerate() {
             let missing = || corrupt("the decoder gave other components than the header has");
             let plane = planes.get(*component).ok_or_else(missing)?;

@@ -114,7 +114,12 @@ fn guess(length: u64, reduce: u8) -> u64 {
 }
 
 /// `bytes`, read on up to `length`.
-async fn grow(index: &Index, part: &Part, bytes: Bytes, length: u64) -> Result<Bytes, RasterError> {
+pub(super) async fn grow(
+    index: &Index,
+    part: &Part,
+    bytes: Bytes,
+    length: u64,
+) -> Result<Bytes, RasterError> {
     let have = bytes.len() as u64;
     if length <= have {
         return Err(corrupt(format!("a tile-part of tile {} is cut short", part.tile)));

@@ -86,6 +86,8 @@ pub(super) struct Blocks {
     pub(super) image: u64,
     /// At most in one tile.
     pub(super) tile: u64,
+    /// Packets of one layer, at most in one tile.
+    pub(super) packets: u64,
 }
 
 /// Counts the code-blocks and precincts of one component with this coding. Along
@@ -121,6 +123,7 @@ pub(super) fn blocks(grid: &TileGrid, coding: &Coding) -> Blocks {
         let x = count(&columns, &|span| span.reduced(below).cells(precinct.0));
         let y = count(&rows, &|span| span.reduced(below).cells(precinct.1));
         add(x, y, if resolution == 0 { 1 } else { 3 });
+        found.packets = found.packets.saturating_add(x.1.saturating_mul(y.1));
         let bands: &[(bool, bool)] = match resolution {
             0 => &[(false, false)],
             _ => &[(true, false), (false, true), (true, true)],

@@ -9,7 +9,8 @@
 
 use super::boxes::{Channel, Container, Space};
 use super::decode::Output;
-use super::geometry::{blocks, tile_spans};
+use super::geometry::{Blocks, blocks, tile_spans};
+use super::giant;
 use super::header::{Coding, Component, MainHeader};
 use super::index::Lazy;
 use super::rewrap::{Parsed, cut_refusal, part_header};
@@ -42,7 +43,12 @@ pub(super) fn describe(
         (_, false) => SampleType::U32,
         (_, true) => SampleType::I32,
     };
-    let grid = header.grid;
+    let levels = if palette.is_some() { 1 } else { levels(header, &header.grid) };
+    let pixel_bytes = (bands * sample.bytes()) as u64;
+    let grids = match giant::has_large_tiles(header) {
+        true => giant::grids(&header.grid, levels, pixel_bytes),
+        false => Vec::new(),
+    };
     let info = RasterInfo {
         codec: "jpeg2000",
         width: header.grid.image(0).width,
@@ -51,14 +57,14 @@ pub(super) fn describe(
         sample,
         bit_depth,
         color,
-        grid,
-        levels: if palette.is_some() { 1 } else { levels(header, &grid) },
+        grid: grids.first().copied().unwrap_or(header.grid),
+        levels: if grids.is_empty() { levels } else { grids.len() as u8 },
         nodata: None,
         geo: container.geo.clone(),
         unsupported: unsupported(container, header, depth),
         warnings: warnings(container, header),
         ranges: None,
-        extras: Extras::default(),
+        extras: Extras { overviews: grids.into_iter().skip(1).collect(), ..Extras::default() },
     };
     let exact = header.coding_of(0).reversible;
     let sycc_depth = is_sycc(container).then_some(depth);
@@ -92,6 +98,11 @@ pub(super) fn ranges(header: &MainHeader, index: &Lazy) -> Ranges {
         (false, true) => "found by their headers, since the list in the file (TLM) is wrong",
         (false, false) => "found by their headers",
     };
+    if giant::has_large_tiles(header) {
+        let reduced = "from the packets of each window, which are listed in the tile (PLT), or found \
+                       by reading it from its start";
+        return Ranges { tiles, reduced: reduced.to_owned() };
+    }
     let whole = |reason: &str| format!("from whole tiles: {reason}");
     let reduced = match (cut_refusal(header), lists_packets(index)) {
         (Some(reason), _) => whole(&reason),
@@ -210,7 +221,11 @@ fn unsupported(container: &Container, header: &MainHeader, depth: u8) -> Option<
 /// Holds what the size alone says against the limits: the tiles can be walked after.
 pub(super) fn check_size(header: &MainHeader, limits: &Limits) -> Result<(), RasterError> {
     let pixels = header.grid.image(0).pixels();
-    limit(format!("it has {pixels} pixels"), pixels, "--max-image-pixels", limits.image_pixels)?;
+    // Of those in large tiles nobody needs all at a time, and the tiles are few.
+    if !giant::has_large_tiles(header) {
+        let what = format!("it has {pixels} pixels");
+        limit(what, pixels, "--max-image-pixels", limits.image_pixels)?;
+    }
     let tiles = tiles(&header.grid);
     limit(format!("it has {tiles} tiles"), tiles, "--max-tiles", limits.tiles)?;
     if tiles > 65_535 {
@@ -233,8 +248,11 @@ pub(super) fn check(
     let along = |size: u32, image: u32| u64::from(size.min(image));
     let tile = along(info.grid.tile_size.0, info.width) * along(info.grid.tile_size.1, info.height);
     let samples = tile.saturating_mul(components);
-    let what = format!("a tile has {samples} samples");
-    limit(what, samples, "--max-tile-samples", limits.tile_samples)?;
+    let is_giant = giant::has_large_tiles(header);
+    if !is_giant {
+        let what = format!("a tile has {samples} samples");
+        limit(what, samples, "--max-tile-samples", limits.tile_samples)?;
+    }
     let ratio = pixels.saturating_mul(components) / compressed.max(1);
     let what = format!("it declares {ratio} samples for each compressed byte");
     limit(what, ratio, "--max-expansion", limits.expansion)?;
@@ -262,18 +280,29 @@ pub(super) fn check(
         }
     }
     own.push((&header.coding, plain));
-    let (mut in_image, mut in_tile) = (0u64, 0u64);
+    let mut all = Blocks::default();
     for (coding, count) in own {
         let blocks = blocks(&header.grid, coding);
-        in_image = in_image.saturating_add(blocks.image.saturating_mul(count));
-        in_tile = in_tile.saturating_add(blocks.tile.saturating_mul(count));
+        let add = |sum: u64, of: u64| sum.saturating_add(of.saturating_mul(count));
+        all.image = add(all.image, blocks.image);
+        all.tile = add(all.tile, blocks.tile);
+        all.packets = add(all.packets, blocks.packets);
     }
-    let what = format!("it has {in_image} code-blocks and precincts");
-    limit(what, in_image, "--max-code-blocks", limits.code_blocks)?;
+    let layers = u64::from(header.defaults.layers);
+    if is_giant {
+        // Whoever looks for a window goes past all of them.
+        let packets = all.packets.saturating_mul(layers);
+        let what = format!("a tile has {packets} packets");
+        limit(what, packets, "--max-code-blocks", limits.code_blocks)?;
+        all.tile = 0;
+    } else {
+        let what = format!("it has {} code-blocks and precincts", all.image);
+        limit(what, all.image, "--max-code-blocks", limits.code_blocks)?;
+    }
     // The decoder's planes, coefficients and transform in 32 bits, our samples, and
     // about 256 bytes for each code-block and 32 for each of its layers.
     let each = 4 * components + 12 + components * info.sample.bytes() as u64;
-    let records = in_tile.saturating_mul(256 + 32 * u64::from(header.defaults.layers));
+    let records = all.tile.saturating_mul(256 + 32 * layers);
     let memory = tile.saturating_mul(each).saturating_add(records);
     let what = format!("decoding a tile takes about {memory} bytes");
     limit(what, memory, "--max-decode-memory", limits.decode_bytes)?;

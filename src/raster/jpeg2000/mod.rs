@@ -7,34 +7,41 @@
 //!
 //! Mechanism, top to bottom: [`boxes`] and [`header`] parse, [`info`] describes and
 //! checks, [`index`] finds tile-parts, [`fetch`] gets them, [`decode`] runs the decoder of
-//! [`engine`]. [`indexed`] and [`reduced`] write files of the same packets for other decoders
+//! [`engine`]. Of tiles that are too large for that ([`giant`]) [`windows`] fetches and decodes
+//! what is asked for. [`indexed`] and [`reduced`] write files of the same packets for other decoders
 //! ([`Form`]), by [`rewrap`] and the arithmetic of [`geometry`].
 //!
 //! Non-goals: encoding, colour management, extensions other than HTJ2K (T.814).
 
+mod blocking;
 mod boxes;
 mod decode;
-#[expect(dead_code, unused_imports, reason = "windows of larger tiles use it, and its own tests")]
+#[expect(dead_code, unused_imports, reason = "its own tests take more of it than we do")]
 mod engine;
 mod fetch;
 #[cfg(fuzzing)]
 pub mod fuzzed;
 mod geometry;
+mod giant;
 mod header;
 mod index;
 mod indexed;
 mod info;
+mod known;
 #[cfg(test)]
 mod memory;
 mod palette;
 mod parts;
+mod pieces;
 mod reduced;
 mod rewrap;
 mod sycc;
 #[cfg(test)]
 mod tests;
 mod tlm;
+mod walk;
 mod window;
+mod windows;
 
 use std::sync::Arc;
 
@@ -53,6 +60,7 @@ use index::{Index, Lazy, Origin, SOT_BYTES};
 use indexed::Around;
 use rewrap::cut_refusal;
 use window::Window;
+use windows::{Scene, Windows};
 
 /// Whether these are the first bytes of a JPEG 2000 file or codestream.
 pub fn is_jpeg2000(head: &[u8]) -> bool {
@@ -107,7 +115,7 @@ async fn opened_as(
     info::check_size(&header, limits)?;
     let length = header.length as u64 + SOT_BYTES;
     let front = window.at(codestream.start, available.min(length)).await?;
-    let main = Codestream::parse(&front).map_err(decode::failed)?;
+    let main = Arc::new(Codestream::parse(&front).map_err(decode::failed)?);
     let (info, output) = info::describe(&container, &header, limits);
     let tile_bytes = info::check(&header, &info, available, limits)?;
     let tiles = header.grid.columns() * header.grid.rows();
@@ -123,6 +131,7 @@ async fn opened_as(
     let around = Around { length: container.length, has_offsets: container.has_offsets };
     let index = Lazy::new(origin);
     let info = RasterInfo { ranges: Some(info::ranges(&header, &index)), ..info };
+    let windows = giant::has_large_tiles(&header).then(|| Windows::new(limits));
     Ok(Jpeg2000 {
         around,
         info,
@@ -130,6 +139,7 @@ async fn opened_as(
         codestream: main,
         output: Arc::new(output),
         index,
+        windows,
         decode_bytes: limits.decode_bytes,
         tile_bytes,
     })
@@ -141,9 +151,11 @@ struct Jpeg2000 {
     around: Around,
     info: RasterInfo,
     header: MainHeader,
-    codestream: Codestream,
+    codestream: Arc<Codestream>,
     output: Arc<Output>,
     index: Lazy,
+    /// If its tiles are too large to be decoded whole.
+    windows: Option<Windows>,
     /// Compressed bytes held for one tile stay below this too.
     decode_bytes: u64,
     /// What the pixels of a tile take.
@@ -164,6 +176,7 @@ impl Raster for Jpeg2000 {
         match self.tile(level, column, row).await {
             // What was kept of an earlier life may be wrong where the file is right.
             Err(RasterError::Corrupt(_)) if self.index.distrust() => {
+                self.windows.iter().for_each(Windows::clear);
                 self.tile(level, column, row).await
             }
             decoded => decoded,
@@ -197,14 +210,19 @@ impl Jpeg2000 {
         if let Some(reason) = &self.info.unsupported {
             return Err(RasterError::Unsupported(reason.clone()));
         }
-        let grid = &self.info.grid;
-        if level >= self.info.levels || column >= grid.columns() || row >= grid.rows() {
+        let (columns, rows) = self.info.tiles(level);
+        if level >= self.info.levels || column >= columns || row >= rows {
             return Err(RasterError::Unsupported(format!(
                 "there is no tile {column}, {row} at level {level}"
             )));
         }
-        let rect = grid.tile(level, column, row);
+        let rect = self.info.tile(level, column, row);
         let index = self.index.get().await?;
+        if let Some(windows) = &self.windows {
+            let (codestream, output) = (&self.codestream, &self.output);
+            let scene = Scene { codestream, grid: &self.header.grid, index: &index, output };
+            return windows.decode(scene, level, rect).await;
+        }
         if level > 0
             && cut_refusal(&self.header).is_none()
             && let Some(job) = self.cut(&index, level, (column, row)).await?
@@ -308,10 +326,12 @@ impl Jpeg2000 {
         for (number, part) in parts.iter().enumerate() {
             tile.set_body_length(number, part.length - part.data.start as u64);
         }
+        let body = |part: &PartData| part.bytes.slice(part.data.clone());
         Ok(Job {
-            tile,
-            bodies: parts.iter().map(|part| part.bytes.slice(part.data.clone())).collect(),
+            tile: Arc::new(tile),
+            pieces: parts.iter().enumerate().map(|(n, part)| (n, 0, body(part))).collect(),
             reduction: level,
+            window: None,
             rect: self.info.grid.tile(level, at.0, at.1),
             is_padded: false,
         })

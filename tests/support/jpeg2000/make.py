@@ -60,7 +60,64 @@ SMALL = {
     "modes.j2k": (64, 64, 1, 10, False, "-n 3 -M 63 -b 16,16"),
     "poc.j2k": (64, 64, 1, 8, False, "-n 3 -POC T1=0,0,1,1,1,RLCP/T1=1,0,1,3,1,CPRL"),
     "roi.j2k": (40, 40, 3, 8, False, "-n 3 -t 32,32 -ROI c=1,U=4 -mct 0 -PLT"),
+    # Tiles so wide or high that windows of them are decoded.
+    "wide_rpcl_plt.j2k": (40, 2100, 1, 8, False, "-n 6 -p RPCL -PLT -c [64,64],[64,64],[32,32]"),
+    "wide_lrcp.j2k": (30, 2100, 1, 12, True, "-n 5 -p LRCP"),
+    "wide_layers_lrcp.jp2": (24, 2100, 1, 8, False, "-n 4 -p LRCP -r 20,5,1 -c [64,64]"),
+    "wide_rlcp_parts.j2k": (24, 2100, 3, 8, False, "-n 4 -p RLCP -TP R -PLT"),
+    "tall_pcrl.j2k": (2100, 30, 1, 8, False, "-n 5 -p PCRL -c [32,32] -SOP -EPH"),
+    "wide_cprl_offsets.j2k": (
+        40, 2100, 3, 8, False, "-n 4 -p CPRL -d 13,9 -T 3,5 -t 2080,32 -c [128,16],[64,16]"),
 }
+
+
+def patch(folder: str) -> None:
+    """A texture in the middle of nothing, in precincts of which each is as it would be anywhere in a
+    larger image: tests/it/mounted/views/giants.rs puts it there. The lowest resolutions are left out,
+    since their precincts would hold more there."""
+    import struct
+
+    side, levels = 2048, 6
+    y, x = np.mgrid[0:side, 0:side]
+    inside = np.maximum(abs(y - 1024), abs(x - 1024)) < 300
+    rng = np.random.default_rng(77)
+    texture = 128 + 60 * np.sin(x / 9 + y / 23) * np.cos(y / 7 - x / 31) + rng.normal(0, 1.5, (side, side))
+    texture += 40 * ((x - 1024) // 64 + 2 * ((y - 1024) // 128)) % 3
+    pixels = np.where(inside, np.clip(np.rint(texture), 0, 255), 128).astype(np.uint8)
+    path = os.path.join(folder, "patch.j2k")
+    with tempfile.NamedTemporaryFile(suffix=".raw") as raw:
+        raw.write(pixels.tobytes())
+        raw.flush()
+        precincts = ",".join(["[256,256]"] * (levels + 1))
+        options = f"-n {levels + 1} -p RPCL -PLT -c {precincts}".split()
+        assert run("opj_compress", "-i", raw.name, "-F", f"{side},{side},1,8,u", "-o", path, *options)
+    with open(path, "rb") as file:
+        whole = file.read()
+    sot = whole.index(b"\xff\x90\x00\x0a")
+    sod = whole.index(b"\xff\x93", sot)
+    plt = whole.index(b"\xff\x58", sot)
+    (size,) = struct.unpack(">H", whole[plt + 2 : plt + 4])
+    assert plt + 2 + size == sod
+    lengths, number = [], 0
+    for byte in whole[plt + 5 : sod]:
+        number = number << 7 | byte & 127
+        if byte < 128:
+            lengths.append(number)
+            number = 0
+    at, packets = sod + 2, []
+    for length in lengths:
+        packets.append(whole[at : at + length])
+        at += length
+    packets[:3] = [b"\0"] * 3
+    digits = b""
+    for packet in packets:
+        groups = [len(packet) >> shift & 127 for shift in (21, 14, 7, 0) if shift == 0 or len(packet) >> shift]
+        digits += bytes(group | 128 for group in groups[:-1]) + bytes(groups[-1:])
+    body = b"".join(packets)
+    header = b"\xff\x58" + struct.pack(">HB", len(digits) + 3, 0) + digits + b"\xff\x93"
+    start = struct.pack(">HHHIBB", 0xFF90, 10, 0, 12 + len(header) + len(body), 0, 1)
+    with open(path, "wb") as file:
+        file.write(whole[:sot] + start + header + body + b"\xff\xd9")
 
 
 def many() -> dict:
@@ -273,6 +330,7 @@ def main() -> None:
             print("OpenJPEG does not decode what it made of", name, options)
             os.remove(path)
     of_known_pixels(given.out, lines)
+    patch(given.out)
     with_gdal(given.out, lines)
     with open(os.path.join(given.out, "expected.txt"), "w") as out:
         out.write("\n".join(lines) + "\n")

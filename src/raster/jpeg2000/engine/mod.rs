@@ -25,14 +25,16 @@ pub(crate) mod wavelet;
 mod window;
 
 pub(crate) use body::Body;
-pub(crate) use decode::{Decoded, Row, decode, decode_pixels, decode_rows};
+pub(crate) use decode::{Decoded, Row, decode, decode_pixels, decode_rows, touched};
 pub(crate) use error::{Error, Result};
 pub(crate) use geometry::Rect;
 pub(crate) use markers::{Codestream, TilePart, TilePartAt, tile_parts};
 pub(crate) use options::Options;
 pub(crate) use tile::{Part, Tile};
 pub(crate) use walker::{Progress, Walker};
-pub(crate) use window::{ComponentPlan, Plan, Request, Span, band_window, spans};
+pub(crate) use window::{
+    ComponentPlan, PacketAt, Plan, Request, Span, band_window, located, spans,
+};
 
 #[cfg(test)]
-mod tests;
+pub(in crate::raster::jpeg2000) mod tests;

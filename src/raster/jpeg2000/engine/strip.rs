@@ -11,7 +11,7 @@ use crate::raster::jpeg2000::engine::error::{Error, Result};
 use crate::raster::jpeg2000::engine::geometry::{Rect, Resolution, floor_shift};
 use crate::raster::jpeg2000::engine::options::Options;
 use crate::raster::jpeg2000::engine::packet::walk::{PrecinctId, chunk_bytes};
-use crate::raster::jpeg2000::engine::packet::{Block, Precinct};
+use crate::raster::jpeg2000::engine::packet::{Block, Chunk, Precinct};
 use crate::raster::jpeg2000::engine::pool::work_off;
 
 /// A coefficient in the form in which the wavelet synthesis takes it.
@@ -101,6 +101,20 @@ struct Cell<'a> {
     rect: Rect,
     /// The part of it that belongs to the strip.
     wanted: Rect,
+}
+
+/// The bytes of the code-blocks of a sub-band that touch its window.
+pub(crate) fn touched<'a>(
+    from: Coefficients<'a>,
+    band: &'a BandView,
+) -> impl Iterator<Item = Chunk> + 'a {
+    let rows = if band.window.is_empty() { 0..0 } else { band.rows() };
+    rows.flat_map(move |row| {
+        let lines = band.lines(row);
+        let strip = Rect { y0: lines.start, y1: lines.end, ..band.window };
+        if strip.is_empty() { Vec::new() } else { cells(from, band, row, &strip) }
+    })
+    .flat_map(|cell| cell.precinct.chunks(cell.block).copied().collect::<Vec<_>>())
 }
 
 /// The code-blocks of a row that touch a strip.

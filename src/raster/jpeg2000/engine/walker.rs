@@ -23,7 +23,8 @@ pub(crate) enum Progress {
     },
 }
 
-/// Walks from packet to packet from the start of a tile. It reads the headers and skips the bodies.
+/// Walks from packet to packet from the start of a tile. It reads the headers and skips the bodies; packets whose lengths
+/// are known it skips altogether.
 #[derive(Debug)]
 pub(crate) struct Walker<'t> {
     walk: Walk<'t>,
@@ -36,7 +37,12 @@ impl<'t> Walker<'t> {
     /// A walker that stops as soon as it has found all packets of `plan`.
     #[must_use]
     pub(crate) fn new(tile: &'t Tile, plan: &'t Plan, options: &'t Options<'t>) -> Self {
-        Self { walk: Walk::new(tile, plan, options), options, lengths: Vec::new(), ended: false }
+        Self {
+            walk: Walk::new(tile, plan, options).skipping(),
+            options,
+            lengths: Vec::new(),
+            ended: false,
+        }
     }
 
     /// Goes on by at most `packets` packets with the bytes at hand.

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::raster::jpeg2000::engine::error::{Error, Result};
 use crate::raster::jpeg2000::engine::geometry::{Orientation, Rect};
+use crate::raster::jpeg2000::engine::options::Options;
 use crate::raster::jpeg2000::engine::progression::PacketId;
 use crate::raster::jpeg2000::engine::tile::Tile;
 use crate::raster::jpeg2000::engine::wavelet::{Needs, needs};
@@ -173,6 +174,71 @@ impl Plan {
         let (x, y) = (packet.precinct % wide, packet.precinct / wide);
         (precincts.x0..precincts.x1).contains(&x) && (precincts.y0..precincts.y1).contains(&y)
     }
+}
+
+/// A packet that a plan takes, and where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PacketAt {
+    /// Which packet.
+    pub packet: PacketId,
+    /// The tile-part, counted within the tile.
+    pub part: usize,
+    /// Where it begins in the tile-part's body.
+    pub offset: u64,
+    /// Its length.
+    pub length: u32,
+}
+
+impl PacketAt {
+    /// The code-blocks that its header tells of.
+    #[must_use]
+    pub(crate) fn blocks(&self, tile: &Tile) -> u64 {
+        let PacketId { component, resolution, precinct, .. } = self.packet;
+        let Some(geometry) = tile.components().get(usize::from(component)) else { return 0 };
+        let r = usize::from(resolution);
+        let Some(resolution) = geometry.resolutions.get(r) else { return 0 };
+        let of = |orientation: &Orientation| {
+            let band = geometry.band(r, *orientation);
+            resolution.block_grid(&resolution.precinct_band_rect(precinct, &band)).area()
+        };
+        resolution.orientations().iter().map(of).fold(0, u64::saturating_add)
+    }
+}
+
+/// The packets that a plan takes, in the order of the codestream; `None` if the lengths of those in front of the last one
+/// are not all known.
+///
+/// # Errors
+/// If the caller wants to stop.
+pub(crate) fn located(
+    tile: &Tile,
+    plan: &Plan,
+    options: &Options<'_>,
+) -> Result<Option<Vec<PacketAt>>> {
+    let mut found = Vec::new();
+    let mut packets = tile.packets();
+    let mut number = 0u64;
+    for (part, known) in tile.parts().iter().enumerate() {
+        let mut offset = 0u64;
+        for &length in known.lengths.as_deref().unwrap_or(&[]) {
+            if found.len() as u64 >= plan.packets {
+                return Ok(Some(found));
+            }
+            if number.is_multiple_of(4096) {
+                options.check()?;
+            }
+            number += 1;
+            let Some(packet) = packets.next() else { return Ok(None) };
+            if plan.needs(tile, packet) {
+                found.push(PacketAt { packet, part, offset, length });
+            }
+            offset = offset.saturating_add(length.into());
+        }
+        if !known.complete {
+            break;
+        }
+    }
+    Ok((found.len() as u64 >= plan.packets).then_some(found))
 }
 
 /// Bytes of a tile-part's body, counted from the first byte behind SOD.

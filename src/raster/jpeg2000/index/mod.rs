@@ -31,7 +31,7 @@ use futures_util::future::{BoxFuture, Shared};
 
 use super::header::marker;
 use super::window::{read, read_kept, u16_at};
-use crate::raster::{RasterError, Source};
+use crate::raster::{Kept, RasterError, Source};
 use hop::HOP_BYTES;
 
 pub(super) use origin::Origin;
@@ -87,6 +87,11 @@ impl Index {
     pub(super) async fn prefix(&self, part: &Part, length: u64) -> Result<Bytes, RasterError> {
         let length = if self.has_prefixes { HOP_BYTES } else { length };
         self.more(part.offset..part.offset + length.min(part.length)).await
+    }
+
+    /// Counts memory that is kept about the file, until what is returned is dropped.
+    pub(super) fn count(&self, bytes: u64) -> Option<Kept> {
+        self.source.count(bytes)
     }
 
     /// Bytes that follow a prefix.

@@ -3,6 +3,7 @@
 
 mod finding;
 mod forms;
+mod giants;
 mod odd;
 
 use std::collections::BTreeMap;
@@ -45,12 +46,13 @@ async fn opened(bytes: Vec<u8>, how: How) -> (Arc<Memory>, Result<Arc<dyn Raster
 /// All tiles of a level, put together.
 async fn level(raster: &dyn Raster, level: u8) -> Result<Vec<u8>, RasterError> {
     let info = raster.info();
-    let (image, pixel) = (info.grid.image(level), info.pixel_bytes());
+    let (image, pixel) = (info.image(level), info.pixel_bytes());
     let mut all = vec![0; image.pixels() as usize * pixel];
-    for row in 0..info.grid.rows() {
-        for column in 0..info.grid.columns() {
+    let (columns, rows) = info.tiles(level);
+    for row in 0..rows {
+        for column in 0..columns {
             let tile = raster.decode_tile(level, column, row).await?;
-            assert_eq!(tile.rect, info.grid.tile(level, column, row));
+            assert_eq!(tile.rect, info.tile(level, column, row));
             let width = tile.rect.width as usize * pixel;
             for (y, line) in tile.samples.chunks_exact(width).enumerate() {
                 let y = tile.rect.y as usize + y;
@@ -108,8 +110,8 @@ async fn every_tile_at_every_level_is_what_openjpeg_gives() {
                 }
                 let said = format!(
                     "{} {} {} {}{}",
-                    raster.info().grid.image(at).width,
-                    raster.info().grid.image(at).height,
+                    raster.info().image(at).width,
+                    raster.info().image(at).height,
                     raster.info().bands,
                     raster.info().bit_depth,
                     if raster.info().sample.name().starts_with('i') { "s" } else { "" },
@@ -243,22 +245,31 @@ async fn a_bomb_is_refused_from_its_header() {
     assert!(started.elapsed() < Duration::from_millis(5));
     assert_eq!(source.reads(), 0);
     match raster {
-        Err(RasterError::Limit { option, .. }) => assert_eq!(option, "--max-image-pixels"),
+        Err(RasterError::Limit { option, .. }) => assert_eq!(option, "--max-expansion"),
         other => panic!("{other:?}"),
     }
-    // With more pixels allowed, the tile is still too large, and so on.
-    let mut limits = Limits { image_pixels: u64::MAX, ..Limits::default() };
-    for expected in ["--max-tile-samples", "--max-expansion", "--max-decode-memory"] {
-        let source = Memory::new(bytes.clone());
-        let head = source.head();
-        match open(source, head, &limits).await {
-            Err(RasterError::Limit { option, .. }) => assert_eq!(option, expected),
-            other => panic!("{other:?}"),
-        }
-        match expected {
-            "--max-tile-samples" => limits.tile_samples = u64::MAX,
-            _ => limits.expansion = u64::MAX,
-        }
+    // Where that is allowed, it opens like any other, and a window of it fails at once: the
+    // tile ends before its packets do.
+    let limits = Limits { expansion: u64::MAX, ..Limits::default() };
+    let source = Memory::new(bytes.clone());
+    let raster = open(source.clone(), source.head(), &limits).await.unwrap();
+    let started = Instant::now();
+    for level in 0..raster.info().levels {
+        let (columns, rows) = raster.info().tiles(level);
+        let tile = raster.decode_tile(level, columns - 1, rows - 1).await;
+        assert!(matches!(tile, Err(RasterError::Corrupt(_))), "{level}: {tile:?}");
+    }
+    assert!(started.elapsed() < Duration::from_secs(2));
+    assert!(source.bytes_read() <= 2 * source.size());
+    // In many small tiles it has too many pixels.
+    for at in [24, 28] {
+        bytes[at..at + 4].copy_from_slice(&1_000u32.to_be_bytes());
+    }
+    let source = Memory::new(bytes);
+    let head = source.head();
+    match open(source, head, &limits).await {
+        Err(RasterError::Limit { option, .. }) => assert_eq!(option, "--max-image-pixels"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -266,8 +277,16 @@ async fn a_bomb_is_refused_from_its_header() {
 /// decoded has the size that was promised.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn damaged_files_are_refused_or_decoded_but_never_more() {
-    let names =
-        ["gray8.j2k", "rgb8_rlcp_parts.jp2", "layers_sop_eph.jp2", "one_pixel.jp2", "gdal_utm.jp2"];
+    let names = [
+        "gray8.j2k",
+        "rgb8_rlcp_parts.jp2",
+        "layers_sop_eph.jp2",
+        "one_pixel.jp2",
+        "gdal_utm.jp2",
+        "wide_rpcl_plt.j2k",
+        "wide_layers_lrcp.jp2",
+        "wide_cprl_offsets.j2k",
+    ];
     let limits = Limits { image_pixels: 1 << 18, decode_bytes: 16 << 20, ..Limits::default() };
     let mut random = fastrand::Rng::with_seed(7);
     for round in 0..4000 {
@@ -287,10 +306,10 @@ async fn damaged_files_are_refused_or_decoded_but_never_more() {
         if let Ok(raster) = open_with(source, head, &limits, small_object).await {
             let top = raster.info().levels - 1;
             for level in [0, top] {
-                let grid = raster.info().grid;
                 if let Ok(tile) = raster.decode_tile(level, 0, 0).await {
                     let length = tile.rect.pixels() as usize * raster.info().pixel_bytes();
-                    assert_eq!((tile.rect, tile.samples.len()), (grid.tile(level, 0, 0), length));
+                    let rect = raster.info().tile(level, 0, 0);
+                    assert_eq!((tile.rect, tile.samples.len()), (rect, length));
                 }
             }
         }

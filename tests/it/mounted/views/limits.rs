@@ -16,13 +16,12 @@ fn fixture(name: &str) -> Fixture {
     fixtures().into_iter().find(|fixture| fixture.name == name).unwrap()
 }
 
-/// A codestream of 15 KB whose header says 30000x30000 pixels in one tile.
-fn bomb() -> Vec<u8> {
+/// A codestream of 15 KB whose header says 30000x30000 pixels, in tiles of this side.
+fn bomb(tile: u32) -> Vec<u8> {
     let mut bytes = fixture("gray8.j2k").bytes;
-    let side = 30_000u32.to_be_bytes();
     // SOC, SIZ, its length, its capabilities; sizes of image and tile, offsets between.
-    for at in [8, 12, 24, 28] {
-        bytes[at..at + 4].copy_from_slice(&side);
+    for (at, side) in [(8, 30_000u32), (12, 30_000), (24, tile), (28, tile)] {
+        bytes[at..at + 4].copy_from_slice(&side.to_be_bytes());
     }
     bytes.resize(15_000, 0);
     bytes
@@ -30,13 +29,15 @@ fn bomb() -> Vec<u8> {
 
 #[test]
 fn a_bomb_is_refused_before_anything_is_decoded_and_the_log_names_the_option_once() {
-    for (flags, option) in [
-        (&[][..], "--max-image-pixels"),
-        (&["--max-image-pixels", "1G"], "--max-tile-samples"),
-        (&["--max-image-pixels", "1G", "--max-tile-samples", "1G"], "--max-"),
+    // In one tile, of which windows could be decoded; in tiles that are decoded whole.
+    for (side, flags, option) in [
+        (30_000, &[][..], "--max-expansion"),
+        (2000, &[], "--max-image-pixels"),
+        (2000, &["--max-image-pixels", "1G"], "--max-expansion"),
+        (2000, &["--max-image-pixels", "1G", "--max-tile-samples", "1M"], "--max-tile-samples"),
     ] {
         let Some(server) = server() else { return };
-        let bytes = bomb();
+        let bytes = bomb(side);
         server.put(BUCKET, "bomb.j2k", bytes.clone());
         server.put(BUCKET, "good.j2k", fixture("gray8.j2k").bytes);
         let mount = mount(&server, flags);

@@ -11,6 +11,7 @@ mod costs;
 mod fits;
 mod fixtures;
 mod forms;
+mod giants;
 mod limits;
 mod listing;
 mod masks;

@@ -17,10 +17,10 @@ use crate::raster::jpeg2000::engine::options::Options;
 use crate::raster::jpeg2000::engine::packet::Precinct;
 use crate::raster::jpeg2000::engine::packet::walk::{PrecinctId, Step, Walk};
 use crate::raster::jpeg2000::engine::samples::Sample;
-use crate::raster::jpeg2000::engine::strip::Coefficients;
+use crate::raster::jpeg2000::engine::strip::{self, Coefficients};
 use crate::raster::jpeg2000::engine::tile::Tile;
 use crate::raster::jpeg2000::engine::wavelet::Plane;
-use crate::raster::jpeg2000::engine::window::Plan;
+use crate::raster::jpeg2000::engine::window::{Plan, Span};
 pub(crate) use work::{Decoded, Row};
 use work::{Layout, Work};
 
@@ -126,6 +126,32 @@ pub(crate) fn decode<S: Sample>(
         Ok(())
     })?;
     Ok(planes)
+}
+
+/// The bytes of the code-blocks that a plan's windows touch. `body` needs to have the headers of its packets only.
+///
+/// # Errors
+/// What is wrong with the headers, limits, and [`Error::Absent`] if one of them is not at hand.
+pub(crate) fn touched(
+    tile: &Tile,
+    plan: &Plan,
+    body: &Body<'_>,
+    options: &Options<'_>,
+) -> Result<Vec<Span>> {
+    let precincts = gather(tile, plan, body, options)?;
+    let coefficients = Coefficients { precincts: &precincts, body, options };
+    let work = Work::new(tile, plan, Layout::Planar, coefficients)?;
+    let mut spans = Vec::new();
+    for view in work.views.iter().flatten().flatten() {
+        options.check()?;
+        spans.extend(strip::touched(coefficients, view).filter(|chunk| chunk.length > 0).map(
+            |chunk| {
+                let end = chunk.offset.saturating_add(chunk.length.into());
+                Span { part: chunk.part as usize, range: chunk.offset..end }
+            },
+        ));
+    }
+    Ok(spans)
 }
 
 /// Reads the headers of the packets that a plan takes.

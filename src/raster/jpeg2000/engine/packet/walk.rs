@@ -61,6 +61,8 @@ pub(crate) struct Walk<'t> {
     contributions: Vec<Contribution>,
     /// Tag tree nodes in `precincts`.
     weight: u64,
+    /// Whether packets of known length are skipped even if they are needed.
+    skips: bool,
 }
 
 /// A packet header that was read.
@@ -93,7 +95,14 @@ impl<'t> Walk<'t> {
             precincts: HashMap::new(),
             contributions: Vec::new(),
             weight: 0,
+            skips: false,
         }
+    }
+
+    /// Goes past packets of known length without reading them: only the others' lengths are looked for.
+    pub(crate) fn skipping(mut self) -> Self {
+        self.skips = true;
+        self
     }
 
     /// The precincts that were needed, with what their packets told; those that have only empty packets are left out.
@@ -147,7 +156,7 @@ impl<'t> Walk<'t> {
             return Err(truncated);
         }
         let length = match known {
-            Some(length) if !needed && part.packed.is_none() => length,
+            Some(length) if (!needed || self.skips) && part.packed.is_none() => length,
             _ => {
                 let limit = known.unwrap_or(room);
                 let mut bytes = body.from(self.part, self.at);
