@@ -13,6 +13,7 @@ mod detach;
 mod explain;
 mod log;
 mod log_file;
+mod manual;
 mod mount;
 mod mount_point;
 mod mount_table;
@@ -49,6 +50,8 @@ enum AppError {
     Umount(#[from] umount::UmountError),
     #[error(transparent)]
     Status(#[from] ask_status::StatusError),
+    #[error(transparent)]
+    Manual(#[from] manual::ManualError),
 }
 
 /// Does what the command says, and tells the outcome.
@@ -74,6 +77,8 @@ fn do_it(command: Command, environment: &Environment) -> Result<ExitCode, AppErr
         Command::Run(args) => return Ok(run::run(&args, environment)?),
         Command::Umount(args) => umount::run(&args, environment)?,
         Command::Status(args) => return Ok(ask_status::run(&args, environment)?),
+        Command::Completions(args) => manual::print_completions(&args)?,
+        Command::Man(args) => manual::write_pages(&args, environment)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -7,19 +7,22 @@
 //! table of options to keep in step.
 
 mod helper;
+mod manual;
 mod options;
 mod run;
 mod views;
 mod writes;
 
+pub use manual::{CompletedShell, CompletionsArgs, ManArgs, ManualPage};
 pub use views::ViewArgs;
 pub use writes::WriteArgs;
 
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};
 
 /// The widest that help texts get, in columns, on a wider terminal too.
 const HELP_COLUMNS: usize = 100;
@@ -94,6 +97,12 @@ pub enum Command {
     /// Show mounts, and which files are not in the bucket yet
     #[command(long_about = STATUS_ABOUT)]
     Status(StatusArgs),
+    /// Print what has a shell complete these commands
+    #[command(long_about = manual::COMPLETIONS_ABOUT, max_term_width = HELP_COLUMNS)]
+    Completions(CompletionsArgs),
+    /// Write the pages of the manual into a folder
+    #[command(long_about = manual::MAN_ABOUT, max_term_width = HELP_COLUMNS)]
+    Man(ManArgs),
 }
 
 /// The arguments of `s3mem mount`, as typed.
@@ -134,7 +143,7 @@ pub struct MountArgs {
 
     /// An empty folder, where the files will appear
     #[arg(
-        value_name = "MOUNTPOINT",
+        value_name = "MOUNTPOINT", value_hint = ValueHint::DirPath,
         long_help = "The folder where the files will appear. It must exist and be empty, and nothing may \
             be mounted on it. A dead mount left there by a crashed s3mem is replaced."
     )]
@@ -407,7 +416,7 @@ pub struct RunArgs {
 #[command(max_term_width = HELP_COLUMNS)]
 pub struct UmountArgs {
     /// The folder that the bucket is mounted on
-    #[arg(value_name = "MOUNTPOINT")]
+    #[arg(value_name = "MOUNTPOINT", value_hint = ValueHint::DirPath)]
     pub mount_point: PathBuf,
 }
 
@@ -416,7 +425,7 @@ pub struct UmountArgs {
 #[command(max_term_width = HELP_COLUMNS)]
 pub struct StatusArgs {
     /// The folder that the bucket is mounted on [default: all your mounts]
-    #[arg(value_name = "MOUNTPOINT")]
+    #[arg(value_name = "MOUNTPOINT", value_hint = ValueHint::DirPath)]
     pub mount_point: Option<PathBuf>,
 
     /// Print a JSON object for each mount, one per line
@@ -443,12 +452,14 @@ pub enum LogLevel {
 /// call of a mount helper (`mount.s3mem SOURCE DIR -o ...`), or that of mount.fuse3
 /// (`s3mem SOURCE DIR -o ...`).
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
-    let mut words = helper::rewrite(args.into_iter().collect()).map_err(usage_error)?;
+    let mut words = rewritten(args.into_iter().collect())?;
     let command = parsed(&words)?;
     let mount = match &command {
         Command::Mount(mount) => mount.as_ref(),
         Command::Run(run) => &run.mount,
-        Command::Umount(_) | Command::Status(_) => return Ok(command),
+        Command::Umount(_) | Command::Status(_) | Command::Completions(_) | Command::Man(_) => {
+            return Ok(command);
+        }
     };
     if mount.options.is_empty() {
         return Ok(command);
@@ -458,6 +469,26 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::
     // Right after `s3mem mount`: a flag that was typed comes later, and wins.
     words.splice(2..2, flags);
     parsed(&words)
+}
+
+/// The call of a mount helper, rewritten as `s3mem mount ...`.
+fn rewritten(typed: Vec<OsString>) -> Result<Vec<OsString>, clap::Error> {
+    let program = grammar();
+    let is_command = |word: &str| word == "help" || program.find_subcommand(word).is_some();
+    helper::rewrite(typed, is_command).map_err(usage_error)
+}
+
+/// What has a shell complete our commands and flags.
+pub fn completions(args: &CompletionsArgs) -> Vec<u8> {
+    manual::completions(args.shell, &grammar())
+}
+
+/// The pages of the manual, made on `date` (YYYY-MM-DD).
+///
+/// # Errors
+/// Help texts that can't be written; there are none.
+pub fn manual(date: &str) -> io::Result<Vec<ManualPage>> {
+    manual::pages(&grammar(), date)
 }
 
 fn parsed(words: &[OsString]) -> Result<Command, clap::Error> {
@@ -477,7 +508,7 @@ impl MountArgs {
         if typed.is_empty() {
             typed.push("s3mem".into());
         }
-        let mut words = helper::rewrite(typed).map_err(usage_error)?;
+        let mut words = rewritten(typed)?;
         words.splice(2..2, ["--daemon".into()]);
         Ok(words.split_off(1))
     }
@@ -492,7 +523,7 @@ impl RunArgs {
     /// The arguments that make this program mount for the command, as the daemon, on
     /// `folder`; without the program's own name. `typed` are those of `s3mem run`.
     pub fn daemon_call(typed: Vec<OsString>, folder: &Path) -> Result<Vec<OsString>, clap::Error> {
-        let words = helper::rewrite(typed).map_err(usage_error)?;
+        let words = rewritten(typed)?;
         let mut call = vec!["mount".into(), "--daemon".into(), "--ends-with-parent".into()];
         let mut typed = words.into_iter().skip(2);
         while let Some(word) = typed.next() {

@@ -30,6 +30,8 @@ pub struct Environment {
     pub has_selinux: bool,
     /// `XDG_RUNTIME_DIR`, an ordinary user's folder that lasts as long as the session.
     pub runtime_folder: Option<PathBuf>,
+    /// `SOURCE_DATE_EPOCH`, the time that files which are made shall bear, in seconds.
+    pub source_date: Option<u64>,
 }
 
 impl Environment {
@@ -54,6 +56,7 @@ impl Environment {
             memory_limit_bytes: machine::memory_limit(Path::new("/")),
             has_selinux: Path::new("/sys/fs/selinux/enforce").exists(),
             runtime_folder: env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from),
+            source_date: text("SOURCE_DATE_EPOCH").and_then(|text| text.parse().ok()),
         }
     }
 

@@ -46,6 +46,8 @@ const HIDDEN: &[(&str, &[&str])] = &[
     ("aws_credential_types", &["store"]),
     ("aws_smithy_http_client", &["store"]),
     ("clap::", &["cli"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
     ("exr::", &["raster"]),
     ("fearless_simd", &["raster"]),
     ("image::", &["raster"]),
