@@ -16,7 +16,7 @@ use tokio::task::AbortHandle;
 
 use super::page::{Known, Page, PageEntry, PageRequest};
 use crate::key::{ObjectKey, ObjectVersion, Prefix};
-use crate::mem::{Budget, Reservation};
+use crate::mem::{Budget, Reservation, Use};
 use crate::store::{
     KeyOrder, ListPage, ListRequest, ListedObject, ObjectStore, StoreError, StoreErrorKind, Trail,
 };
@@ -89,7 +89,7 @@ impl Listings {
             dirs: HashMap::new(),
             used: LruCache::unbounded(),
             limit_bytes: budget.limit_bytes() / BUDGET_SHARE,
-            counted: budget.charge(0),
+            counted: budget.charge(0).of(Use::Listings),
             in_flight: HashMap::new(),
         };
         let (born, inner) = (Instant::now(), Arc::new(Mutex::new(inner)));
@@ -395,7 +395,7 @@ async fn list_all(
     request: &PageRequest,
 ) -> Result<ListPage, StoreError> {
     let (mut all, mut trail) = (ListPage::default(), Trail::default());
-    let mut counted = budget.charge(0);
+    let mut counted = budget.charge(0).of(Use::Listings);
     let mut asked = request.to_store();
     loop {
         let page = store.list_page(asked.clone()).await?;

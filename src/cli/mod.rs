@@ -10,10 +10,12 @@ mod helper;
 mod manual;
 mod options;
 mod run;
+mod status;
 mod views;
 mod writes;
 
 pub use manual::{CompletedShell, CompletionsArgs, ManArgs, ManualPage};
+pub use status::{GivenFlag, PriceArgs, StatusArgs};
 pub use views::ViewArgs;
 pub use writes::WriteArgs;
 
@@ -76,12 +78,6 @@ const UMOUNT_ABOUT: &str = "Unmounts what s3mem has mounted, and waits until its
     With --writes upload, the command waits for files that could not be uploaded yet, unless the \
     mount has another --on-unmount. Ctrl-C stops the waiting and leaves the mount as it is.";
 
-const STATUS_ABOUT: &str = "Shows mounts of s3mem: what is mounted where, what programs may write, how much \
-    memory written files take, how many requests were sent, and which files are not in the bucket yet, \
-    and why.\n\n\
-    The exit status is 0 if everything that was written is where it belongs, 3 if files are not in the \
-    bucket yet, and 1 if a mount could not be asked.";
-
 /// The subcommands of `s3mem`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -95,7 +91,7 @@ pub enum Command {
     #[command(visible_alias = "unmount", long_about = UMOUNT_ABOUT)]
     Umount(UmountArgs),
     /// Show mounts, and which files are not in the bucket yet
-    #[command(long_about = STATUS_ABOUT)]
+    #[command(long_about = status::ABOUT, max_term_width = HELP_COLUMNS)]
     Status(StatusArgs),
     /// Print what has a shell complete these commands
     #[command(long_about = manual::COMPLETIONS_ABOUT, max_term_width = HELP_COLUMNS)]
@@ -270,6 +266,10 @@ pub struct MountArgs {
     #[command(flatten)]
     pub views: ViewArgs,
 
+    /// The flags under "What status shows".
+    #[command(flatten)]
+    pub prices: PriceArgs,
+
     /// The user ID that files show [default: yours]
     #[arg(
         long, value_name = "NUMBER", help_heading = HEADING_OWNER,
@@ -390,6 +390,10 @@ pub struct MountArgs {
     /// This process ends when the one that has started it does.
     #[arg(long, hide = true)]
     pub ends_with_parent: bool,
+
+    /// The flags among these that were given.
+    #[arg(skip)]
+    pub given: Vec<GivenFlag>,
 }
 
 const HEADING_WHERE: &str = "Where the bucket is";
@@ -418,19 +422,6 @@ pub struct UmountArgs {
     /// The folder that the bucket is mounted on
     #[arg(value_name = "MOUNTPOINT", value_hint = ValueHint::DirPath)]
     pub mount_point: PathBuf,
-}
-
-/// The arguments of `s3mem status`.
-#[derive(Debug, Args)]
-#[command(max_term_width = HELP_COLUMNS)]
-pub struct StatusArgs {
-    /// The folder that the bucket is mounted on [default: all your mounts]
-    #[arg(value_name = "MOUNTPOINT", value_hint = ValueHint::DirPath)]
-    pub mount_point: Option<PathBuf>,
-
-    /// Print a JSON object for each mount, one per line
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// How much to log, from least to most.
@@ -492,8 +483,18 @@ pub fn manual(date: &str) -> io::Result<Vec<ManualPage>> {
 }
 
 fn parsed(words: &[OsString]) -> Result<Command, clap::Error> {
-    let mut matches = grammar().try_get_matches_from(words)?;
-    Ok(Cli::from_arg_matches_mut(&mut matches)?.command)
+    let program = grammar();
+    let mut matches = program.clone().try_get_matches_from(words)?;
+    let typed = matches.subcommand().zip(matches.subcommand_name());
+    let given = typed
+        .and_then(|((_, typed), name)| Some(status::given(program.find_subcommand(name)?, typed)));
+    let mut command = Cli::from_arg_matches_mut(&mut matches)?.command;
+    match &mut command {
+        Command::Mount(mount) => mount.given = given.unwrap_or_default(),
+        Command::Run(run) => run.mount.given = given.unwrap_or_default(),
+        Command::Umount(_) | Command::Status(_) | Command::Completions(_) | Command::Man(_) => {}
+    }
+    Ok(command)
 }
 
 /// All commands with their arguments.

@@ -49,6 +49,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 pub use codec::Codec;
+pub use cores::decoding_microseconds;
 pub use decoders::{Decoders, InProcess};
 pub use error::RasterError;
 pub use geo::GeoTags;

@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
-use crate::key::{ETag, ObjectVersion};
+use crate::key::{ETag, ObjectKey, ObjectVersion};
 use crate::raster::Source;
 
 /// What siblings are made from. Two values that are equal have the same bytes.
@@ -82,6 +82,14 @@ impl Original {
         match self {
             Original::Object(version) => version.key.as_str(),
             Original::File(file) => &file.name,
+        }
+    }
+
+    /// The object's key; a file has none.
+    pub fn key(&self) -> Option<&ObjectKey> {
+        match self {
+            Original::Object(version) => Some(&version.key),
+            Original::File(_) => None,
         }
     }
 

@@ -115,6 +115,13 @@ impl Connection {
         self.endpoint_url().map_or_else(|| "AWS".to_owned(), |url| format!("the server {url}"))
     }
 
+    /// The region that requests go to, as far as it is known.
+    pub(super) fn region(&self) -> String {
+        let line = self.line();
+        let known = line.region.or_else(|| line.shared.region().map(Region::to_string));
+        known.unwrap_or_else(|| FIRST_REGION.to_owned())
+    }
+
     /// What requests are sent with now.
     pub(super) fn line(&self) -> Line {
         self.line.read().unwrap_or_else(PoisonError::into_inner).clone()

@@ -86,6 +86,11 @@ impl S3 {
         Ok(S3 { config, connection, signs_bodies, listener, count, lacks, spelling })
     }
 
+    /// The region that requests go to: the bucket's, once it has answered.
+    pub fn region(&self) -> String {
+        self.connection.region()
+    }
+
     /// Runs a request. If the bucket turns out to be in another region, it is sent once
     /// more there; if the credentials were replaced meanwhile, once more with the new ones.
     async fn in_its_region<T, F>(&self, request: impl Fn(Client) -> F) -> Result<T, StoreError>
