@@ -10,6 +10,10 @@ mod control;
 mod daemonize;
 mod deadline;
 mod detach;
+mod doctor;
+mod doctor_finding;
+mod doctor_machine;
+mod doctor_server;
 mod explain;
 mod json;
 mod log;
@@ -57,6 +61,8 @@ enum AppError {
     #[error(transparent)]
     Status(#[from] ask_status::StatusError),
     #[error(transparent)]
+    Doctor(#[from] doctor::DoctorError),
+    #[error(transparent)]
     Manual(#[from] manual::ManualError),
 }
 
@@ -83,6 +89,7 @@ fn do_it(command: Command, environment: &Environment) -> Result<ExitCode, AppErr
         Command::Run(args) => return Ok(run::run(&args, environment)?),
         Command::Umount(args) => umount::run(&args, environment)?,
         Command::Status(args) => return Ok(ask_status::run(&args, environment)?),
+        Command::Doctor(args) => return Ok(doctor::run(&args, environment)?),
         Command::Completions(args) => manual::print_completions(&args)?,
         Command::Man(args) => manual::write_pages(&args, environment)?,
     }

@@ -6,6 +6,7 @@
 //! before they are read (see `helper.rs` and `options.rs`), so there is no second
 //! table of options to keep in step.
 
+mod doctor;
 mod helper;
 mod manual;
 mod options;
@@ -93,6 +94,9 @@ pub enum Command {
     /// Show mounts, and which files are not in the bucket yet
     #[command(long_about = status::ABOUT, max_term_width = HELP_COLUMNS)]
     Status(StatusArgs),
+    /// Look at this machine and a bucket, and say what is wrong
+    #[command(long_about = doctor::ABOUT)]
+    Doctor(Box<DoctorArgs>),
     /// Print what has a shell complete these commands
     #[command(long_about = manual::COMPLETIONS_ABOUT, max_term_width = HELP_COLUMNS)]
     Completions(CompletionsArgs),
@@ -102,7 +106,7 @@ pub enum Command {
 }
 
 /// The arguments of `s3mem mount`, as typed.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Run 's3mem mount --help' (not -h) for explanations and examples.",
     after_long_help = "\
@@ -415,6 +419,27 @@ pub struct RunArgs {
     pub command: Vec<OsString>,
 }
 
+/// The arguments of `s3mem doctor`.
+#[derive(Debug, Args)]
+#[command(max_term_width = HELP_COLUMNS)]
+pub struct DoctorArgs {
+    /// Where the bucket is, and who asks.
+    #[command(flatten)]
+    pub mount: MountArgs,
+
+    /// Try to write and delete an object, too
+    #[arg(
+        long,
+        long_help = "Write an object of a name of its own into the bucket, try to write it again, delete it, \
+            and begin and abandon an upload in parts: whether all of that is allowed."
+    )]
+    pub write_test: bool,
+
+    /// Print a JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// The arguments of `s3mem umount`.
 #[derive(Debug, Args)]
 #[command(max_term_width = HELP_COLUMNS)]
@@ -448,9 +473,11 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::
     let mount = match &command {
         Command::Mount(mount) => mount.as_ref(),
         Command::Run(run) => &run.mount,
-        Command::Umount(_) | Command::Status(_) | Command::Completions(_) | Command::Man(_) => {
-            return Ok(command);
-        }
+        Command::Umount(_)
+        | Command::Status(_)
+        | Command::Doctor(_)
+        | Command::Completions(_)
+        | Command::Man(_) => return Ok(command),
     };
     if mount.options.is_empty() {
         return Ok(command);
@@ -492,14 +519,20 @@ fn parsed(words: &[OsString]) -> Result<Command, clap::Error> {
     match &mut command {
         Command::Mount(mount) => mount.given = given.unwrap_or_default(),
         Command::Run(run) => run.mount.given = given.unwrap_or_default(),
-        Command::Umount(_) | Command::Status(_) | Command::Completions(_) | Command::Man(_) => {}
+        Command::Umount(_)
+        | Command::Status(_)
+        | Command::Doctor(_)
+        | Command::Completions(_)
+        | Command::Man(_) => {}
     }
     Ok(command)
 }
 
 /// All commands with their arguments.
 fn grammar() -> clap::Command {
-    Cli::command().mut_subcommand("run", |run| run::grammar(run, HEADING_RUNNING))
+    Cli::command()
+        .mut_subcommand("run", |run| run::grammar(run, HEADING_RUNNING))
+        .mut_subcommand("doctor", doctor::grammar)
 }
 
 impl MountArgs {
@@ -539,6 +572,24 @@ impl RunArgs {
         }
         call.extend(["--".into(), folder.into()]);
         Ok(call)
+    }
+}
+
+impl DoctorArgs {
+    /// The bucket, if one is named.
+    pub fn bucket(&self) -> Option<&OsStr> {
+        Some(self.mount.source.as_os_str()).filter(|source| !source.is_empty())
+    }
+
+    /// The folder to mount on, if one is named.
+    pub fn mount_point(&self) -> Option<&Path> {
+        Some(self.mount.mount_point.as_path()).filter(|path| !path.as_os_str().is_empty())
+    }
+
+    /// The arguments of a mount of the bucket, on some folder.
+    pub fn for_settings(&self) -> MountArgs {
+        let mount_point = self.mount_point().unwrap_or(Path::new("."));
+        MountArgs { mount_point: mount_point.to_owned(), ..self.mount.clone() }
     }
 }
 

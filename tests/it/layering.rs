@@ -12,7 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "catalog", "cli", "config", "decoders", "drafts", "fs", "fuse", "mem", "names",
+            "catalog", "cli", "config", "decoders", "drafts", "fs", "fuse", "key", "mem", "names",
             "publish", "raster", "reader", "stats", "store", "sys", "view",
         ],
     ),

@@ -64,6 +64,12 @@ fn the_help_of_status_is_as_written() {
 }
 
 #[test]
+fn the_help_of_doctor_is_as_written() {
+    assert_prints(&["doctor", "-h"], "doctor-short.txt");
+    assert_prints(&["doctor", "--help"], "doctor.txt");
+}
+
+#[test]
 fn the_help_of_completions_is_as_written() {
     assert_prints(&["completions", "-h"], "completions-short.txt");
     assert_prints(&["completions", "--help"], "completions.txt");
