@@ -18,12 +18,6 @@ pub(super) fn report(facts: &Facts<'_>) -> String {
     let mount_point = about.mount_point.display().to_string();
     let mut lines = vec![format!("{} on {}", printable(&about.source), printable(&mount_point))];
     let mut line = |name: &str, text: String| lines.push(format!("  {name:<14} {text}"));
-    let since = humantime::format_rfc3339_seconds(about.since);
-    line("since", format!("{since} ({})", time(facts.mounted_for())));
-    if !about.given.is_empty() {
-        let flags: Vec<String> = about.given.iter().map(flag).collect();
-        line("options", printable(&flags.join(" ")).into_owned());
-    }
     line(
         "writes",
         match about.on_unmount {
@@ -31,6 +25,12 @@ pub(super) fn report(facts: &Facts<'_>) -> String {
             None => about.writes.to_owned(),
         },
     );
+    let since = humantime::format_rfc3339_seconds(about.since);
+    line("since", format!("{since} ({})", time(facts.mounted_for())));
+    if !about.given.is_empty() {
+        let flags: Vec<String> = about.given.iter().map(flag).collect();
+        line("options", printable(&flags.join(" ")).into_owned());
+    }
     if let Some((used, limit)) = facts.memory.written {
         let (used, limit) = (config::show_size(used), config::show_size(limit));
         line("written files", format!("{used} of {limit} of memory"));
