@@ -39,6 +39,7 @@ declare -A package_of=(
     [getfattr]=attr
     [git]=git
     [identify]=imagemagick
+    [mandoc]=mandoc
     [opj_decompress]=libopenjp2-tools
     [pngcheck]=pngcheck
     [rsync]=rsync

@@ -32,6 +32,10 @@ pub struct Assembled {
     pub publisher: Option<Arc<Publisher>>,
     /// The processes that decode images; `None` where this one does.
     pub workers: Option<Arc<Workers>>,
+    /// The bytes of objects that are in memory.
+    pub cache: Arc<BlockCache>,
+    /// What everything that is held is counted in.
+    pub budget: Arc<Budget>,
 }
 
 /// Opens a file system over `store`: one LIST, of the root, which also proves that the
@@ -47,7 +51,8 @@ pub async fn assemble(
 ) -> Result<Assembled, Arc<StoreError>> {
     let runtime = Runtime::current();
     let budget = Budget::new(config.memory_bytes);
-    let catalog_config = CatalogConfig { ttl: config.metadata_ttl, budget: budget.clone() };
+    let catalog_config =
+        CatalogConfig { ttl: config.metadata_ttl, budget: budget.clone(), stats: stats.clone() };
     let catalog = Catalog::new(store.clone(), catalog_config, runtime.clone());
     let root = Dir::root(config.prefix.clone());
     if !catalog.list_root(&root).await? {
@@ -63,7 +68,7 @@ pub async fn assemble(
     }
     let cache = BlockCache::new(CacheConfig { budget: budget.clone(), verify: config.verify });
     let (views, store_of_views) = (config.views.clone(), store.clone());
-    let workers = start_workers(&config, &budget, stats);
+    let workers = start_workers(&config, &budget, stats.clone());
     let decoders: Arc<dyn Decoders> = match &workers {
         Some(workers) => workers.clone(),
         None => Arc::new(InProcess),
@@ -76,6 +81,7 @@ pub async fn assemble(
         budget.clone(),
         decoders,
         runtime_of_views,
+        stats.clone(),
     );
     let (drafts, uploads) = match config.writes {
         Writes::Deny => (None, None),
@@ -106,6 +112,7 @@ pub async fn assemble(
     }));
     let publisher = uploads.zip(drafts.clone()).map(|(config, drafts)| {
         let (store, names, cache) = (store.clone(), names.clone(), cache.clone());
+        let budget = budget.clone();
         Publisher::start(PublisherParts { config, store, names, drafts, cache, budget })
     });
     let fs = FileSystem::new(FsParts {
@@ -113,11 +120,12 @@ pub async fn assemble(
         drafts: drafts.clone(),
         publisher: publisher.clone(),
         views,
-        cache,
+        cache: cache.clone(),
         store,
         runtime,
+        stats,
     });
-    Ok(Assembled { fs: Arc::new(fs), drafts, publisher, workers })
+    Ok(Assembled { fs: Arc::new(fs), drafts, publisher, workers, cache, budget })
 }
 
 /// The processes that decode images: one for each core, if there are siblings at all.

@@ -10,9 +10,17 @@ mod control;
 mod daemonize;
 mod deadline;
 mod detach;
+mod doctor;
+mod doctor_finding;
+mod doctor_machine;
+mod doctor_server;
 mod explain;
+mod json;
 mod log;
 mod log_file;
+mod manual;
+mod metrics;
+mod metrics_server;
 mod mount;
 mod mount_point;
 mod mount_table;
@@ -21,9 +29,13 @@ mod prerequisites;
 mod run;
 mod runtime_folder;
 mod serve;
+mod serve_figures;
 mod signals;
 mod start_lock;
+mod status_facts;
+mod status_json;
 mod status_report;
+mod status_text;
 mod text;
 mod umount;
 mod unsent;
@@ -52,6 +64,10 @@ enum AppError {
     Umount(#[from] umount::UmountError),
     #[error(transparent)]
     Status(#[from] ask_status::StatusError),
+    #[error(transparent)]
+    Doctor(#[from] doctor::DoctorError),
+    #[error(transparent)]
+    Manual(#[from] manual::ManualError),
 }
 
 /// Does what the command says, and tells the outcome.
@@ -78,6 +94,9 @@ fn do_it(command: Command, environment: &Environment) -> Result<ExitCode, AppErr
         Command::Serve(args) => serve::run(&args, environment)?,
         Command::Umount(args) => umount::run(&args, environment)?,
         Command::Status(args) => return Ok(ask_status::run(&args, environment)?),
+        Command::Doctor(args) => return Ok(doctor::run(&args, environment)?),
+        Command::Completions(args) => manual::print_completions(&args)?,
+        Command::Man(args) => manual::write_pages(&args, environment)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use super::deadline::{Deadline, LastActs};
 use super::detach::{How, UnmountError, unmount};
 use super::explain::{Asked, explain};
 use super::log::{self, Log, LogError};
+use super::metrics_server::MetricsServer;
 use super::mount_point::{self, MountPointError};
 use super::mount_table::MountTable;
 use super::prerequisites::{self, Missing};
@@ -76,6 +78,8 @@ pub(super) enum StartError {
     Mount { path: PathBuf, reason: String, hint: &'static str },
     #[error("the system does not provide what s3mem needs to run: {0}")]
     System(#[from] io::Error),
+    #[error("the address {address} of --metrics can't be had: {cause}; choose another port")]
+    Metrics { address: SocketAddr, cause: io::Error },
     #[error("the mount on {path} broke: {cause}")]
     Broken { path: PathBuf, cause: io::Error },
 }
@@ -121,18 +125,35 @@ fn serve(settings: &MountSettings, environment: &Environment) -> Result<(), Star
     }
     let runtime =
         runtime::Builder::new_multi_thread().enable_all().build().map_err(StartError::System)?;
+    let metrics = settings.metrics.map(listen_for_metrics).transpose()?;
     let stats = Stats::new();
-    let parts = runtime.block_on(open_with_notice(settings, &stats))?;
+    let (parts, s3) = runtime.block_on(open_with_notice(settings, &stats))?;
     let (publisher, handle) = (parts.publisher.clone(), runtime.handle().clone());
     let served = Served {
         unsent: Unsent::new(publisher, handle, settings.on_unmount, &path),
-        report: Report::new(settings, path.clone(), &parts, stats, log.place()),
+        report: Arc::new(Report::new(
+            settings,
+            path.clone(),
+            &parts,
+            stats,
+            (s3, metrics.as_ref()),
+            log.place(),
+        )),
     };
+    if let Some(metrics) = metrics {
+        let report = served.report.clone();
+        metrics.serve(runtime.handle(), Arc::new(move || report.for_metrics()))?;
+    }
     let start = Start { settings, environment, path: &path, runtime: &runtime, log, start_lock };
     let outcome = serve_mounted(start, parts.fs, Arc::new(served));
     // Requests still in the air have nobody left to answer.
     runtime.shutdown_background();
     outcome
+}
+
+/// Takes the address of `--metrics`, before there is a mount.
+pub(super) fn listen_for_metrics(address: SocketAddr) -> Result<MetricsServer, StartError> {
+    MetricsServer::bind(address).map_err(|cause| StartError::Metrics { address, cause })
 }
 
 /// Waits until no other s3mem of this user is starting on the mount point.
@@ -154,7 +175,7 @@ fn wait_for_others(
 pub(super) async fn open_with_notice(
     settings: &MountSettings,
     stats: &Arc<Stats>,
-) -> Result<Assembled, StartError> {
+) -> Result<(Assembled, S3), StartError> {
     let opening = AssertUnwindSafe(open(settings, stats.clone())).catch_unwind();
     let opening = opening.map(|opened| opened.unwrap_or_else(|panic| Err(panicked(&*panic))));
     tokio::pin!(opening);
@@ -178,15 +199,16 @@ fn panicked(panic: &(dyn Any + Send)) -> StartError {
 }
 
 /// Connects to the bucket and lists its root, which proves that it can be read.
-async fn open(settings: &MountSettings, stats: Arc<Stats>) -> Result<Assembled, StartError> {
+async fn open(settings: &MountSettings, stats: Arc<Stats>) -> Result<(Assembled, S3), StartError> {
     let told = |error: &StoreError| {
         tracing::debug!("the mount failed: {error}");
         StartError::Store(explain(error, &Asked::by(settings)))
     };
     let s3 = connect_with_notice(settings).await?.map_err(|error| told(&error))?;
     let stack = StackConfig::new(settings.retry.clone(), settings.fs.memory_bytes);
-    let store = production_stack(Arc::new(s3), stack, stats.clone());
-    assemble(store, settings.fs.clone(), stats).await.map_err(|error| told(&error))
+    let store = production_stack(Arc::new(s3.clone()), stack, stats.clone());
+    let parts = assemble(store, settings.fs.clone(), stats).await;
+    Ok((parts.map_err(|error| told(&error))?, s3))
 }
 
 /// Looks up the credentials, and says so when that takes longer than a moment.
@@ -218,7 +240,7 @@ async fn connect_with_notice(
 /// What the daemon is asked about.
 struct Served {
     unsent: Unsent,
-    report: Report,
+    report: Arc<Report>,
 }
 
 impl Answers for Served {

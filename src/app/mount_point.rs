@@ -121,7 +121,7 @@ fn replace(
     }
 }
 
-fn check_folder(path: &Path) -> Result<(), MountPointError> {
+pub(super) fn check_folder(path: &Path) -> Result<(), MountPointError> {
     let metadata = fs::metadata(path).map_err(|cause| unreadable(path, cause))?;
     if !metadata.is_dir() {
         return Err(MountPointError::NotADirectory(path.into()));

@@ -10,10 +10,11 @@ use tokio::runtime::{self, Handle};
 use super::control::{Answers, Control, Listening};
 use super::deadline::Deadline;
 use super::log::{self, LogError};
-use super::mount::{StartError, open_with_notice};
+use super::mount::{StartError, listen_for_metrics, open_with_notice};
 use super::runtime_folder;
+use super::serve_figures;
 use super::signals::EndSignals;
-use super::status_report::{self, Report};
+use super::status_report::Report;
 use super::text::tell;
 use crate::cli::ServeArgs;
 use crate::config::{self, ConfigError, Environment, MountSettings, Writes};
@@ -61,8 +62,9 @@ pub(super) fn run(args: &ServeArgs, environment: &Environment) -> Result<(), Ser
         tracing::debug!("the limit of open files stays as it is: {error}");
     }
     let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
+    let metrics = settings.metrics.map(listen_for_metrics).transpose()?;
     let stats = Stats::new();
-    let parts = runtime.block_on(open_with_notice(&settings, &stats))?;
+    let (parts, s3) = runtime.block_on(open_with_notice(&settings, &stats))?;
     let (deadline, log_place) = (Deadline::default(), log.place());
     let mut signals = EndSignals::catch(deadline.clone(), move || log.reopen())?;
     deadline.watch(Vec::new)?;
@@ -71,7 +73,13 @@ pub(super) fn run(args: &ServeArgs, environment: &Environment) -> Result<(), Ser
         tell(&format!("everybody who can reach {address} can read {}", settings.source));
     }
     let url = format!("http://{address}/");
-    let report = Report::new(&settings, url.into(), &parts, stats.clone(), log_place);
+    let known = (s3, metrics.as_ref());
+    let report = Report::new(&settings, url.into(), &parts, stats.clone(), known, log_place);
+    let report = Arc::new(report);
+    if let Some(metrics) = metrics {
+        let report = report.clone();
+        metrics.serve(runtime.handle(), Arc::new(move || report.for_metrics()))?;
+    }
     // Whoever is told that it is ready finds it.
     let listening = listen(environment, runtime.handle(), report);
     say_ready(address);
@@ -83,7 +91,7 @@ pub(super) fn run(args: &ServeArgs, environment: &Environment) -> Result<(), Ser
     );
     let outcome = runtime.block_on(async {
         let fs = parts.fs.clone();
-        let figures = Arc::new(move || status_report::figures(&stats, &fs));
+        let figures = Arc::new(move || serve_figures::figures(&stats, &fs));
         let (tell_end, ended) = tokio::sync::oneshot::channel::<()>();
         let end = async {
             // The sender sends nothing: it goes.
@@ -110,7 +118,7 @@ pub(super) fn run(args: &ServeArgs, environment: &Environment) -> Result<(), Ser
 }
 
 /// What `s3mem status` is told.
-struct Asked(Report);
+struct Asked(Arc<Report>);
 
 impl Answers for Asked {
     fn answer(&self, question: &str, to: &mut dyn Write) -> io::Result<()> {
@@ -123,7 +131,7 @@ impl Answers for Asked {
 }
 
 /// Lets `s3mem status` ask this process from now on.
-fn listen(environment: &Environment, runtime: &Handle, report: Report) -> Option<Listening> {
+fn listen(environment: &Environment, runtime: &Handle, report: Arc<Report>) -> Option<Listening> {
     let begin = || {
         let folder = runtime_folder::prepare(environment)?;
         Control::announce_server(&folder)?.serve(runtime, Arc::new(Asked(report)))

@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::dir::Named;
 use super::page::{Known, Page, PageEntry, PageRequest};
 use super::{Catalog, Dir, DirEntry, Node};
-use crate::mem::Reservation;
+use crate::mem::{Reservation, Use};
 use crate::store::KeyOrder;
 
 /// So many entries are looked through for what is wanted.
@@ -103,7 +103,7 @@ impl Catalog {
 
     /// Counts bytes that somebody keeps about a directory.
     pub fn charge(&self, bytes: u64) -> Reservation {
-        self.budget.charge(bytes)
+        self.budget.charge(bytes).of(Use::Listings)
     }
 
     fn believed(&self) -> Instant {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::page::Page;
-use crate::mem::{Budget, Reservation};
+use crate::mem::{Budget, Reservation, Use};
 
 /// A page that is held for a walk.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(super) struct Held {
 impl Held {
     /// Counts a page in the budget, and among those of all walks.
     pub(super) fn new(page: Arc<Page>, budget: &Arc<Budget>, all: &Arc<AtomicU64>) -> Self {
-        let counted = budget.charge(page.weight_bytes());
+        let counted = budget.charge(page.weight_bytes()).of(Use::Listings);
         all.fetch_add(counted.bytes(), Ordering::Relaxed);
         Held { page, counted, all: all.clone() }
     }

@@ -19,7 +19,7 @@ use super::order::is_out_of_order;
 use super::page::{Known, PAGE_KEYS, Page, PageEntry, PageRequest};
 use super::whole::list_all;
 use crate::key::{ObjectKey, ObjectVersion, Prefix};
-use crate::mem::{Budget, Reservation};
+use crate::mem::{Budget, Reservation, Use};
 use crate::store::{KeyOrder, ListedObject, ObjectStore, StoreError, StoreErrorKind};
 
 /// Listings may take this part of the budget.
@@ -101,7 +101,7 @@ impl Listings {
             dirs: HashMap::new(),
             used: LruCache::unbounded(),
             limit_bytes: budget.limit_bytes() / BUDGET_SHARE,
-            counted: budget.charge(0),
+            counted: budget.charge(0).of(Use::Listings),
             forgot: None,
             in_flight: HashMap::new(),
         };

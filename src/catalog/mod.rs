@@ -32,6 +32,7 @@ use page::{Known, Page, PageEntry, PageRequest};
 
 use crate::key::{ObjectKey, Prefix};
 use crate::mem::Budget;
+use crate::stats::Stats;
 use crate::store::{KeyOrder, ListRequest, ListedObject, ObjectStore, StoreError, Trail};
 
 /// So many different keys are warned about; beyond that the log would be the harm.
@@ -45,6 +46,8 @@ pub struct CatalogConfig {
     /// The budget that listings are counted in; they use up to an eighth of it, and what is
     /// listed ahead of walks another sixteenth.
     pub budget: Arc<Budget>,
+    /// Where look-ups are counted.
+    pub stats: Arc<Stats>,
 }
 
 /// What exists in one bucket, as far as it was looked at.
@@ -53,6 +56,7 @@ pub struct Catalog {
     listings: Listings,
     /// Walks are counted in it.
     budget: Arc<Budget>,
+    stats: Arc<Stats>,
     ttl: Duration,
     warned: Mutex<HashSet<u64>>,
     hasher: RandomState,
@@ -83,6 +87,7 @@ impl Catalog {
         Catalog {
             listings: Listings::new(store, config.budget.clone(), runtime),
             budget: config.budget,
+            stats: config.stats,
             ttl: config.ttl,
             warned: Mutex::default(),
             hasher: RandomState::new(),
@@ -105,12 +110,15 @@ impl Catalog {
     /// # Errors
     /// What the listing failed with.
     pub async fn lookup(&self, dir: &Dir, name: &str) -> Result<Lookup, Arc<StoreError>> {
+        self.stats.looked_up_names.add(1);
         let Some(wanted) = dir.wanted(name) else {
+            self.stats.here_looked_up_names.add(1);
             return Ok(Lookup { node: None, ttl: self.ttl });
         };
         let begun = Instant::now();
         let oldest = self.oldest_believed(begun);
         if let Some(resolved) = self.resolve(dir, &wanted, oldest) {
+            self.stats.here_looked_up_names.add(1);
             return Ok(self.lookup_of(resolved));
         }
         // A directory known to be large is not listed for one name.

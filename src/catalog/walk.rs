@@ -14,7 +14,7 @@ use super::dir::Named;
 use super::lanes::{Lanes, Walked};
 use super::page::{Known, Page, PageEntry, PageRequest};
 use super::{Catalog, Dir, Node};
-use crate::mem::Reservation;
+use crate::mem::{Reservation, Use};
 use crate::store::{ListedObject, StoreError, Trail};
 
 /// About what the place of a page (its token's hash in the trail included), and an object that
@@ -184,7 +184,8 @@ impl Catalog {
                 held_back,
                 long_shown,
             };
-            let counted = walk.counted.get_or_insert_with(|| self.budget.charge(0));
+            let counted =
+                walk.counted.get_or_insert_with(|| self.budget.charge(0).of(Use::Listings));
             counted.resize(counted.bytes() + behind.weight_bytes());
             walk.starts.push(behind);
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::page::PageRequest;
-use crate::mem::Budget;
+use crate::mem::{Budget, Use};
 use crate::store::{ListPage, ObjectStore, StoreError, Trail};
 
 /// About what an entry takes while all of a directory is listed.
@@ -16,7 +16,7 @@ pub(super) async fn list_all(
     request: &PageRequest,
 ) -> Result<ListPage, StoreError> {
     let (mut all, mut trail) = (ListPage::default(), Trail::default());
-    let mut counted = budget.charge(0);
+    let mut counted = budget.charge(0).of(Use::Listings);
     let mut asked = request.to_store();
     loop {
         let page = store.list_page(asked.clone()).await?;

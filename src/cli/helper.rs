@@ -9,12 +9,15 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 /// Rewrites the call of a mount helper; anything else stays as it is.
-pub(super) fn rewrite(mut words: Vec<OsString>) -> Result<Vec<OsString>, String> {
+pub(super) fn rewrite(
+    mut words: Vec<OsString>,
+    is_command: impl Fn(&str) -> bool,
+) -> Result<Vec<OsString>, String> {
     let program = words.first().map(|word| Path::new(word).file_name().unwrap_or(word));
     if program.is_some_and(|name| name.as_encoded_bytes().starts_with(b"mount.")) {
         return rewrite_mount_helper(words);
     }
-    if is_mount_fuse3_call(&words) {
+    if is_mount_fuse3_call(&words, is_command) {
         words.insert(1, "mount".into());
     }
     Ok(words)
@@ -22,16 +25,13 @@ pub(super) fn rewrite(mut words: Vec<OsString>) -> Result<Vec<OsString>, String>
 
 /// `s3mem SOURCE DIR -o OPTIONS` and nothing else: a mistyped command must not
 /// become a mount, so this is the exact shape.
-fn is_mount_fuse3_call(words: &[OsString]) -> bool {
+fn is_mount_fuse3_call(words: &[OsString], is_command: impl Fn(&str) -> bool) -> bool {
     let [_, source, dir, option, ..] = words else { return false };
     let is_flag = |word: &OsStr| word.as_encoded_bytes().starts_with(b"-");
     !is_flag(source)
         && !is_flag(dir)
         && option.as_encoded_bytes().starts_with(b"-o")
-        && !matches!(
-            source.to_str(),
-            Some("mount" | "run" | "serve" | "umount" | "unmount" | "status" | "help")
-        )
+        && !source.to_str().is_some_and(is_command)
 }
 
 fn rewrite_mount_helper(words: Vec<OsString>) -> Result<Vec<OsString>, String> {

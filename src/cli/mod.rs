@@ -6,22 +6,28 @@
 //! before they are read (see `helper.rs` and `options.rs`), so there is no second
 //! table of options to keep in step.
 
+mod doctor;
 mod helper;
+mod manual;
 mod options;
 mod run;
 mod serve;
+mod status;
 mod views;
 mod writes;
 
+pub use manual::{CompletedShell, CompletionsArgs, ManArgs, ManualPage};
 pub use serve::ListenArgs;
+pub use status::{GivenFlag, PriceArgs, StatusArgs};
 pub use views::ViewArgs;
 pub use writes::WriteArgs;
 
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};
 
 /// The widest that help texts get, in columns, on a wider terminal too.
 const HELP_COLUMNS: usize = 100;
@@ -75,12 +81,6 @@ const UMOUNT_ABOUT: &str = "Unmounts what s3mem has mounted, and waits until its
     With --writes upload, the command waits for files that could not be uploaded yet, unless the \
     mount has another --on-unmount. Ctrl-C stops the waiting and leaves the mount as it is.";
 
-const STATUS_ABOUT: &str = "Shows mounts of s3mem, and what 's3mem serve' serves: what is where, what programs may write, how much \
-    memory written files take, how many requests were sent, and which files are not in the bucket yet, \
-    and why.\n\n\
-    The exit status is 0 if everything that was written is where it belongs, 3 if files are not in the \
-    bucket yet, and 1 if a mount could not be asked.";
-
 /// The subcommands of `s3mem`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -97,12 +97,21 @@ pub enum Command {
     #[command(visible_alias = "unmount", long_about = UMOUNT_ABOUT)]
     Umount(UmountArgs),
     /// Show mounts, and which files are not in the bucket yet
-    #[command(long_about = STATUS_ABOUT)]
+    #[command(long_about = status::ABOUT, max_term_width = HELP_COLUMNS)]
     Status(StatusArgs),
+    /// Look at this machine and a bucket, and say what is wrong
+    #[command(long_about = doctor::ABOUT)]
+    Doctor(Box<DoctorArgs>),
+    /// Print what has a shell complete these commands
+    #[command(long_about = manual::COMPLETIONS_ABOUT, max_term_width = HELP_COLUMNS)]
+    Completions(CompletionsArgs),
+    /// Write the pages of the manual into a folder
+    #[command(long_about = manual::MAN_ABOUT, max_term_width = HELP_COLUMNS)]
+    Man(ManArgs),
 }
 
 /// The arguments of `s3mem mount`, as typed.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Run 's3mem mount --help' (not -h) for explanations and examples.",
     after_long_help = "\
@@ -139,7 +148,7 @@ pub struct MountArgs {
 
     /// An empty folder, where the files will appear
     #[arg(
-        value_name = "MOUNTPOINT",
+        value_name = "MOUNTPOINT", value_hint = ValueHint::DirPath,
         long_help = "The folder where the files will appear. It must exist and be empty, and nothing may \
             be mounted on it. A dead mount left there by a crashed s3mem is replaced."
     )]
@@ -266,6 +275,10 @@ pub struct MountArgs {
     #[command(flatten)]
     pub views: ViewArgs,
 
+    /// The flags under "What status shows".
+    #[command(flatten)]
+    pub prices: PriceArgs,
+
     /// The user ID that files show [default: yours]
     #[arg(
         long, value_name = "NUMBER", help_heading = HEADING_OWNER,
@@ -386,6 +399,10 @@ pub struct MountArgs {
     /// This process ends when the one that has started it does.
     #[arg(long, hide = true)]
     pub ends_with_parent: bool,
+
+    /// The flags among these that were given.
+    #[arg(skip)]
+    pub given: Vec<GivenFlag>,
 }
 
 const HEADING_WHERE: &str = "Where the bucket is";
@@ -420,26 +437,34 @@ pub struct ServeArgs {
     pub listen: ListenArgs,
 }
 
+/// The arguments of `s3mem doctor`.
+#[derive(Debug, Args)]
+#[command(max_term_width = HELP_COLUMNS)]
+pub struct DoctorArgs {
+    /// Where the bucket is, and who asks.
+    #[command(flatten)]
+    pub mount: MountArgs,
+
+    /// Try to write and delete an object, too
+    #[arg(
+        long,
+        long_help = "Write an object of a name of its own into the bucket, try to write it again, delete it, \
+            and begin and abandon an upload in parts: whether all of that is allowed."
+    )]
+    pub write_test: bool,
+
+    /// Print a JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// The arguments of `s3mem umount`.
 #[derive(Debug, Args)]
 #[command(max_term_width = HELP_COLUMNS)]
 pub struct UmountArgs {
     /// The folder that the bucket is mounted on
-    #[arg(value_name = "MOUNTPOINT")]
+    #[arg(value_name = "MOUNTPOINT", value_hint = ValueHint::DirPath)]
     pub mount_point: PathBuf,
-}
-
-/// The arguments of `s3mem status`.
-#[derive(Debug, Args)]
-#[command(max_term_width = HELP_COLUMNS)]
-pub struct StatusArgs {
-    /// The folder that the bucket is mounted on [default: all your mounts and servers]
-    #[arg(value_name = "MOUNTPOINT")]
-    pub mount_point: Option<PathBuf>,
-
-    /// Print a JSON object for each mount, one per line
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// How much to log, from least to most.
@@ -461,13 +486,17 @@ pub enum LogLevel {
 /// call of a mount helper (`mount.s3mem SOURCE DIR -o ...`), or that of mount.fuse3
 /// (`s3mem SOURCE DIR -o ...`).
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
-    let mut words = helper::rewrite(args.into_iter().collect()).map_err(usage_error)?;
+    let mut words = rewritten(args.into_iter().collect())?;
     let command = parsed(&words)?;
     let mount = match &command {
         Command::Mount(mount) => mount.as_ref(),
         Command::Run(run) => &run.mount,
         Command::Serve(serve) => &serve.mount,
-        Command::Umount(_) | Command::Status(_) => return Ok(command),
+        Command::Umount(_)
+        | Command::Status(_)
+        | Command::Doctor(_)
+        | Command::Completions(_)
+        | Command::Man(_) => return Ok(command),
     };
     if mount.options.is_empty() {
         return Ok(command);
@@ -479,9 +508,44 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::
     parsed(&words)
 }
 
+/// The call of a mount helper, rewritten as `s3mem mount ...`.
+fn rewritten(typed: Vec<OsString>) -> Result<Vec<OsString>, clap::Error> {
+    let program = grammar();
+    let is_command = |word: &str| word == "help" || program.find_subcommand(word).is_some();
+    helper::rewrite(typed, is_command).map_err(usage_error)
+}
+
+/// What has a shell complete our commands and flags.
+pub fn completions(args: &CompletionsArgs) -> Vec<u8> {
+    manual::completions(args.shell, &grammar())
+}
+
+/// The pages of the manual, made on `date` (YYYY-MM-DD).
+///
+/// # Errors
+/// Help texts that can't be written; there are none.
+pub fn manual(date: &str) -> io::Result<Vec<ManualPage>> {
+    manual::pages(&grammar(), date)
+}
+
 fn parsed(words: &[OsString]) -> Result<Command, clap::Error> {
-    let mut matches = grammar().try_get_matches_from(words)?;
-    Ok(Cli::from_arg_matches_mut(&mut matches)?.command)
+    let program = grammar();
+    let mut matches = program.clone().try_get_matches_from(words)?;
+    let typed = matches.subcommand().zip(matches.subcommand_name());
+    let given = typed
+        .and_then(|((_, typed), name)| Some(status::given(program.find_subcommand(name)?, typed)));
+    let mut command = Cli::from_arg_matches_mut(&mut matches)?.command;
+    match &mut command {
+        Command::Mount(mount) => mount.given = given.unwrap_or_default(),
+        Command::Run(run) => run.mount.given = given.unwrap_or_default(),
+        Command::Serve(serve) => serve.mount.given = given.unwrap_or_default(),
+        Command::Umount(_)
+        | Command::Status(_)
+        | Command::Doctor(_)
+        | Command::Completions(_)
+        | Command::Man(_) => {}
+    }
+    Ok(command)
 }
 
 /// All commands with their arguments.
@@ -489,6 +553,7 @@ fn grammar() -> clap::Command {
     Cli::command()
         .mut_subcommand("run", |run| run::grammar(run, HEADING_RUNNING))
         .mut_subcommand("serve", serve::grammar)
+        .mut_subcommand("doctor", doctor::grammar)
 }
 
 impl MountArgs {
@@ -498,7 +563,7 @@ impl MountArgs {
         if typed.is_empty() {
             typed.push("s3mem".into());
         }
-        let mut words = helper::rewrite(typed).map_err(usage_error)?;
+        let mut words = rewritten(typed)?;
         words.splice(2..2, ["--daemon".into()]);
         Ok(words.split_off(1))
     }
@@ -513,7 +578,7 @@ impl RunArgs {
     /// The arguments that make this program mount for the command, as the daemon, on
     /// `folder`; without the program's own name. `typed` are those of `s3mem run`.
     pub fn daemon_call(typed: Vec<OsString>, folder: &Path) -> Result<Vec<OsString>, clap::Error> {
-        let words = helper::rewrite(typed).map_err(usage_error)?;
+        let words = rewritten(typed)?;
         let mut call = vec!["mount".into(), "--daemon".into(), "--ends-with-parent".into()];
         let mut typed = words.into_iter().skip(2);
         while let Some(word) = typed.next() {
@@ -528,6 +593,24 @@ impl RunArgs {
         }
         call.extend(["--".into(), folder.into()]);
         Ok(call)
+    }
+}
+
+impl DoctorArgs {
+    /// The bucket, if one is named.
+    pub fn bucket(&self) -> Option<&OsStr> {
+        Some(self.mount.source.as_os_str()).filter(|source| !source.is_empty())
+    }
+
+    /// The folder to mount on, if one is named.
+    pub fn mount_point(&self) -> Option<&Path> {
+        Some(self.mount.mount_point.as_path()).filter(|path| !path.as_os_str().is_empty())
+    }
+
+    /// The arguments of a mount of the bucket, on some folder.
+    pub fn for_settings(&self) -> MountArgs {
+        let mount_point = self.mount_point().unwrap_or(Path::new("."));
+        MountArgs { mount_point: mount_point.to_owned(), ..self.mount.clone() }
     }
 }
 

@@ -32,6 +32,8 @@ pub struct Environment {
     pub runtime_folder: Option<PathBuf>,
     /// `S3MEM_TOKEN`, what everybody has to know who asks `s3mem serve`.
     pub token: Option<String>,
+    /// `SOURCE_DATE_EPOCH`, the time that files which are made shall bear, in seconds.
+    pub source_date: Option<u64>,
 }
 
 impl Environment {
@@ -57,6 +59,7 @@ impl Environment {
             has_selinux: Path::new("/sys/fs/selinux/enforce").exists(),
             runtime_folder: env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from),
             token: text("S3MEM_TOKEN"),
+            source_date: text("SOURCE_DATE_EPOCH").and_then(|text| text.parse().ok()),
         }
     }
 

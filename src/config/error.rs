@@ -252,6 +252,20 @@ pub enum ConfigError {
         /// The path of the folder, as an absolute one.
         folder: String,
     },
+    /// `--metrics` is no address.
+    #[error(
+        "--metrics \"{0}\" is not an address: give a port of this machine, such as 9310, or an \
+         address and a port, such as 127.0.0.1:9310 or [::1]:9310"
+    )]
+    Metrics(String),
+    /// `--prices` can't be read, or is no list of prices.
+    #[error("the prices in {file} (--prices) can't be used: {why}")]
+    Prices {
+        /// The path of the file.
+        file: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The log would be written into the mount itself.
     #[error("the log file {log} lies inside the mount point; put it somewhere else")]
     LogInsideMount {

@@ -10,6 +10,7 @@ mod environment;
 mod error;
 mod machine;
 mod pasted;
+mod prices;
 mod profile_file;
 mod serve;
 mod size;
@@ -18,19 +19,22 @@ mod tree;
 mod views;
 mod writes;
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use absolute::absolute;
 pub use environment::Environment;
 pub use error::ConfigError;
+pub use prices::{Bill, Charged, PriceList, Pricing};
 pub use serve::serve_config;
 pub(crate) use size::show as show_size;
 pub use source::Source;
 pub use tree::{FsConfig, Writes};
 pub use writes::OnUnmount;
 
-use crate::cli::{LogLevel, MountArgs};
+use crate::cli::{GivenFlag, LogLevel, MountArgs};
 use crate::fuse::MountConfig;
 use crate::store::{RetryConfig, S3Config};
 use crate::sys;
@@ -93,6 +97,12 @@ pub struct MountSettings {
     pub endpoint_url: Option<String>,
     /// The variable that is not set although the other half of the access key is.
     pub missing_half: Option<&'static str>,
+    /// Where metrics are told.
+    pub metrics: Option<SocketAddr>,
+    /// What requests cost, where that is known.
+    pub pricing: Option<Pricing>,
+    /// The flags that were given, for the status.
+    pub given: Vec<GivenFlag>,
     /// Sentences that the user should read, though nothing is wrong.
     pub notes: Vec<String>,
 }
@@ -105,6 +115,7 @@ impl MountSettings {
         let mount_point = absolute(&args.mount_point)?;
         let log_target = log_target(args, &mount_point)?;
         let endpoint_url = endpoint_url(args, environment)?;
+        let is_own_server = endpoint_url.is_some();
         let mut notes = Vec::new();
         let memory_bytes = memory_bytes(args, environment, &mut notes)?;
         let place = format!("{}/{}", endpoint_url.as_deref().unwrap_or("aws"), source.bucket);
@@ -132,7 +143,7 @@ impl MountSettings {
         };
         let s3 = S3Config {
             endpoint_url: args.endpoint_url.clone(),
-            is_own_server: endpoint_url.is_some(),
+            is_own_server,
             ca_bundle: ca_bundle(args, environment)?,
             path_style: args.path_style,
             region: region(args)?,
@@ -167,9 +178,34 @@ impl MountSettings {
             profile: args.profile.clone().or_else(|| environment.profile.clone()),
             endpoint_url,
             missing_half: environment.missing_half_of_key,
+            metrics: metrics(args)?,
+            pricing: pricing(args, is_own_server)?,
+            given: args.given.clone(),
             notes,
         })
     }
+}
+
+/// The address of metrics; a port alone is one of this machine.
+fn metrics(args: &MountArgs) -> Result<Option<SocketAddr>, ConfigError> {
+    let Some(text) = &args.prices.metrics else { return Ok(None) };
+    let port = text.strip_prefix(':').unwrap_or(text).parse::<u16>();
+    let address = port.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    let address = address.or_else(|_| text.parse::<SocketAddr>());
+    address.map(Some).map_err(|_| ConfigError::Metrics(text.clone()))
+}
+
+/// What requests cost: by the list that was given, and of AWS by ours.
+fn pricing(args: &MountArgs, is_own_server: bool) -> Result<Option<Pricing>, ConfigError> {
+    let file = args.prices.prices.as_deref().map(absolute).transpose()?;
+    if file.is_none() && is_own_server {
+        return Ok(None);
+    }
+    Ok(Some(Pricing {
+        list: Arc::new(PriceList::load(file.as_deref())?),
+        is_egress_free: args.prices.egress_free,
+        written_class: args.writes.storage_class.clone(),
+    }))
 }
 
 /// Says which of the two comes first where they are the wrong way round.

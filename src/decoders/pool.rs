@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use super::frame::{receive, send};
 use super::wire::{Reply, Request, believable, printable};
 use super::{ARGUMENT, Confinement};
-use crate::mem::{Budget, Reservation, SharedFile};
+use crate::mem::{Budget, Reservation, SharedFile, Use};
 use crate::raster::foreign::{Parsed, Pieces};
 use crate::raster::{Codec, Counted, Decoders, Header, Limits, RasterError, Source};
 use crate::stats::Stats;
@@ -146,7 +146,7 @@ impl Workers {
         let worker = Worker {
             child,
             link: UnixStream::from_std(link)?,
-            _counted: self.config.budget.charge(IDLE_BYTES),
+            _counted: self.config.budget.charge(IDLE_BYTES).of(Use::Images),
         };
         let mut busy = Busy { worker: Some(worker), runtime: self.runtime.clone() };
         match timeout(START, receive(busy.link()?)).await {
@@ -173,7 +173,10 @@ impl Workers {
         let worker = self.take().await;
         let worker = worker.map_err(|error| RasterError::NoDecoder(error.to_string()))?;
         let mut busy = Busy { worker: Some(worker), runtime: self.runtime.clone() };
+        let begun = Instant::now();
         let answer = timeout(deadline, busy.exchange(&task)).await;
+        let microseconds = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.config.stats.decoders_microseconds.add(microseconds);
         let stopped = match answer {
             Ok(Ok(reply)) => {
                 if let Ok(worker) = busy.done() {

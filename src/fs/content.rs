@@ -7,6 +7,7 @@ use super::error::FsError;
 use crate::drafts::Draft;
 use crate::names::{Names, Sibling, Thing};
 use crate::reader::{Answer, Opener, ReadBytes};
+use crate::stats::Stats;
 use crate::view::{ViewFile, Views, Watched};
 
 /// What the first read of an archived object asks for, in bytes: what a program that opens
@@ -31,13 +32,21 @@ pub(super) struct Readers {
     pub(super) objects: Opener,
     /// What is fetched ahead of who goes through a directory in order.
     pub(super) ahead: Ahead,
+    /// Where reads are counted.
+    pub(super) stats: Arc<Stats>,
 }
 
 impl Readers {
-    /// What opens objects and siblings, of which `names` knows what comes next.
-    pub(super) fn new(names: Arc<Names>, views: Arc<Views>, objects: Opener) -> Self {
+    /// What opens objects and siblings, of which `names` knows what comes next. What is read is
+    /// counted in `stats`.
+    pub(super) fn new(
+        names: Arc<Names>,
+        views: Arc<Views>,
+        objects: Opener,
+        stats: Arc<Stats>,
+    ) -> Self {
         let ahead = Ahead::new(names, views.clone(), objects.clone());
-        Readers { views, objects, ahead }
+        Readers { views, objects, ahead, stats }
     }
 
     /// The bytes of a thing. That costs no request, except for an object in an archive

@@ -39,6 +39,11 @@ impl<T> Handles<T> {
         self.open.write().unwrap_or_else(PoisonError::into_inner).remove(&handle)
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.open.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// Visits each of them.
     pub(super) fn each(&self, look: impl FnMut(&Arc<T>)) {
         self.open.read().unwrap_or_else(PoisonError::into_inner).values().for_each(look);
@@ -93,6 +98,11 @@ impl OpenFiles {
             drafts.opened().remove(file.ino, file.writes);
         }
         Some(file)
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.handles.count()
     }
 
     /// Visits each of them.

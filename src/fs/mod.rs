@@ -42,6 +42,7 @@ mod open;
 mod open_dir;
 mod open_file;
 mod passed;
+mod program;
 mod publishing;
 mod refusals;
 mod remove;
@@ -81,6 +82,7 @@ use crate::drafts::Drafts;
 use crate::names::Names;
 use crate::publish::Publisher;
 use crate::reader::{BlockCache, Opener};
+use crate::stats::Stats;
 use crate::store::ObjectStore;
 use crate::view::Views;
 
@@ -101,6 +103,8 @@ pub struct FsParts {
     pub store: Arc<dyn ObjectStore>,
     /// Where requests run.
     pub runtime: Runtime,
+    /// Where reads are counted.
+    pub stats: Arc<Stats>,
 }
 
 /// A file system over one bucket.
@@ -119,10 +123,10 @@ pub struct FileSystem {
 impl FileSystem {
     /// A file system of these parts.
     pub fn new(parts: FsParts) -> Self {
-        let FsParts { names, drafts, publisher, views, cache, store, runtime } = parts;
+        let FsParts { names, drafts, publisher, views, cache, store, runtime, stats } = parts;
         FileSystem {
             files: OpenFiles::new(drafts.clone()),
-            readers: Readers::new(names.clone(), views, Opener::new(cache, store, runtime)),
+            readers: Readers::new(names.clone(), views, Opener::new(cache, store, runtime), stats),
             names,
             drafts,
             publishing: Publishing::new(publisher),
@@ -146,6 +150,11 @@ impl FileSystem {
     /// How many inodes the kernel remembers, the root among them.
     pub fn inode_count(&self) -> usize {
         self.names.inodes().count()
+    }
+
+    /// How many files are open; a program may have one open more than once.
+    pub fn open_count(&self) -> usize {
+        self.files.count()
     }
 
     /// How many changes were refused that a flag of the mount would have allowed.

@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use super::content::Content;
 use super::open_file::{OpenFile, ReadAnswer};
-use super::passed::Passed;
+use super::program::program_of;
 use super::{FileSystem, FsError, Ino};
 use crate::drafts::Draft;
 use crate::mem::{MemFile, page_bytes};
 use crate::names::Thing;
 use crate::publish::process_of;
-use crate::reader::Answer;
+use crate::reader::{Answer, ReadBytes};
+use crate::stats::FileUse;
 use crate::view::{FormAnswer, ViewFile};
 
 /// How a file is opened.
@@ -68,11 +69,14 @@ impl FileSystem {
         if opened.as_ref().is_err_and(FsError::is_outdated) {
             self.names.note_changed(ino);
         }
+        let opened = opened?;
+        let used = self.note_open(&thing, how.thread);
         let passed = match &thing {
             Thing::Object(object) => self.readers.ahead.opened(place, ino, object),
             Thing::Dir(_) | Thing::Sibling(_) | Thing::Draft(_) => None,
         };
-        let opened = self.opened(ino, opened?, how.thread, passed);
+        let file = OpenFile::new(ino, opened).passed(passed).counted(used);
+        let opened = self.opened(file, how.thread);
         Ok(OpenedFile { was_damaged: self.was_damaged(&thing), ..opened })
     }
 
@@ -110,17 +114,23 @@ impl FileSystem {
         Ok(OpenedFile { handle, backing, flushes, was_damaged: false })
     }
 
-    fn opened(
-        &self,
-        ino: Ino,
-        content: Content,
-        thread: u32,
-        passed: Option<Arc<Passed>>,
-    ) -> OpenedFile {
-        let is_sibling = matches!(content, Content::Sibling(_));
+    /// Notes which program opens an object or a sibling of one.
+    fn note_open(&self, thing: &Thing, thread: u32) -> Option<Arc<FileUse>> {
+        let key = match thing {
+            Thing::Object(object) => &object.version.key,
+            Thing::Sibling(sibling) => sibling.original.key()?,
+            Thing::Dir(_) | Thing::Draft(_) => return None,
+        };
+        let used = self.readers.stats.files.of(key.as_str());
+        used.note_open(program_of(thread));
+        Some(used)
+    }
+
+    fn opened(&self, file: OpenFile, thread: u32) -> OpenedFile {
+        let is_sibling = matches!(file.content, Content::Sibling(_));
         let opener = if is_sibling && self.siblings_are_copied() { process_of(thread) } else { 0 };
-        let file = OpenFile::new(ino, content).opened_by(opener, false).passed(passed);
-        let handle = self.files.insert(file);
+        let ino = file.ino;
+        let handle = self.files.insert(file.opened_by(opener, false));
         // Whoever has copied it for a writer meanwhile did not find this handle.
         if self.is_writable()
             && let Ok(Thing::Draft(draft)) = self.names.inodes().thing(ino)
@@ -134,6 +144,44 @@ impl FileSystem {
     /// Reads from an open file: `length` bytes, fewer only at its end.
     pub fn read(&self, handle: u64, offset: u64, length: usize) -> Result<ReadAnswer, FsError> {
         let file = self.files.get(handle).ok_or(FsError::BadHandle)?;
+        let answer = self.answer(&file, offset, length)?;
+        let is_here = matches!(answer, ReadAnswer::Ready(_)).into();
+        let stats = self.readers.stats.clone();
+        match &file.content {
+            Content::Object(_) if file.draft().is_none() => {
+                stats.object_reads.add(1);
+                stats.here_object_reads.add(is_here);
+            }
+            Content::Sibling(_) if file.draft().is_none() => {
+                stats.sibling_reads.add(1);
+                stats.here_sibling_reads.add(is_here);
+            }
+            Content::Object(_) | Content::Sibling(_) | Content::Draft(_) => {}
+        }
+        let used = file.used().cloned();
+        let note = move |bytes: &ReadBytes| {
+            stats.read_bytes.add(bytes.len() as u64);
+            if let Some(used) = used {
+                used.read_bytes.add(bytes.len() as u64);
+            }
+        };
+        Ok(match answer {
+            ReadAnswer::Ready(bytes) => {
+                note(&bytes);
+                ReadAnswer::Ready(bytes)
+            }
+            ReadAnswer::Later(answer) => {
+                ReadAnswer::Later(Box::pin(async move { answer.await.inspect(note) }))
+            }
+        })
+    }
+
+    fn answer(
+        &self,
+        file: &Arc<OpenFile>,
+        offset: u64,
+        length: usize,
+    ) -> Result<ReadAnswer, FsError> {
         file.note_read();
         if let Some(error) = file.failed_just_now(offset, length, page_bytes()) {
             return Err(error);
@@ -153,7 +201,7 @@ impl FileSystem {
                     Answer::Ready(bytes) => Ok(ReadAnswer::Ready(bytes)),
                     Answer::Later(answer) => {
                         let answer = async { answer.await.map_err(FsError::from) };
-                        Ok(file.later(self.names.clone(), offset, answer))
+                        Ok(file.clone().later(self.names.clone(), offset, answer))
                     }
                 }
             }
@@ -162,14 +210,14 @@ impl FileSystem {
                 None => {
                     let opened = file.clone();
                     let answer = async move { opened.content.read(offset, length).await };
-                    Ok(file.later(self.names.clone(), offset, answer))
+                    Ok(file.clone().later(self.names.clone(), offset, answer))
                 }
             },
             Content::Sibling(ViewFile::Form(view)) => match view.read(offset, length) {
                 FormAnswer::Ready(bytes) => Ok(ReadAnswer::Ready(bytes.into())),
                 FormAnswer::Later(answer) => {
                     let answer = async { Ok(answer.await?.into()) };
-                    Ok(file.later(self.names.clone(), offset, answer))
+                    Ok(file.clone().later(self.names.clone(), offset, answer))
                 }
             },
         }

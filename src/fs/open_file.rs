@@ -12,6 +12,7 @@ use super::passed::Passed;
 use crate::drafts::Draft;
 use crate::names::{Ino, Names};
 use crate::reader::ReadBytes;
+use crate::stats::FileUse;
 use crate::sync::lock;
 
 /// When its readahead has failed, the kernel asks once more, for the first page alone, and
@@ -34,8 +35,16 @@ pub(super) struct OpenFile {
     /// The draft that replaced it when somebody opened it to write.
     pub(super) replaced: OnceLock<Arc<Draft>>,
     failed: Mutex<Vec<FailedRead>>,
-    /// What is noted of it as one of the files of a directory.
+    noted: Noted,
+}
+
+/// What is noted of an open file elsewhere.
+#[derive(Debug, Default)]
+struct Noted {
+    /// As one of the files of a directory.
     passed: Option<Arc<Passed>>,
+    /// Of the object that it is, or is made of.
+    used: Option<Arc<FileUse>>,
 }
 
 /// A read that failed a moment ago.
@@ -66,7 +75,7 @@ impl OpenFile {
             was_read,
             replaced,
             failed,
-            passed: None,
+            noted: Noted::default(),
         }
     }
 
@@ -76,8 +85,20 @@ impl OpenFile {
     }
 
     /// The same file, as one of a directory.
-    pub(super) fn passed(self, passed: Option<Arc<Passed>>) -> Self {
-        OpenFile { passed, ..self }
+    pub(super) fn passed(mut self, passed: Option<Arc<Passed>>) -> Self {
+        self.noted.passed = passed;
+        self
+    }
+
+    /// The same file, whose use is counted.
+    pub(super) fn counted(mut self, used: Option<Arc<FileUse>>) -> Self {
+        self.noted.used = used;
+        self
+    }
+
+    /// What is counted of the object that it is, or is made of.
+    pub(super) fn used(&self) -> Option<&Arc<FileUse>> {
+        self.noted.used.as_ref()
     }
 
     /// Notes that something is read of it.
@@ -88,7 +109,7 @@ impl OpenFile {
     /// Notes a read of an object; returns it as one of the files of its directory if that is
     /// where somebody begins to read it.
     pub(super) fn note_begun(&self, offset: u64, length: usize) -> Option<&Arc<Passed>> {
-        self.passed.as_ref().filter(|passed| passed.note_read(offset, length))
+        self.noted.passed.as_ref().filter(|passed| passed.note_read(offset, length))
     }
 
     /// Whether anything was read of it.

@@ -43,7 +43,7 @@ mod slab;
 
 pub use arena::{Arena, is_out_of_files};
 pub use block::{Block, BlockWriter};
-pub use budget::{Budget, Reservation};
+pub use budget::{Budget, Reservation, Use};
 pub use file::{MemFile, MemStat, Seek, page_bytes};
 pub use shared::{Sealed, SharedFile, Writable};
 pub use shelf::{Counted, Making, OnShelf, Shelf};

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use futures_util::future::{BoxFuture, FutureExt, Shared, WeakShared};
 use lru::LruCache;
 
-use super::{Budget, Reservation};
+use super::{Budget, Reservation, Use};
 
 /// A thing that is counted in the budget while it exists.
 #[derive(Debug)]
@@ -138,7 +138,8 @@ where
             let budget = Budget::new(bytes);
             return Ok(Arc::new(Counted { value, counted: budget.charge(bytes) }));
         };
-        let thing = Arc::new(Counted { value, counted: shelf.budget.charge(bytes) });
+        let counted = shelf.budget.charge(bytes).of(Use::Images);
+        let thing = Arc::new(Counted { value, counted });
         let mut inner = shelf.lock();
         inner.making.remove(&key);
         inner.making.retain(|_, making| making.upgrade().is_some());

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::budget::{Budget, Reservation};
+use super::budget::{Budget, Reservation, Use};
 
 /// The largest block.
 pub const BLOCK_BYTES: usize = 1 << 20;
@@ -56,7 +56,9 @@ impl BlockPool {
     /// Small blocks do not waste a slot, unless only slots are left.
     fn on_heap(&self, len: usize) -> Option<Memory> {
         let is_small = len <= SLOT_BYTES / 2;
-        is_small.then(|| self.budget.try_reserve(len as u64))?.map(|c| Memory::on_heap(len, c))
+        is_small
+            .then(|| self.budget.try_reserve(len as u64))?
+            .map(|c| Memory::on_heap(len, c.of(Use::Blocks)))
     }
 
     fn take_run(self: &Arc<Self>, slots: usize) -> Option<Memory> {
@@ -77,7 +79,9 @@ impl BlockPool {
         let bytes = SLAB_BYTES as u64;
         let floor = self.budget.limit_bytes() / FLOOR_SHARE / bytes;
         let is_below = (held as u64) < floor.max(1);
-        self.budget.try_reserve(bytes).or_else(|| is_below.then(|| self.budget.charge(bytes)))
+        let counted = self.budget.try_reserve(bytes);
+        let counted = counted.or_else(|| is_below.then(|| self.budget.charge(bytes)));
+        counted.map(|counted| counted.of(Use::Blocks))
     }
 
     fn give_back(&self, run: Run) {

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use lru::LruCache;
 
 use super::thing::{Folder, Sibling, Thing};
-use crate::mem::{Budget, Reservation};
+use crate::mem::{Budget, Reservation, Use};
 use crate::sync::{Mutex, Rank};
 use crate::view::{Original, ViewKind, ViewSet};
 
@@ -71,7 +71,7 @@ pub(super) type LeftSiblings = (Original, Vec<ViewKind>);
 impl DeletedSiblings {
     pub(super) fn new(budget: &Arc<Budget>) -> Self {
         let (hidden, deleters) = (LruCache::unbounded(), LruCache::unbounded());
-        let (listers, counted) = (LruCache::new(MOST_LISTERS), budget.charge(0));
+        let (listers, counted) = (LruCache::new(MOST_LISTERS), budget.charge(0).of(Use::Names));
         let pages = LruCache::unbounded();
         let table =
             Table { hidden, pages, deleters, page_count: 0, image_count: 0, listers, counted };

@@ -15,7 +15,7 @@ use super::place::Place;
 use super::thing::{Folder, Thing};
 use crate::catalog::Dir;
 use crate::drafts::Draft;
-use crate::mem::{Budget, Reservation};
+use crate::mem::{Budget, Reservation, Use};
 use crate::store::{ListedObject, ObjectHead};
 use crate::sync::{Mutex, Rank};
 
@@ -189,7 +189,7 @@ impl Table {
             inodes: HashMap::from([(ROOT, Inode { lookups: 1, ..inode })]),
             borrowed: HashMap::new(),
             hasher: RandomState::new(),
-            counted: budget.charge(INODE_BYTES),
+            counted: budget.charge(INODE_BYTES).of(Use::Names),
         }
     }
 

@@ -16,7 +16,7 @@ use super::thing::{Folder, Thing};
 use crate::catalog::Dir;
 use crate::drafts::{Attributes, Draft};
 use crate::key::{ObjectVersion, Prefix};
-use crate::mem::{Budget, Reservation};
+use crate::mem::{Budget, Reservation, Use};
 
 /// About what an entry takes in memory beside its name, and what it stands for.
 const ENTRY_BYTES: u64 = 1200;
@@ -108,7 +108,7 @@ impl Tree {
             dirs: HashMap::new(),
             homes: HashMap::new(),
             attributes: HashMap::new(),
-            counted: budget.charge(0),
+            counted: budget.charge(0).of(Use::Names),
             limit_bytes,
         }
     }

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use lru::LruCache;
 
 use crate::key::{ObjectKey, ObjectVersion};
-use crate::mem::{Budget, Reservation};
+use crate::mem::{Budget, Reservation, Use};
 
 /// How many are remembered. Those that were written least recently are forgotten first,
 /// and are objects like any other from then on.
@@ -47,7 +47,8 @@ impl Made {
     }
 
     fn remembering(most: usize, budget: &Arc<Budget>) -> Self {
-        let known = Known { etags: LruCache::unbounded(), counted: budget.charge(0) };
+        let known =
+            Known { etags: LruCache::unbounded(), counted: budget.charge(0).of(Use::Names) };
         Made { known: Mutex::new(known), numbers: RandomState::new(), most }
     }
 

@@ -20,6 +20,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use super::sender::Sender;
 use crate::drafts::{Attempt, DraftFile, Progress, SendError, SendErrorKind, Session};
 use crate::key::{ETag, ObjectKey, ObjectVersion};
+use crate::mem::Use;
 use crate::store::{
     BeginRequest, CompleteRequest, Condition, PartRequest, PutRequest, StoreError, StoreErrorKind,
     Upload, Written,
@@ -90,7 +91,7 @@ impl Sender {
         condition: Condition,
     ) -> Outcome<Option<ETag>> {
         let _room = self.room(key, size).await?;
-        let _counted = self.budget.charge(size);
+        let _counted = self.budget.charge(size).of(Use::Bodies);
         let body = read(file, 0..size).map_err(|error| in_memory(key, error))?;
         if body.len() as u64 != size {
             return Ok(None);
@@ -176,7 +177,7 @@ impl Sender {
         let lock = progress.part_lock(number);
         let _alone = lock.lock().await;
         let _room = self.room(key, bytes).await?;
-        let _counted = self.budget.charge(bytes);
+        let _counted = self.budget.charge(bytes).of(Use::Bodies);
         let part = progress.read_part(number, |range| read(file, range));
         let Some((body, as_of)) = part.map_err(|error| in_memory(key, error))? else {
             // Somebody else has sent it meanwhile.

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use super::error::stopped;
@@ -164,7 +163,7 @@ impl Decoders for InProcess {
 /// Does `work` on a thread of its own, and waits for it until the deadline.
 async fn within<T: Send + 'static>(
     limits: &Limits,
-    permit: Option<OwnedSemaphorePermit>,
+    permit: Option<cores::Core>,
     work: impl FnOnce() -> Result<T, RasterError> + Send + 'static,
 ) -> Result<T, RasterError> {
     let work = move || {

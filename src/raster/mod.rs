@@ -51,6 +51,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 pub use codec::Codec;
+pub use cores::decoding_microseconds;
 pub use decoders::{Counted, Decoders, InProcess};
 pub use error::RasterError;
 pub use geo::GeoTags;

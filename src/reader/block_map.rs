@@ -20,6 +20,15 @@ pub(super) type ObjectWriter = BlockWriter<Arc<StoreError>>;
 /// Names one version in the cache; cheaper to compare than the version itself.
 pub(super) type VersionId = u64;
 
+/// What was fetched before anybody had asked for it, in whole blocks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ahead {
+    /// The bytes that came.
+    pub fetched_bytes: u64,
+    /// Those that somebody has asked for since.
+    pub used_bytes: u64,
+}
+
 /// The blocks of all versions.
 #[derive(Debug)]
 pub(super) struct BlockMap {
@@ -31,6 +40,8 @@ pub(super) struct BlockMap {
     /// Blocks that were fetched ahead and not read yet, with their weight.
     unread: LruCache<(VersionId, u64), u64>,
     unread_bytes: u64,
+    /// What was fetched ahead and is not in `unread` any more.
+    ahead: Ahead,
     /// Versions of which wrong bytes were read and that nobody has opened since.
     pub(super) damaged: HashSet<ObjectVersion>,
 }
@@ -54,6 +65,7 @@ impl BlockMap {
             seen: LruCache::unbounded(),
             unread: LruCache::unbounded(),
             unread_bytes: 0,
+            ahead: Ahead::default(),
             damaged: HashSet::new(),
         }
     }
@@ -96,7 +108,11 @@ impl BlockMap {
         let end = offset + block.len() as u64;
         let is_read = read.is_some_and(|read| read.start < end && offset < read.end);
         if is_read {
-            self.forget_unread(place);
+            if self.forget_unread(place) {
+                let bytes = block.len() as u64;
+                self.ahead.fetched_bytes += bytes;
+                self.ahead.used_bytes += bytes;
+            }
             self.seen.put(place, ());
         } else if !self.seen.contains(&place) && !self.unread.contains(&place) {
             let weight = block.weight_bytes() as u64;
@@ -105,16 +121,31 @@ impl BlockMap {
         }
     }
 
-    fn forget_unread(&mut self, place: (VersionId, u64)) {
-        if let Some(weight) = self.unread.pop(&place) {
-            self.unread_bytes -= weight;
-        }
+    /// Takes a block out of those that nobody has read; whether it was one.
+    fn forget_unread(&mut self, place: (VersionId, u64)) -> bool {
+        let Some(weight) = self.unread.pop(&place) else { return false };
+        self.unread_bytes -= weight;
+        true
+    }
+
+    /// What was fetched ahead so far. What is still on its way does not count.
+    pub(super) fn ahead(&self) -> Ahead {
+        let bytes = |(&(id, offset), _): (&(VersionId, u64), &u64)| {
+            let block = self.versions.get(&id)?.blocks.get(&offset)?;
+            block.is_complete().then(|| block.len() as u64)
+        };
+        let unread: u64 = self.unread.iter().filter_map(bytes).sum();
+        Ahead { fetched_bytes: self.ahead.fetched_bytes + unread, ..self.ahead }
     }
 
     pub(super) fn remove(&mut self, id: VersionId, offset: u64) -> Option<Arc<ObjectBlock>> {
-        self.forget_unread((id, offset));
+        let was_unread = self.forget_unread((id, offset));
         self.seen.pop(&(id, offset));
-        self.versions.get_mut(&id)?.blocks.remove(&offset)
+        let removed = self.versions.get_mut(&id)?.blocks.remove(&offset);
+        if let Some(block) = removed.as_ref().filter(|block| was_unread && block.is_complete()) {
+            self.ahead.fetched_bytes += block.len() as u64;
+        }
+        removed
     }
 
     pub(super) fn forget_if_empty(&mut self, id: VersionId) {

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::AbortHandle;
 
-use super::block_map::{BlockMap, ObjectBlock, ObjectWriter, VersionBlocks, VersionId};
+use super::block_map::{Ahead, BlockMap, ObjectBlock, ObjectWriter, VersionBlocks, VersionId};
 use super::pin::Pin;
 use super::readahead::Limits;
 use super::verify::{self, Completed, Plan, Verify};
@@ -102,6 +102,11 @@ impl BlockCache {
     pub fn unopened_bytes(&self) -> u64 {
         let streams = self.streaming.load(Ordering::Relaxed).max(1) as u64;
         self.budget().limit_bytes() / UNOPENED_SHARE / streams
+    }
+
+    /// What was fetched before anybody had asked for it, and how much of it somebody has.
+    pub fn ahead(&self) -> Ahead {
+        self.lock().ahead()
     }
 
     /// The budget that blocks are counted in.

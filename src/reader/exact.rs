@@ -14,7 +14,7 @@ use super::cache::{BlockCache, Piece};
 use super::object::ReadBytes;
 use super::pin::Pin;
 use crate::key::ObjectVersion;
-use crate::mem::Reservation;
+use crate::mem::{Reservation, Use};
 use crate::store::{GetRequest, ObjectStore, StoreError, StoreErrorKind};
 
 /// The longest range of one GET.
@@ -112,7 +112,7 @@ impl ExactReader {
     }
 
     fn held(&self, bytes: Vec<u8>) -> Bytes {
-        let counted = self.cache.budget().charge(bytes.len() as u64);
+        let counted = self.cache.budget().charge(bytes.len() as u64).of(Use::Blocks);
         Bytes::from_owner(Held { bytes, _counted: counted })
     }
 

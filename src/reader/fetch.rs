@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::cache::FetchJob;
 use super::pin::Pin;
 use crate::key::ObjectVersion;
+use crate::mem::Use;
 use crate::store::{GetRequest, ObjectStore, StoreError, StoreErrorKind};
 
 /// What one connection buffers at most (hyper's adaptive read buffer).
@@ -61,7 +62,7 @@ impl FetchJob {
         let mut body = body?;
         pin.check(place, &body.head)?;
         // What the connection holds of the body until it is in its blocks.
-        let _buffered = self.cache().budget().charge(CONNECTION_BYTES);
+        let _buffered = self.cache().budget().charge(CONNECTION_BYTES).of(Use::Bodies);
         while let Some(chunk) = body.bytes.next().await {
             match pin.verify.as_ref().zip(plan.as_ref()) {
                 None => self.append(&chunk?),

@@ -41,6 +41,7 @@ mod pin;
 mod readahead;
 mod verify;
 
+pub use block_map::Ahead;
 pub use cache::{BlockCache, CacheConfig};
 pub use exact::{ExactReader, Take};
 pub use object::{Answer, ReadBytes, Reader};

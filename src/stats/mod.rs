@@ -3,8 +3,19 @@
 //! Every counter's name ends in its unit. Counters only ever grow; a reader takes
 //! a [`Snapshot`] before and after and subtracts.
 
+mod classes;
+mod counter;
+mod files;
+mod latency;
+mod under_way;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+
+pub use classes::{ByClass, ClassReads, STANDARD};
+pub use counter::Counter;
+pub use files::{FileUse, Files, Program};
+pub use latency::{Distribution, Latencies, RequestKind, STEPS_SECONDS};
+pub use under_way::{Sending, UnderWay};
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)+) => {
@@ -12,6 +23,14 @@ macro_rules! counters {
         #[derive(Debug, Default)]
         pub struct Stats {
             $($(#[$doc])* pub $name: Counter,)+
+            /// How long requests took.
+            pub latencies: Latencies,
+            /// What was read of each storage class.
+            pub classes: ByClass,
+            /// Bodies that are being sent now.
+            pub uploads: UnderWay,
+            /// What was read of each object, and for whom.
+            pub files: Files,
         }
 
         /// What the counters said at one moment.
@@ -64,6 +83,33 @@ counters! {
     retry_requests,
     /// Requests that failed, each attempt counted; "no such object" is not a failure.
     failed_requests,
+    /// Requests that the server refused because there were too many (429, 503, SlowDown);
+    /// they are among those that failed.
+    throttled_requests,
+    /// Reads of objects by programs, as far as the kernel asked for them.
+    object_reads,
+    /// Those of them whose bytes were all in memory.
+    here_object_reads,
+    /// Reads of siblings of images.
+    sibling_reads,
+    /// Those of them whose bytes were made before.
+    here_sibling_reads,
+    /// Bytes that programs were given.
+    read_bytes,
+    /// Names that were looked up in directories of the bucket.
+    looked_up_names,
+    /// Those of them that needed no request.
+    here_looked_up_names,
+    /// Tiles of images that siblings needed, each use counted.
+    used_tiles,
+    /// Those of them that were decoded before.
+    here_used_tiles,
+    /// Tiles that were decoded, or whole images of formats without tiles.
+    decoded_tiles,
+    /// Time from asking for such a tile until it was there, with its turn and its bytes.
+    tile_microseconds,
+    /// Time in decoders that are processes of their own.
+    decoders_microseconds,
     /// Decoders that were stopped, since they took too long or too much, or broke.
     decoders_stopped,
 }
@@ -72,22 +118,6 @@ impl Stats {
     /// New counters at zero.
     pub fn new() -> Arc<Self> {
         Arc::default()
-    }
-}
-
-/// One counter.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// Counts `n` more.
-    pub fn add(&self, n: u64) {
-        self.0.fetch_add(n, Ordering::Relaxed);
-    }
-
-    /// The count.
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
     }
 }
 

@@ -103,6 +103,8 @@ pub struct StoreError {
     pub request_id: Option<String>,
     /// How many seconds the server asks to wait before the request is sent again.
     pub retry_after_seconds: Option<u16>,
+    /// Whether the server refuses because it is asked too much.
+    pub is_throttling: bool,
     /// What the server says that it does not know, if that is why it refuses.
     pub lack: Option<Lack>,
     /// The cause below, if there is one.
@@ -124,6 +126,7 @@ impl StoreError {
             detail: detail.into(),
             request_id: None,
             retry_after_seconds: None,
+            is_throttling: false,
             lack: None,
             source: None,
             reported: AtomicBool::new(false),

@@ -1,6 +1,7 @@
 //! Counts each attempt: what was sent, what came back.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
@@ -11,7 +12,7 @@ use super::{
     PutRequest, Spelling, StoreError, StoreErrorKind, Upload, Written,
 };
 use crate::key::{ETag, ObjectKey};
-use crate::stats::Stats;
+use crate::stats::{RequestKind, Stats};
 
 /// A store that counts in [`Stats`] what passes through it.
 #[derive(Debug)]
@@ -26,11 +27,19 @@ impl Meter {
         Meter { inner, stats }
     }
 
-    fn noted<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
+    async fn noted<T>(
+        &self,
+        kind: RequestKind,
+        request: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let begun = Instant::now();
+        let outcome = request.await;
+        self.stats.latencies.note(kind, begun.elapsed());
         if let Err(error) = &outcome
             && error.kind != StoreErrorKind::NotFound
         {
             self.stats.failed_requests.add(1);
+            self.stats.throttled_requests.add(error.is_throttling.into());
         }
         outcome
     }
@@ -41,28 +50,36 @@ impl ObjectStore for Meter {
     async fn list_page(&self, request: ListRequest) -> Result<ListPage, StoreError> {
         self.stats.list_requests.add(1);
         tracing::debug!("LIST {:?}", request.prefix.as_str());
-        self.noted(self.inner.list_page(request).await)
+        self.noted(RequestKind::List, self.inner.list_page(request)).await
     }
 
     async fn head(&self, key: &ObjectKey) -> Result<ObjectHead, StoreError> {
         self.stats.head_requests.add(1);
         tracing::debug!("HEAD {:?}", key.as_str());
-        self.noted(self.inner.head(key).await)
+        self.noted(RequestKind::Head, self.inner.head(key)).await
     }
 
     async fn head_part(&self, key: &ObjectKey, number: u32) -> Result<ObjectHead, StoreError> {
         self.stats.head_requests.add(1);
         tracing::debug!("HEAD {:?}, part {number}", key.as_str());
-        self.noted(self.inner.head_part(key, number).await)
+        self.noted(RequestKind::Head, self.inner.head_part(key, number)).await
     }
 
     async fn get_range(&self, request: GetRequest) -> Result<GetBody, StoreError> {
         self.stats.get_requests.add(1);
         tracing::debug!("GET {:?} {:?}", request.key.as_str(), request.range);
-        let body = self.noted(self.inner.get_range(request).await)?;
-        let stats = self.stats.clone();
+        let file = self.stats.files.of(request.key.as_str());
+        file.get_requests.add(1);
+        let body = self.noted(RequestKind::Get, self.inner.get_range(request)).await?;
+        let (stats, class) = (self.stats.clone(), body.head.storage_class.clone());
+        stats.classes.note_request(class.as_deref());
         let bytes = body.bytes.inspect(move |chunk| match chunk {
-            Ok(chunk) => stats.get_bytes.add(chunk.len() as u64),
+            Ok(chunk) => {
+                let bytes = chunk.len() as u64;
+                stats.get_bytes.add(bytes);
+                stats.classes.note_bytes(class.as_deref(), bytes);
+                file.get_bytes.add(bytes);
+            }
             Err(_) => stats.failed_requests.add(1),
         });
         Ok(GetBody { head: body.head, bytes: bytes.boxed() })
@@ -72,7 +89,8 @@ impl ObjectStore for Meter {
         self.stats.put_requests.add(1);
         tracing::debug!("PUT {:?}, {} bytes", request.key.as_str(), request.body.len());
         let bytes = request.body.len() as u64;
-        let done = self.noted(self.inner.put(request).await)?;
+        let _sending = self.stats.uploads.begin(bytes);
+        let done = self.noted(RequestKind::Put, self.inner.put(request)).await?;
         self.stats.put_bytes.add(bytes);
         Ok(done)
     }
@@ -80,7 +98,7 @@ impl ObjectStore for Meter {
     async fn begin_upload(&self, request: BeginRequest) -> Result<Upload, StoreError> {
         self.stats.put_requests.add(1);
         tracing::debug!("UPLOAD {:?}", request.key.as_str());
-        self.noted(self.inner.begin_upload(request).await)
+        self.noted(RequestKind::Put, self.inner.begin_upload(request)).await
     }
 
     async fn put_part(&self, request: PartRequest) -> Result<Part, StoreError> {
@@ -92,7 +110,8 @@ impl ObjectStore for Meter {
             request.body.len()
         );
         let bytes = request.body.len() as u64;
-        let done = self.noted(self.inner.put_part(request).await)?;
+        let _sending = self.stats.uploads.begin(bytes);
+        let done = self.noted(RequestKind::Put, self.inner.put_part(request)).await?;
         self.stats.put_bytes.add(bytes);
         Ok(done)
     }
@@ -106,7 +125,7 @@ impl ObjectStore for Meter {
             request.upload.key.as_str(),
             request.number
         );
-        self.noted(self.inner.copy_part(request).await)
+        self.noted(RequestKind::Put, self.inner.copy_part(request)).await
     }
 
     async fn complete_upload(&self, request: CompleteRequest) -> Result<Written, StoreError> {
@@ -116,25 +135,25 @@ impl ObjectStore for Meter {
             request.upload.key.as_str(),
             request.parts.len()
         );
-        self.noted(self.inner.complete_upload(request).await)
+        self.noted(RequestKind::Put, self.inner.complete_upload(request)).await
     }
 
     async fn abort_upload(&self, upload: &Upload) -> Result<(), StoreError> {
         self.stats.delete_requests.add(1);
         tracing::debug!("ABORT {:?}", upload.key.as_str());
-        self.noted(self.inner.abort_upload(upload).await)
+        self.noted(RequestKind::Delete, self.inner.abort_upload(upload)).await
     }
 
     async fn copy(&self, request: CopyRequest) -> Result<Written, StoreError> {
         self.stats.put_requests.add(1);
         tracing::debug!("COPY {:?} to {:?}", request.from.key.as_str(), request.to.as_str());
-        self.noted(self.inner.copy(request).await)
+        self.noted(RequestKind::Put, self.inner.copy(request)).await
     }
 
     async fn delete(&self, key: &ObjectKey, etag: Option<&ETag>) -> Result<(), StoreError> {
         self.stats.delete_requests.add(1);
         tracing::debug!("DELETE {:?}", key.as_str());
-        self.noted(self.inner.delete(key, etag).await)
+        self.noted(RequestKind::Delete, self.inner.delete(key, etag)).await
     }
 
     fn kept_conditions(&self) -> KeptConditions {

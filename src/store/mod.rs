@@ -42,7 +42,7 @@ pub use limit::{Limit, writes_at_once};
 pub use meter::Meter;
 pub use respell::Respell;
 pub use retry::{Retry, RetryConfig};
-pub use s3::{BodySignatures, Credentials, S3, S3Config, SAID_BY_US, tls_reason};
+pub use s3::{BodySignatures, Credentials, KnownCredentials, S3, S3Config, SAID_BY_US, tls_reason};
 pub use spelling::{Lesson, Spelling};
 pub use stack::{StackConfig, production_stack};
 pub use trail::Trail;

@@ -76,9 +76,10 @@ use reduce::preview_plan;
 use room::Room;
 use source::{FileSource, ObjectSource};
 
-use crate::mem::{Budget, Reservation, Shelf};
+use crate::mem::{Budget, Reservation, Shelf, Use};
 use crate::raster::{self, Decoders, Limits, Pixels, Raster, RasterError, Spliced};
 use crate::reader::{BlockCache, ExactReader, Opener};
+use crate::stats::Stats;
 use crate::store::ObjectStore;
 
 /// Settings of [`Views`].
@@ -185,6 +186,7 @@ pub struct Views {
     decoders: Arc<dyn Decoders>,
     runtime: Runtime,
     cores: usize,
+    stats: Arc<Stats>,
     kept: Kept,
 }
 
@@ -204,7 +206,8 @@ struct Kept {
 
 impl Views {
     /// The siblings of what `store` holds. What is decoded is counted in `budget`,
-    /// and blocks of `cache` make room for it; formats that are not ours by `decoders`.
+    /// and blocks of `cache` make room for it; formats that are not ours by `decoders`. How much
+    /// that is goes into `stats`.
     pub fn new(
         config: ViewConfig,
         store: Arc<dyn ObjectStore>,
@@ -212,6 +215,7 @@ impl Views {
         budget: Arc<Budget>,
         decoders: Arc<dyn Decoders>,
         runtime: Runtime,
+        stats: Arc<Stats>,
     ) -> Arc<Self> {
         let limit = budget.limit_bytes();
         let units = (limit / UNITS_SHARE).max(UNITS_BYTES);
@@ -236,6 +240,7 @@ impl Views {
             budget,
             decoders,
             runtime,
+            stats,
         })
     }
 
@@ -317,7 +322,7 @@ impl Views {
     }
 
     fn new_header(&self) -> Arc<Header> {
-        let counted = self.budget.charge(VERSION_BYTES);
+        let counted = self.budget.charge(VERSION_BYTES).of(Use::Images);
         Arc::new(Header { opened: OnceCell::new(), _counted: counted })
     }
 

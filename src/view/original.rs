@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
-use crate::key::ObjectVersion;
+use crate::key::{ObjectKey, ObjectVersion};
 use crate::raster::{Beside, Source};
 
 /// What siblings are made from, with the files beside it that belong to it, each in one version.
@@ -128,6 +128,11 @@ impl Original {
             Content::Object(version) => version.key.as_str(),
             Content::File(file) => &file.name,
         }
+    }
+
+    /// The object's key; a file has none.
+    pub fn key(&self) -> Option<&ObjectKey> {
+        self.version().map(|version| &version.key)
     }
 
     /// When it was written, or the last of the files beside it.

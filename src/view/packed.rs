@@ -8,7 +8,7 @@ use super::error::ViewError;
 use super::image::Image;
 use super::layout::{PackedPng, UnitIndex, UnitInput};
 use super::{PngCompression, ViewKind, Views};
-use crate::mem::Counted;
+use crate::mem::{Counted, Use};
 use crate::raster::{Pixels, RasterError, Rect};
 
 /// Where the whole file is kept among the units.
@@ -65,7 +65,7 @@ impl Views {
             .buffered(self.cores * 2);
         let mut file = png.start();
         // It is held in one piece, beside the pixels that it is made of.
-        let mut counted = self.budget.charge(0);
+        let mut counted = self.budget.charge(0).of(Use::Images);
         let mut made = Vec::new();
         while let Some(band) = bands.next().await {
             let mut band = band?.ok_or_else(|| broken("it could not be compressed".to_owned()))?;

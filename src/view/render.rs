@@ -12,6 +12,7 @@
 //! in the end.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, try_join, try_join_all};
@@ -177,15 +178,22 @@ impl Views {
     ) -> OnShelf<Pixels, ViewError> {
         let key = PixelsKey::Tile { image: image.id, level, column, row };
         let (views, image) = (self.clone(), image.clone());
-        self.kept.pixels.get_or_make(key, move || async move {
+        let tile = self.kept.pixels.get_or_make(key, move || async move {
+            let begun = Instant::now();
             let room = views.room.enter(image.raster.held_bytes()).await;
             let _room = room.map_err(|error| image.error(error))?;
             views.cache.make_room();
             let decoded = image.raster.decode_tile(level, column, row).await;
             let pixels = decoded.map_err(|error| image.error(error))?;
+            let microseconds = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+            views.stats.decoded_tiles.add(1);
+            views.stats.tile_microseconds.add(microseconds);
             let weight = pixels.samples.len() as u64;
             Ok((pixels, weight))
-        })
+        });
+        self.stats.used_tiles.add(1);
+        self.stats.here_used_tiles.add(matches!(tile, OnShelf::Kept(_)).into());
+        tile
     }
 
     /// The pixels of a rectangle as the PNG of an image has them: with opacity, if a mask says

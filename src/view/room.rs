@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::mem::{Budget, Reservation};
+use crate::mem::{Budget, Reservation, Use};
 use crate::raster::RasterError;
 
 /// What turns are counted in.
@@ -46,7 +46,7 @@ impl Room {
         let units = u32::try_from(bytes / UNIT_BYTES).unwrap_or(u32::MAX);
         let turn = self.turns.acquire_many(units).await;
         let turn = turn.map_err(|_| RasterError::Stopped("the mount has ended".to_owned()))?;
-        Ok(Taken { _turn: turn, _counted: self.budget.charge(bytes) })
+        Ok(Taken { _turn: turn, _counted: self.budget.charge(bytes).of(Use::Images) })
     }
 
     /// Counts memory without a turn: for what waits for decoders meanwhile.
@@ -55,7 +55,7 @@ impl Room {
     /// As [`Room::enter`].
     pub(super) fn count(&self, bytes: u64) -> Result<Reservation, RasterError> {
         self.check(bytes)?;
-        Ok(self.budget.charge(bytes))
+        Ok(self.budget.charge(bytes).of(Use::Images))
     }
 
     /// Whether so much can be had at all.

@@ -139,7 +139,8 @@ fn views(png_compression: PngCompression) -> Arc<Views> {
     let cache = BlockCache::new(CacheConfig { budget: budget.clone(), verify: false });
     let config = ViewConfig { png_compression, ..ViewConfig::default() };
     let decoders = Arc::new(InProcess);
-    Views::new(config, Arc::new(NoStore), cache, budget, decoders, Runtime::current())
+    let (store, runtime) = (Arc::new(NoStore), Runtime::current());
+    Views::new(config, store, cache, budget, decoders, runtime, Stats::new())
 }
 
 /// All of a sibling, whose size must be what was said of it before.

@@ -21,7 +21,7 @@ use aws_sdk_s3::config::{
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::credentials::Discreet;
+use super::credentials::{Discreet, KnownCredentials};
 use super::endpoint::{needs_path_style, with_slash};
 use super::error::{credentials_error, no_bucket_of_aws, unusable_key};
 use super::http;
@@ -113,6 +113,18 @@ impl Connection {
     /// The server, to stand in a sentence.
     pub(super) fn server(&self) -> String {
         self.endpoint_url().map_or_else(|| "AWS".to_owned(), |url| format!("the server {url}"))
+    }
+
+    /// What may be told of the credentials; `None` where requests carry none.
+    pub(super) fn credentials(&self) -> Option<KnownCredentials> {
+        self.line().identity.as_ref().map(KnownCredentials::of)
+    }
+
+    /// The region that requests go to, as far as it is known.
+    pub(super) fn region(&self) -> String {
+        let line = self.line();
+        let known = line.region.or_else(|| line.shared.region().map(Region::to_string));
+        known.unwrap_or_else(|| FIRST_REGION.to_owned())
     }
 
     /// What requests are sent with now.

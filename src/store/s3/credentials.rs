@@ -2,7 +2,9 @@
 //! give any has written: that may hold a secret.
 
 use std::iter;
+use std::time::SystemTime;
 
+use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::future;
 use aws_sdk_s3::config::{ProvideCredentials, SharedCredentialsProvider};
@@ -24,6 +26,32 @@ pub const SAID_BY_US: [&str; 6] = [
     "aws_config::sts",
     "aws_config::web_identity_token",
 ];
+
+/// What may be told of credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownCredentials {
+    /// The public half of the key.
+    pub access_key_id: String,
+    /// What the SDK calls the place where they were found.
+    pub provider: String,
+    /// Until when they hold, where that is known.
+    pub expiry: Option<SystemTime>,
+}
+
+impl KnownCredentials {
+    /// What may be told of these.
+    pub(super) fn of(credentials: &Credentials) -> Self {
+        // The SDK tells the place in no other way; it writes no secret there.
+        let text = format!("{credentials:?}");
+        let behind = text.split_once("provider_name: \"").map(|(_, behind)| behind);
+        let provider = behind.and_then(|behind| behind.split('"').next()).unwrap_or("somewhere");
+        KnownCredentials {
+            access_key_id: credentials.access_key_id().to_owned(),
+            provider: provider.to_owned(),
+            expiry: credentials.expiry(),
+        }
+    }
+}
 
 /// A provider that does not repeat what a program wrote.
 #[derive(Debug)]
@@ -66,6 +94,15 @@ fn failure(said: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_credentials_the_place_is_told_and_no_secret() {
+        let credentials = Credentials::new("AKID", "hidden", Some("token".into()), None, "Env");
+        let told = KnownCredentials::of(&credentials);
+        assert_eq!((told.access_key_id.as_str(), told.provider.as_str()), ("AKID", "Env"));
+        let shown = format!("{told:?}");
+        assert!(!shown.contains("hidden") && !shown.contains("token"), "{shown}");
+    }
 
     #[test]
     fn what_a_program_wrote_is_not_repeated() {

@@ -116,7 +116,13 @@ where
         let header = |name| raw.headers().get(name);
         seconds_to_wait(header("retry-after")?, header("date"))
     });
+    let is_throttling = error.raw_response().is_some_and(|raw| {
+        let codes = ["SlowDown", "Throttling", "ThrottlingException", "TooManyRequests"];
+        matches!(raw.status().as_u16(), 429 | 503)
+            || error.code().is_some_and(|code| codes.contains(&code))
+    });
     let mut failed = StoreError::new(kind, request, detail).caused_by(error);
+    failed.is_throttling = is_throttling;
     failed.retry_after_seconds = retry_after;
     failed.request_id = request_id;
     failed

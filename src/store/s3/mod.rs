@@ -33,7 +33,7 @@ use aws_sdk_s3::Client;
 
 use self::connection::Connection;
 use self::count::Count;
-pub use self::credentials::SAID_BY_US;
+pub use self::credentials::{KnownCredentials, SAID_BY_US};
 use self::endpoint::can_be_changed_on_the_way;
 use self::error::may_be_outdated_credentials;
 use self::lacks::Lacks;
@@ -84,6 +84,21 @@ impl S3 {
         let lacks = Lacks::new(!connection.sends_checksums());
         let (count, spelling) = (Count::default(), Spelling::default());
         Ok(S3 { config, connection, signs_bodies, listener, count, lacks, spelling })
+    }
+
+    /// The region that requests go to: the bucket's, once it has answered.
+    pub fn region(&self) -> String {
+        self.connection.region()
+    }
+
+    /// What may be told of the credentials; `None` where requests carry none.
+    pub fn credentials(&self) -> Option<KnownCredentials> {
+        self.connection.credentials()
+    }
+
+    /// How far this machine's clock is ahead of the server's, by its last answer.
+    pub fn clock_skew_seconds(&self) -> Option<i64> {
+        self.listener.clock_skew_seconds()
     }
 
     /// Runs a request. If the bucket turns out to be in another region, it is sent once

@@ -3,13 +3,16 @@
 //! Contract: Amazon S3, which says so in each answer, keeps them on all writes. Others may
 //! ignore them on copies and deletes without a word (MinIO does; it keeps those on PUTs).
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
+use aws_sdk_s3::primitives::DateTime;
 
+use super::times::timestamp;
 use crate::store::checksum::Kept;
 use crate::store::{KeptConditions, KeyOrder};
 
@@ -22,11 +25,18 @@ const MINIO: &str = "MinIO";
 /// Listens to what the server calls itself. Clones share what was heard.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Listener {
+    /// How far our clock is ahead of the server's, by its last answer.
+    skew_seconds: Arc<Mutex<Option<i64>>>,
     is_amazon: Arc<AtomicBool>,
     is_minio: Arc<AtomicBool>,
 }
 
 impl Listener {
+    /// How far our clock is ahead of the server's, in seconds, by its last answer.
+    pub(super) fn clock_skew_seconds(&self) -> Option<i64> {
+        *self.skew_seconds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether the server is Amazon S3, by its last answer.
     pub(super) fn is_amazon(&self) -> bool {
         self.is_amazon.load(Ordering::Relaxed)
@@ -77,6 +87,10 @@ impl Intercept for Listener {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
+        let date = context.response().headers().get("date").and_then(timestamp);
+        let now = DateTime::from(SystemTime::now());
+        let skew = date.map(|date| now.secs().saturating_sub(date.secs()));
+        *self.skew_seconds.lock().unwrap_or_else(PoisonError::into_inner) = skew;
         let server = context.response().headers().get("server");
         self.is_amazon.store(server == Some(AMAZON), Ordering::Relaxed);
         self.is_minio.store(server == Some(MINIO), Ordering::Relaxed);

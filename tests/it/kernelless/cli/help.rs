@@ -70,6 +70,24 @@ fn the_help_of_status_is_as_written() {
 }
 
 #[test]
+fn the_help_of_doctor_is_as_written() {
+    assert_prints(&["doctor", "-h"], "doctor-short.txt");
+    assert_prints(&["doctor", "--help"], "doctor.txt");
+}
+
+#[test]
+fn the_help_of_completions_is_as_written() {
+    assert_prints(&["completions", "-h"], "completions-short.txt");
+    assert_prints(&["completions", "--help"], "completions.txt");
+}
+
+#[test]
+fn the_help_of_man_is_as_written() {
+    assert_prints(&["man", "-h"], "man-short.txt");
+    assert_prints(&["man", "--help"], "man.txt");
+}
+
+#[test]
 fn the_version_is_that_of_the_package() {
     let ran = Shell::new().s3mem(&["--version"]);
     assert_eq!(ran.stdout, format!("s3mem {}\n", env!("CARGO_PKG_VERSION")));

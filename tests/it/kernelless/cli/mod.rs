@@ -1,6 +1,8 @@
-//! The command as it is typed, where nothing comes to be mounted: help, and misuse.
+//! The command as it is typed, where nothing comes to be mounted: help, manual, and misuse.
 
+mod doctor;
 mod errors;
 mod help;
+mod manual;
 
 use crate::harness::shell::Shell;

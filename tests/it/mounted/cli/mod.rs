@@ -4,10 +4,12 @@
 mod credentials;
 mod life;
 mod machine;
+mod metrics;
 mod pending;
 mod proxies;
 mod run;
 mod server_errors;
+mod status;
 
 use crate::harness::missing::{can_mount, has_file, has_root, not_run};
 use crate::harness::shell::{Ran, S3MEM, Shell, assert_lists, signal, wait_until};

@@ -1,0 +1,177 @@
+//! What there is to say about a mount at one moment, gathered once for all who show it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::assemble::Assembled;
+use crate::cli::GivenFlag;
+use crate::config::{Bill, Charged, OnUnmount, Pricing};
+use crate::mem::Use;
+use crate::publish::Pending;
+use crate::raster;
+use crate::reader::Ahead;
+use crate::stats::{ClassReads, Distribution, FileUse, RequestKind, STANDARD, Snapshot, Stats};
+use crate::store::S3;
+
+/// What stays the same as long as the mount lasts.
+#[derive(Debug)]
+pub(super) struct About {
+    pub(super) source: String,
+    /// What all its keys begin with.
+    pub(super) prefix: String,
+    pub(super) mount_point: PathBuf,
+    pub(super) since: SystemTime,
+    pub(super) given: Vec<GivenFlag>,
+    pub(super) writes: &'static str,
+    pub(super) on_unmount: Option<OnUnmount>,
+    /// Where the log goes.
+    pub(super) log: String,
+    /// Where its metrics are told.
+    pub(super) metrics: Option<SocketAddr>,
+}
+
+/// Where the facts are.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) parts: Assembled,
+    pub(super) stats: Arc<Stats>,
+    pub(super) pricing: Option<Pricing>,
+    /// Who knows the bucket's region.
+    pub(super) s3: S3,
+}
+
+/// Memory that is held, in bytes.
+#[derive(Debug, Clone)]
+pub(super) struct Memory {
+    pub(super) limit_bytes: u64,
+    pub(super) used_bytes: u64,
+    pub(super) by_use: Vec<(Use, u64)>,
+    /// What written files take, and may take; `None` where nothing may be written.
+    pub(super) written: Option<(u64, u64)>,
+}
+
+/// Where images are decoded.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Decoding {
+    InProcess,
+    /// Whether the processes are confined, once one was started.
+    Workers(Option<bool>),
+}
+
+/// What it has cost.
+#[derive(Debug, Clone)]
+pub(super) struct Cost {
+    pub(super) bill: Bill,
+    pub(super) region: String,
+    /// Whether the list has the region.
+    pub(super) is_listed: bool,
+    pub(super) pricing: Pricing,
+}
+
+/// What was counted since the mount.
+#[derive(Debug)]
+pub(super) struct Counted {
+    pub(super) all: Snapshot,
+    pub(super) latencies: Vec<(RequestKind, Distribution)>,
+    pub(super) classes: BTreeMap<String, ClassReads>,
+    pub(super) ahead: Ahead,
+    /// How long decoders worked, wherever they are.
+    pub(super) decoding: Duration,
+    /// Changes that were refused for want of a flag.
+    pub(super) refused: u64,
+    /// The objects that were used, the busiest first.
+    pub(super) files: Vec<(String, Arc<FileUse>)>,
+}
+
+/// All of it at one moment.
+#[derive(Debug)]
+pub(super) struct Facts<'k> {
+    pub(super) about: &'k About,
+    pub(super) now: SystemTime,
+    pub(super) memory: Memory,
+    pub(super) counted: Counted,
+    pub(super) open_files: usize,
+    /// Bodies that are being sent, and their bytes.
+    pub(super) uploads: (u64, u64),
+    pub(super) decoding: Decoding,
+    pub(super) cost: Option<Cost>,
+    pub(super) pending: Vec<Pending>,
+}
+
+impl Facts<'_> {
+    /// How long the bucket has been mounted.
+    pub(super) fn mounted_for(&self) -> Duration {
+        self.now.duration_since(self.about.since).unwrap_or_default()
+    }
+}
+
+/// Gathers what is so now.
+pub(super) fn gather<'k>(about: &'k About, known: &Known) -> Facts<'k> {
+    let Known { parts, stats, .. } = known;
+    let pending = parts.publisher.as_ref().map_or_else(Vec::new, |publisher| publisher.pending());
+    let all = stats.snapshot();
+    let classes = stats.classes.reads();
+    Facts {
+        about,
+        now: SystemTime::now(),
+        memory: memory(parts),
+        open_files: parts.fs.open_count(),
+        uploads: (stats.uploads.requests(), stats.uploads.bytes()),
+        decoding: match &parts.workers {
+            None => Decoding::InProcess,
+            Some(workers) => {
+                Decoding::Workers(workers.confinement().map(|said| said.is_complete()))
+            }
+        },
+        cost: cost(known, &all, &classes),
+        counted: Counted {
+            latencies: RequestKind::ALL.map(|kind| (kind, stats.latencies.of(kind))).into(),
+            classes,
+            ahead: parts.cache.ahead(),
+            decoding: Duration::from_micros(
+                raster::decoding_microseconds().saturating_add(all.decoders_microseconds),
+            ),
+            refused: parts.fs.refused_count(),
+            files: stats.files.busiest(),
+            all,
+        },
+        pending,
+    }
+}
+
+fn memory(parts: &Assembled) -> Memory {
+    let budget = &parts.budget;
+    let written = parts.drafts.as_ref().map(|drafts| {
+        let arena = drafts.arena();
+        (arena.used_bytes(), arena.limit_bytes())
+    });
+    Memory {
+        limit_bytes: budget.limit_bytes(),
+        used_bytes: budget.used_bytes(),
+        by_use: Use::ALL.map(|what| (what, budget.used_for_bytes(what))).into(),
+        written,
+    }
+}
+
+fn cost(known: &Known, all: &Snapshot, classes: &BTreeMap<String, ClassReads>) -> Option<Cost> {
+    let pricing = known.pricing.clone()?;
+    let charged = Charged {
+        list_requests: all.list_requests,
+        head_requests: all.head_requests,
+        get_requests: all.get_requests,
+        put_requests: all.put_requests,
+        read: classes
+            .iter()
+            .map(|(class, reads)| {
+                let class = if class.is_empty() { STANDARD } else { class };
+                (class.to_owned(), (reads.requests, reads.bytes))
+            })
+            .collect(),
+    };
+    let region = known.s3.region();
+    let bill = pricing.bill(&region, &charged);
+    Some(Cost { bill, is_listed: pricing.list.knows(&region), region, pricing })
+}

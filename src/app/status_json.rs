@@ -1,0 +1,187 @@
+//! The status as a line of JSON. `docs/status.md` has every name; a test compares.
+
+use super::json::{list, maybe, object, string};
+use super::status_facts::{Cost, Counted, Decoding, Facts, Memory};
+use super::unsent::why;
+use crate::publish::Pending;
+use crate::stats::{ClassReads, Distribution, FileUse, Program};
+
+/// So many objects are named, those of which most was read.
+const FILES: usize = 100;
+/// The shares of requests whose latency is told.
+const SHARES: [(&str, f64); 3] =
+    [("p50_seconds", 0.5), ("p90_seconds", 0.9), ("p99_seconds", 0.99)];
+
+pub(super) fn report(facts: &Facts<'_>) -> String {
+    let about = facts.about;
+    let on_unmount = about.on_unmount.map(|way| string(way.name()));
+    let (uploads, upload_bytes) = facts.uploads;
+    let flag = |flag: &crate::cli::GivenFlag| {
+        let value = maybe(flag.value.as_deref().map(string));
+        object([("name", string(&flag.name)), ("value", value)])
+    };
+    object([
+        ("source", string(&about.source)),
+        ("mount_point", string(&about.mount_point.to_string_lossy())),
+        ("pid", std::process::id().to_string()),
+        ("log", string(&about.log)),
+        ("metrics", maybe(about.metrics.map(|address| string(&address.to_string())))),
+        ("since", string(&humantime::format_rfc3339_seconds(about.since).to_string())),
+        ("mounted_seconds", seconds(facts.mounted_for().as_secs_f64())),
+        ("options", list(about.given.iter().map(flag))),
+        ("refused", facts.counted.refused.to_string()),
+        ("writes", string(about.writes)),
+        ("on_unmount", maybe(on_unmount)),
+        ("write_memory", write_memory(&facts.memory)),
+        ("memory", memory(&facts.memory)),
+        ("open_files", facts.open_files.to_string()),
+        ("requests", requests(&facts.counted)),
+        ("latency", latency(&facts.counted)),
+        (
+            "storage_classes",
+            object(facts.counted.classes.iter().map(|(n, c)| (n.as_str(), class(c)))),
+        ),
+        ("reads", reads(&facts.counted)),
+        ("ahead", ahead(&facts.counted)),
+        ("tiles", tiles(&facts.counted)),
+        ("uploads", numbers(&[("under_way_requests", uploads), ("under_way_bytes", upload_bytes)])),
+        ("cost", maybe(facts.cost.as_ref().map(cost))),
+        ("files", list(facts.counted.files.iter().take(FILES).map(|(key, used)| file(key, used)))),
+        ("decoders", decoders(facts)),
+        ("pending", list(facts.pending.iter().map(pending))),
+    ])
+}
+
+fn numbers(fields: &[(&str, u64)]) -> String {
+    object(fields.iter().map(|(name, number)| (*name, number.to_string())))
+}
+
+/// To the microsecond.
+fn seconds(seconds: f64) -> String {
+    format!("{seconds:.6}")
+}
+
+fn write_memory(memory: &Memory) -> String {
+    let written = memory.written;
+    maybe(written.map(|(used, limit)| numbers(&[("used_bytes", used), ("limit_bytes", limit)])))
+}
+
+fn memory(memory: &Memory) -> String {
+    let mut fields = vec![
+        ("limit_bytes".to_owned(), memory.limit_bytes),
+        ("used_bytes".to_owned(), memory.used_bytes),
+    ];
+    fields.extend(memory.by_use.iter().map(|(what, n)| (format!("{}_bytes", what.name()), *n)));
+    object(fields.iter().map(|(name, number)| (name.as_str(), number.to_string())))
+}
+
+fn requests(counted: &Counted) -> String {
+    let all = &counted.all;
+    numbers(&[
+        ("list_requests", all.list_requests),
+        ("head_requests", all.head_requests),
+        ("get_requests", all.get_requests),
+        ("get_bytes", all.get_bytes),
+        ("put_requests", all.put_requests),
+        ("put_bytes", all.put_bytes),
+        ("delete_requests", all.delete_requests),
+        ("retry_requests", all.retry_requests),
+        ("failed_requests", all.failed_requests),
+        ("throttled_requests", all.throttled_requests),
+    ])
+}
+
+fn latency(counted: &Counted) -> String {
+    let of = |latency: &Distribution| {
+        let shares =
+            SHARES.map(|(name, share)| (name, maybe(latency.quantile(share).map(seconds))));
+        let total = seconds(latency.total().as_secs_f64());
+        let known = [("count", latency.count().to_string()), ("total_seconds", total)];
+        object(known.into_iter().chain(shares))
+    };
+    object(counted.latencies.iter().map(|(kind, latency)| (kind.name(), of(latency))))
+}
+
+fn class(reads: &ClassReads) -> String {
+    numbers(&[("get_requests", reads.requests), ("get_bytes", reads.bytes)])
+}
+
+fn reads(counted: &Counted) -> String {
+    let all = &counted.all;
+    numbers(&[
+        ("read_bytes", all.read_bytes),
+        ("object_reads", all.object_reads),
+        ("here_object_reads", all.here_object_reads),
+        ("sibling_reads", all.sibling_reads),
+        ("here_sibling_reads", all.here_sibling_reads),
+        ("looked_up_names", all.looked_up_names),
+        ("here_looked_up_names", all.here_looked_up_names),
+    ])
+}
+
+fn ahead(counted: &Counted) -> String {
+    let ahead = counted.ahead;
+    numbers(&[("fetched_bytes", ahead.fetched_bytes), ("used_bytes", ahead.used_bytes)])
+}
+
+fn tiles(counted: &Counted) -> String {
+    let all = &counted.all;
+    object([
+        ("used_tiles", all.used_tiles.to_string()),
+        ("here_used_tiles", all.here_used_tiles.to_string()),
+        ("decoded_tiles", all.decoded_tiles.to_string()),
+        ("waited_seconds", seconds(all.tile_microseconds as f64 / 1e6)),
+        ("decoders_seconds", seconds(counted.decoding.as_secs_f64())),
+    ])
+}
+
+fn cost(cost: &Cost) -> String {
+    let money = |amount: f64| format!("{amount:.9}");
+    let (bill, list) = (&cost.bill, &cost.pricing.list);
+    object([
+        ("currency", string(&list.currency)),
+        ("prices_of", string(&list.date)),
+        ("region", string(&cost.region)),
+        ("region_is_listed", cost.is_listed.to_string()),
+        ("egress_free", cost.pricing.is_egress_free.to_string()),
+        ("requests", money(bill.requests)),
+        ("retrieval", money(bill.retrieval)),
+        ("transfer", money(bill.transfer)),
+        ("total", money(bill.total())),
+    ])
+}
+
+fn file(key: &str, used: &FileUse) -> String {
+    let program = |program: &Program| {
+        object([("pid", program.pid.to_string()), ("name", string(&program.name))])
+    };
+    object([
+        ("key", string(key)),
+        ("get_requests", used.get_requests.get().to_string()),
+        ("get_bytes", used.get_bytes.get().to_string()),
+        ("opens", used.opens.get().to_string()),
+        ("read_bytes", used.read_bytes.get().to_string()),
+        ("programs", list(used.programs().iter().map(program))),
+    ])
+}
+
+fn decoders(facts: &Facts<'_>) -> String {
+    let stopped = ("stopped", facts.counted.all.decoders_stopped.to_string());
+    match facts.decoding {
+        Decoding::InProcess => object([("place", string("in-process")), stopped]),
+        Decoding::Workers(is_confined) => {
+            let confined = maybe(is_confined.map(|is| is.to_string()));
+            object([("place", string("workers")), ("confined", confined), stopped])
+        }
+    }
+}
+
+fn pending(file: &Pending) -> String {
+    object([
+        ("path", string(&file.path)),
+        ("bytes", file.bytes.to_string()),
+        ("open", file.is_open.to_string()),
+        ("conflict", file.is_conflict().to_string()),
+        ("why", string(&why(file))),
+    ])
+}

@@ -1,0 +1,205 @@
+//! What a mount tells at the address of `--metrics`, beside what the server counted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::Stdio;
+
+use super::{Ran, Shell, can_mount, not_run};
+use crate::docs::read;
+use crate::harness::waiting::FOREVER;
+use crate::support::server::TestServer;
+
+/// The address that the mount's status names.
+#[track_caller]
+fn address(shell: &Shell) -> String {
+    let told = shell.s3mem(&["status", shell.mount_point(), "--json"]).stdout;
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    told["metrics"].as_str().unwrap_or_else(|| panic!("no address in {told}")).to_owned()
+}
+
+/// Sends a request as it is; the head of the answer, and its body.
+fn ask(address: &str, request: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    (head.to_owned(), body.to_owned())
+}
+
+fn get(address: &str) -> String {
+    let (head, body) = ask(address, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    assert!(head.contains("Content-Type: application/openmetrics-text; version=1.0.0"), "{head}");
+    assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{head}");
+    body
+}
+
+/// The samples by their names and labels.
+fn samples(text: &str) -> BTreeMap<&str, f64> {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines
+        .map(|line| {
+            let (name, value) = line.rsplit_once(' ').unwrap();
+            (name, value.parse().unwrap_or_else(|_| panic!("no number: {line}")))
+        })
+        .collect()
+}
+
+/// A mount of which something was read, with any free port for its metrics.
+fn mounted(server: &TestServer, flags: &[&str]) -> Shell {
+    server.put_pattern("tiles", "a", 3 << 20, 1);
+    let shell = Shell::on(server);
+    let always = ["--memory", "256M", "--log-file", "log", "--metrics", "0"];
+    shell.mount("tiles", &[&always, flags].concat()).succeeds();
+    assert_eq!(fs::read(shell.mount_point.join("a")).unwrap().len(), 3 << 20);
+    assert!(server.wait_idle(FOREVER));
+    shell
+}
+
+#[test]
+fn the_metrics_are_what_the_server_counted() {
+    if !can_mount() {
+        return;
+    }
+    let server = TestServer::start();
+    let shell = mounted(&server, &[]);
+    let address = address(&shell);
+    assert!(address.starts_with("127.0.0.1:"), "{address}");
+    let text = get(&address);
+    assert!(text.ends_with("\n# EOF\n"), "{text}");
+    let (told, counts) = (samples(&text), server.counts());
+    for (name, count) in [
+        ("s3mem_requests_total{kind=\"list\"}", counts.list),
+        ("s3mem_requests_total{kind=\"get\"}", counts.get),
+        ("s3mem_requests_total{kind=\"put\"}", 0),
+        ("s3mem_received_bytes_total", counts.body_bytes),
+        ("s3mem_class_received_bytes_total{class=\"STANDARD\"}", counts.body_bytes),
+        ("s3mem_request_duration_seconds_count{kind=\"get\"}", counts.get),
+        ("s3mem_request_duration_seconds_bucket{kind=\"get\",le=\"+Inf\"}", counts.get),
+        ("s3mem_read_bytes_total", 3 << 20),
+        ("s3mem_open_files", 0),
+    ] {
+        assert_eq!(told.get(name), Some(&(count as f64)), "{name} in {text}");
+    }
+    // Steps never fall.
+    let steps: Vec<f64> = text
+        .lines()
+        .filter(|line| line.starts_with("s3mem_request_duration_seconds_bucket{kind=\"get\""))
+        .map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap())
+        .collect();
+    assert!(steps.len() > 20 && steps.is_sorted(), "{steps:?}");
+    // Neither keys nor anything else is told, and asking costs no request.
+    assert_eq!(server.counts(), counts);
+    let (head, _) = ask(&address, "GET / HTTP/1.1\r\n\r\n");
+    assert!(head.starts_with("HTTP/1.1 404 "), "{head}");
+    let (head, body) = ask(&address, "POST /metrics HTTP/1.1\r\n\r\n");
+    assert!(head.starts_with("HTTP/1.1 405 ") && !body.contains("s3mem_"), "{head}");
+    let endless = format!("GET /metrics HTTP/1.1\r\nX: {}", "a".repeat(9000));
+    let mut stream = TcpStream::connect(&address).unwrap();
+    let _ = stream.write_all(endless.as_bytes());
+    let mut answer = Vec::new();
+    // Hung up on, with or without what is left unread.
+    let _ = stream.read_to_end(&mut answer);
+    assert!(answer.is_empty(), "{}", String::from_utf8_lossy(&answer));
+    shell.umount().succeeds();
+    assert!(TcpStream::connect(&address).is_err(), "somebody still listens");
+}
+
+#[test]
+fn every_metric_is_documented_with_its_type_and_no_other_one_is() {
+    if !can_mount() {
+        return;
+    }
+    let server = TestServer::start();
+    let shell = Shell::new();
+    let prices = "date = \"2026-01-31\"\ncurrency = \"EUR\"\n[[region]]\nnames = [\"*\"]\n\
+        put_per_1000 = 1.0\nget_per_1000 = 1.0\negress_per_gb = 1.0\n";
+    let file = shell.path("prices.toml");
+    fs::write(&file, prices).unwrap();
+    let shell = mounted(&server, &["--writes", "memory", "--prices", &file]);
+    let text = get(&address(&shell));
+    let told: BTreeSet<String> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "))
+        .map(|family| family.replacen(' ', ": ", 1))
+        .collect();
+    let document = read("docs/metrics.md");
+    let documented: BTreeSet<String> = document
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `s3mem_"))
+        .map(|row| {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            format!("s3mem_{}: {}", cells[0].trim_end_matches('`'), cells[1])
+        })
+        .collect();
+    assert_eq!(told, documented);
+    for (unit, name) in text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# UNIT ")?.split_once(' '))
+        .map(|(name, unit)| (unit, name))
+    {
+        assert!(name.ends_with(&format!("_{unit}")), "{name} in {unit}");
+    }
+    shell.umount().succeeds();
+}
+
+#[test]
+fn promtool_finds_nothing_wrong_with_the_metrics() {
+    if !can_mount() {
+        return;
+    }
+    let server = TestServer::start();
+    let shell = mounted(&server, &[]);
+    let text = get(&address(&shell));
+    shell.umount().succeeds();
+    // It reads the older format, in which a type is of the name of the samples.
+    let mut older = String::new();
+    for line in text.lines().filter(|line| !line.starts_with("# UNIT") && *line != "# EOF") {
+        let words: Vec<&str> = line.splitn(4, ' ').collect();
+        match words[..] {
+            ["#", "TYPE", name, "counter"] => {
+                older.push_str(&format!("# TYPE {name}_total counter\n"));
+            }
+            ["#", "TYPE", name, "info"] => older.push_str(&format!("# TYPE {name}_info gauge\n")),
+            ["#", "HELP", name, help] => {
+                let is = |kind: &str| text.contains(&format!("# TYPE {name} {kind}\n"));
+                let ending = match (is("counter"), is("info")) {
+                    (true, _) => "_total",
+                    (_, true) => "_info",
+                    _ => "",
+                };
+                older.push_str(&format!("# HELP {name}{ending} {help}\n"));
+            }
+            _ => older.push_str(&format!("{line}\n")),
+        }
+    }
+    let mut promtool = shell.command("promtool");
+    let Ok(mut child) = promtool.args(["check", "metrics"]).stdin(Stdio::piped()).spawn() else {
+        not_run("because promtool is not installed");
+        return;
+    };
+    child.stdin.take().unwrap().write_all(older.as_bytes()).unwrap();
+    let ran = Ran::finish(child);
+    assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (Some(0), "", ""), "{older}");
+}
+
+#[test]
+fn an_address_that_somebody_has_stops_the_mount() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let server = TestServer::start();
+    server.put("tiles", "a", "hello");
+    if !can_mount() {
+        return;
+    }
+    let shell = Shell::on(&server);
+    shell.mount("tiles", &["--metrics", &address]).fails_with(&[&address, "--metrics", "in use"]);
+    assert!(!shell.is_mounted());
+    for wrong in ["localhost", "9310x", "127.0.0.1", "99999", ""] {
+        let ran = shell.mount("tiles", &["--metrics", wrong]);
+        ran.fails_with(&["--metrics", "127.0.0.1:9310"]);
+    }
+}
