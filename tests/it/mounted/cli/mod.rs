@@ -3,10 +3,11 @@
 
 mod credentials;
 mod life;
-mod machine;
+pub(super) mod machine;
 mod pending;
 mod proxies;
-mod run;
+mod rootless;
+pub(super) mod run;
 mod server_errors;
 
 use crate::harness::missing::{can_mount, has_file, has_root, not_run};
