@@ -14,6 +14,7 @@ mod in_order;
 mod interrupts;
 mod memory;
 mod odd_servers;
+mod packages;
 mod patterns;
 mod posix;
 mod programs;
