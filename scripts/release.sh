@@ -8,8 +8,8 @@
 #     ... --out DIR                            into another folder than dist/
 #     ... --level 1-9                          packed less hard, which is quicker
 #
-# A release is built from a clean tree. The same commit gives the same bytes: times are those of the
-# commit (SOURCE_DATE_EPOCH, if set), and paths of this machine are cut out of the program.
+# A release is built from a clean tree. The same program and sources give the same bytes: times are
+# those of the commit (SOURCE_DATE_EPOCH, if set). Paths of this machine are cut out of the program.
 # The wheel and the .deb have a program that runs with glibc 2.17 or later, the tarball one
 # without any C library (musl).
 set -euo pipefail

@@ -20,7 +20,7 @@ use std::process::{ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 use std::thread;
 
 use super::deadline::Deadline;
-use super::namespace::{self, holder_of};
+use super::namespace;
 use super::signals::EndSignals;
 use crate::sys::{self, Process};
 
@@ -29,6 +29,17 @@ pub const HOLDER: &str = "hold-mounts";
 const READY: u8 = b'+';
 /// The argument that says that the holder is to have mounts of its own.
 const APART: &str = "apart";
+
+/// What a holder removes in the end.
+#[derive(Debug, Default)]
+pub(super) struct Leftovers<'p> {
+    /// A folder that was made for the mount.
+    pub(super) folder: Option<&'p Path>,
+    /// A link, if it still leads to the files.
+    pub(super) link: Option<&'p Path>,
+    /// Where the files are, as the holder sees it.
+    pub(super) path: Option<&'p Path>,
+}
 
 /// A process that holds mounts open. It ends with this one, until it knows the daemon.
 #[derive(Debug)]
@@ -39,12 +50,11 @@ pub(super) struct Holder {
 }
 
 impl Holder {
-    /// Starts it, in mounts of its own if it is to be `apart`. In the end it removes `folder`, and
-    /// `link` if that still leads to the files. The inner error is the kernel's refusal.
+    /// Starts it, in mounts of its own if it is to be apart. The inner error is the kernel's
+    /// refusal.
     pub(super) fn start(
         is_apart: bool,
-        folder: Option<&Path>,
-        link: Option<&Path>,
+        leftovers: &Leftovers<'_>,
     ) -> io::Result<Result<Holder, io::Error>> {
         let program = env::current_exe().ok().filter(|path| path.is_file());
         sys::keep_descriptors_from_children();
@@ -52,7 +62,7 @@ impl Holder {
         let mut child = Command::new(program.unwrap_or_else(|| "/proc/self/exe".into()))
             .arg0("s3mem")
             .args([HOLDER, if is_apart { APART } else { "" }])
-            .args([or_none(folder), or_none(link)])
+            .args([leftovers.folder, leftovers.link, leftovers.path].map(or_none))
             .env_clear()
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -88,13 +98,19 @@ pub fn hold(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     sys::name_process(c"s3mem-holder");
     let is_apart = arguments.next().is_some_and(|word| word == APART);
     let mut next = || arguments.next().filter(|path| !path.is_empty()).map(PathBuf::from);
-    let (folder, link) = (next(), next());
+    let (folder, link, path) = (next(), next(), next());
     // While there is one thread.
     let refusal = if is_apart { namespace::leave().err() } else { None };
     let number = refusal.as_ref().map_or(0, |error| error.raw_os_error().unwrap_or(libc::EPERM));
     let told = writeln!(io::stdout(), "{number}").and_then(|()| io::stdout().flush());
-    if refusal.is_some() || told.is_err() || hold_until_the_end(link.as_deref()).is_err() {
+    if refusal.is_some() || told.is_err() || hold_until_the_end().is_err() {
         return ExitCode::FAILURE;
+    }
+    let path = path.map(|path| if is_apart { through(std::process::id(), &path) } else { path });
+    if let (Some(link), Some(path)) = (link, path)
+        && fs::read_link(&link).is_ok_and(|to| to == path)
+    {
+        let _ = fs::remove_file(link);
     }
     if let Some(folder) = folder {
         // A daemon that was killed leaves a dead mount there.
@@ -104,7 +120,7 @@ pub fn hold(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn hold_until_the_end(link: Option<&Path>) -> io::Result<()> {
+fn hold_until_the_end() -> io::Result<()> {
     // Before anybody knows this process: a signal must find who passes it on.
     let mut signals = EndSignals::catch(Deadline::default(), || ())?;
     let mut line = String::new();
@@ -131,32 +147,21 @@ fn hold_until_the_end(link: Option<&Path>) -> io::Result<()> {
         });
     })?;
     while !daemon.wait(None)? {}
-    if let Some(link) = link
-        && leads_through(link, std::process::id())
-    {
-        let _ = fs::remove_file(link);
-    }
     Ok(())
 }
 
-/// Whether a link leads to the files that process `id` holds.
-fn leads_through(link: &Path, id: u32) -> bool {
-    let Ok(to) = fs::read_link(link) else { return false };
-    holder_of(&to) == Some(id)
+/// Where others find what process `holder` sees at `path`.
+pub(super) fn through(holder: u32, path: &Path) -> PathBuf {
+    let root = PathBuf::from(format!("/proc/{holder}/root"));
+    root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::symlink;
 
     #[test]
-    fn a_link_that_leads_elsewhere_by_now_is_not_the_holders() {
-        let dir = tempfile::tempdir().unwrap();
-        let link = dir.path().join("link");
-        symlink("/proc/12/root/tmp/x", &link).unwrap();
-        assert!(leads_through(&link, 12));
-        assert!(!leads_through(&link, 13));
-        assert!(!leads_through(dir.path(), 12));
+    fn the_path_leads_through_the_holder() {
+        assert_eq!(through(12, Path::new("/tmp/x")), Path::new("/proc/12/root/tmp/x"));
     }
 }

@@ -1,9 +1,9 @@
 //! `s3mem mount --rootless`: a mount that needs no privilege.
 //!
-//! Contract: prints the path where the files are when they are there. Starts two processes: a holder
-//! ([`super::holder`]), through which the files are reached, and which has mounts of its own where
-//! the user may not mount ([`super::namespace`]), and the daemon, which enters these. Each ends when the other does,
-//! so nothing is left.
+//! Contract: prints the path where the files are when they are there. Starts two processes: a
+//! holder ([`super::holder`]), through which the files are reached, and which has mounts of
+//! its own where the user may not mount ([`super::namespace`]), and the daemon, which enters
+//! these. Each ends when the other does, so nothing is left.
 
 use std::fs;
 use std::io::{self, Write};
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::daemonize::{self, DaemonError};
 use super::folder::{Folder, FolderError};
-use super::holder::Holder;
+use super::holder::{Holder, Leftovers, through};
 use super::mount_point;
 use super::namespace::{self, Lack, NamespaceError, holder_of};
 use super::prerequisites::{self, Missing};
@@ -72,7 +72,9 @@ pub(super) fn run(
     let path = mount_point::resolve(folder.path()).unwrap_or_else(|_| folder.path().to_owned());
     let is_apart = lack.is_some();
     // If this fails from here on, the holder ends, and with it the daemon.
-    let holder = Holder::start(is_apart, folder.made(), link.as_deref())?
+    let leftovers =
+        Leftovers { folder: folder.made(), link: link.as_deref(), path: Some(path.as_path()) };
+    let holder = Holder::start(is_apart, &leftovers)?
         .map_err(|error| namespace::refused(lack.unwrap_or(Lack::Wish), error))?;
     let id = holder.id();
     let daemon = daemonize::start_for_holder(args, &path, id)?;
@@ -91,12 +93,6 @@ pub(super) fn run(
     // Whoever does not listen has the link, or does not want to know.
     let _ = writeln!(io::stdout().lock(), "{}", shown.display());
     Ok(())
-}
-
-/// Where others find what process `holder` sees at `path`.
-fn through(holder: u32, path: &Path) -> PathBuf {
-    let root = PathBuf::from(format!("/proc/{holder}/root"));
-    root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
 /// Takes away a link of a mount that is gone.
@@ -130,10 +126,5 @@ mod tests {
             assert!(matches!(make_room(&link), Err(RootlessError::LinkExists(_))), "{kept}");
             fs::remove_file(&link).unwrap();
         }
-    }
-
-    #[test]
-    fn the_path_leads_through_the_holder() {
-        assert_eq!(through(12, Path::new("/tmp/x")), Path::new("/proc/12/root/tmp/x"));
     }
 }

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use super::daemonize::{self, DaemonError};
 use super::folder::{Folder, FolderError};
-use super::holder::Holder;
+use super::holder::{Holder, Leftovers};
 use super::namespace::{self, Lack, NamespaceError};
 use super::prerequisites::{self, Missing};
 use super::text::tell;
@@ -56,7 +56,7 @@ pub(super) fn run(args: &RunArgs, environment: &Environment) -> Result<ExitCode,
         Ok(()) => None,
         Err(missing) => {
             let lack = Lack::of(missing)?;
-            let holder = Holder::start(true, None, None)?;
+            let holder = Holder::start(true, &Leftovers::default())?;
             Some(holder.map_err(|error| namespace::refused(lack, error))?)
         }
     };

@@ -1,6 +1,7 @@
 //! `s3mem mount --rootless`: a mount in a namespace, reached through the process that holds it.
 
 use std::fs;
+use std::path::Path;
 
 use super::machine::{as_user, server};
 use super::run::WITHOUT_FUSERMOUNT;
@@ -99,12 +100,15 @@ fn only_who_may_not_mount_gets_a_namespace_where_that_is_left_to_s3mem() {
     let shell = Shell::on(&server);
     let mut folders = Vec::new();
     for (when, through_proc) in [("--rootless=if-needed", false), ("--rootless", true)] {
-        let ran = shell.s3mem(&["mount", when, "tiles"]);
+        let link = format!("--link={}", shell.path("link"));
+        let ran = shell.s3mem(&["mount", when, &link, "tiles"]);
         ran.succeeds();
         let path = ran.stdout.trim();
         assert_eq!(path.starts_with("/proc/"), through_proc, "{path}");
         assert_eq!(fs::read_to_string(format!("{path}/readme")).unwrap(), "hello");
+        assert_eq!(fs::read_link(shell.path("link")).unwrap().to_str(), Some(path));
         shell.s3mem(&["umount", path]).succeeds();
+        super::wait_until("the link to be gone", || !Path::new(&shell.path("link")).is_symlink());
         folders.push(path.to_owned());
     }
     super::wait_until("the folder to be gone", || !fs::exists(&folders[0]).unwrap());
