@@ -241,6 +241,60 @@ fn the_tarball_has_a_program_that_runs_from_anywhere() {
     assert_eq!(Ran::finish(ran).stdout, "hello");
 }
 
+/// Knows the two commands by which a program gives packages its man pages and completions.
+const TALKATIVE: &str = r##"
+    #include <stdio.h>
+    #include <string.h>
+    int main(int count, char **words) {
+        char path[4096];
+        if (count == 3 && !strcmp(words[1], "man")) {
+            snprintf(path, sizeof path, "%s/s3mem-mount.1", words[2]);
+            FILE *page = fopen(path, "w");
+            fputs(".TH S3MEM-MOUNT 1\n", page);
+            return fclose(page);
+        }
+        if (count == 3 && !strcmp(words[1], "completions"))
+            return printf("# for %s\n", words[2]) < 0;
+        return 2;
+    }
+"##;
+
+#[test]
+fn a_program_without_a_c_library_is_for_every_linux_and_brings_its_man_pages() {
+    if !can_package() || !has_program("cc") {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let (source, program) = (folder.path().join("main.c"), folder.path().join("s3mem"));
+    fs::write(&source, TALKATIVE).unwrap();
+    succeeds(Command::new("cc").args(["-static", "-o"]).args([&program, &source]));
+    let out = folder.path().join("out");
+    let mut release = Command::new(Path::new(ROOT).join("scripts/release.sh"));
+    succeeds(release.arg("--binary").arg(&program).arg("--out").arg(&out).args(["--level", "1"]));
+    let names: Vec<_> = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let path = |ending: &str| names.iter().find(|path| path.to_str().unwrap().ends_with(ending));
+    let (wheel, deb) = (path(".whl").unwrap(), path(".deb").unwrap());
+    let machine = std::env::consts::ARCH;
+    for tag in [format!("manylinux_2_17_{machine}"), format!("musllinux_1_1_{machine}")] {
+        assert!(wheel.to_str().unwrap().contains(&tag), "{wheel:?}");
+    }
+    let depends = succeeds(Command::new("dpkg-deb").arg("--field").arg(deb).arg("Depends"));
+    assert_eq!(depends.trim(), "");
+    let listed = succeeds(Command::new("dpkg-deb").arg("--contents").arg(deb));
+    let packed = succeeds(Command::new("tar").arg("tzf").arg(path(".tar.gz").unwrap()));
+    for name in [
+        "./usr/share/man/man1/s3mem-mount.1.gz",
+        "./usr/share/bash-completion/completions/s3mem",
+        "./usr/share/zsh/vendor-completions/_s3mem",
+        "./usr/share/fish/vendor_completions.d/s3mem.fish",
+    ] {
+        assert!(listed.lines().any(|line| line.ends_with(name)), "{name} is not in {listed}");
+    }
+    for name in ["man/s3mem-mount.1", "completions/s3mem.bash", "completions/_s3mem"] {
+        assert!(packed.lines().any(|line| line.ends_with(name)), "{name} is not in {packed}");
+    }
+}
+
 #[test]
 fn what_is_no_program_is_not_packaged() {
     if !can_package() {
