@@ -1,5 +1,5 @@
 //! The program `s3mem`: parses, runs, and turns the outcome into an exit code. A mount
-//! runs it again as its decoders.
+//! runs it again as its decoders, and one without privileges as its holder.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,11 @@ use s3mem::{app, cli, decoders};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|first| first == decoders::ARGUMENT) {
+    let first = arguments.next().unwrap_or_default();
+    if first == app::HOLDER {
+        return app::hold(arguments);
+    }
+    if first == decoders::ARGUMENT {
         let bytes = arguments.next().and_then(|text| text.to_str()?.parse().ok());
         return bytes.map_or(ExitCode::FAILURE, decoders::work);
     }

@@ -10,12 +10,15 @@ use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 /// The user in whose name this process acts; 0 is root.
 pub fn effective_uid() -> u32 {
@@ -74,50 +77,38 @@ pub fn may_mount() -> bool {
     effective_uid() == 0 || rights.is_some_and(|rights| rights >> SYS_ADMIN & 1 == 1)
 }
 
-/// Gives this process a user namespace and mounts of its own. It may mount there, and those
-/// that it starts if [`let_children_mount`] says so. Fails where it has several threads.
+/// Gives this process a user namespace and mounts of its own, in which it may mount. Fails
+/// where it has several threads.
 pub fn leave_for_own_mounts() -> io::Result<()> {
     // SAFETY: changes what the process sees, and no memory.
     check(unsafe { libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS) })
 }
 
-/// Whether programs that this process starts may do what it may do in its user namespace as
-/// far as mounting needs it.
-pub fn let_children_mount(they_may: bool) -> io::Result<()> {
-    const SYS_ADMIN: u32 = 1 << 21;
-    #[repr(C)]
-    struct Header {
-        version: u32,
-        process: i32,
-    }
-    #[repr(C)]
-    #[derive(Clone, Copy)]
-    struct Rights {
-        effective: u32,
-        permitted: u32,
-        inheritable: u32,
-    }
-    // Version 3, this process; two sets, of which the second has the rights from 32 on.
-    let mut header = Header { version: 0x2008_0522, process: 0 };
-    let mut rights = [Rights { effective: 0, permitted: 0, inheritable: 0 }; 2];
-    // SAFETY: the kernel reads the header and writes two sets, which live until it returns.
-    check(unsafe {
-        libc::syscall(libc::SYS_capget, &raw mut header, rights.as_mut_ptr()) as libc::c_int
-    })?;
-    let none: libc::c_ulong = 0;
-    if !they_may {
-        let all = libc::PR_CAP_AMBIENT_CLEAR_ALL as libc::c_ulong;
-        // SAFETY: takes numbers only.
-        return check(unsafe { libc::prctl(libc::PR_CAP_AMBIENT, all, none, none, none) });
-    }
-    rights[0].inheritable |= SYS_ADMIN;
-    // SAFETY: the kernel reads the header and two sets, which live until it returns.
-    check(unsafe {
-        libc::syscall(libc::SYS_capset, &raw mut header, rights.as_ptr()) as libc::c_int
-    })?;
-    let (raise, right) = (libc::PR_CAP_AMBIENT_RAISE as libc::c_ulong, 21 as libc::c_ulong);
-    // SAFETY: takes numbers only.
-    check(unsafe { libc::prctl(libc::PR_CAP_AMBIENT, raise, right, none, none) })
+/// Which namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Namespace {
+    /// Users and rights.
+    User,
+    /// Mounts.
+    Mount,
+}
+
+/// Moves this process into a namespace, given as its file in `/proc/PID/ns`. Fails where it
+/// has several threads.
+pub fn enter_namespace(file: &File, which: Namespace) -> io::Result<()> {
+    let kind = match which {
+        Namespace::User => libc::CLONE_NEWUSER,
+        Namespace::Mount => libc::CLONE_NEWNS,
+    };
+    // SAFETY: `file` keeps its descriptor open; changes what the process sees, and no memory.
+    check(unsafe { libc::setns(file.as_raw_fd(), kind) })
+}
+
+/// Whether programs that this process starts can gain rights, as `fusermount3` has to.
+pub fn may_gain_rights() -> bool {
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+    let flag = status.lines().find_map(|line| line.strip_prefix("NoNewPrivs:"));
+    flag.is_none_or(|flag| flag.trim() == "0")
 }
 
 /// Has this process get `signal` when the one that has started it ends.
@@ -140,6 +131,38 @@ pub fn signal(process: u32, signal: i32) -> io::Result<()> {
     };
     // SAFETY: takes numbers only.
     check(unsafe { libc::kill(process, signal) })
+}
+
+/// A process that is never taken for another one that gets its number. Needs Linux 5.3.
+#[derive(Debug)]
+pub struct Process(OwnedFd);
+
+impl Process {
+    /// The process that has this number now.
+    pub fn open(id: u32) -> io::Result<Process> {
+        let id = i32::try_from(id).ok().and_then(Pid::from_raw);
+        let id = id.ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH))?;
+        Ok(Process(pidfd_open(id, PidfdFlags::empty())?))
+    }
+
+    /// Waits until it has ended, but no longer than `limit`, and says whether it has. A signal
+    /// may end the waiting early.
+    pub fn wait(&self, limit: Option<Duration>) -> io::Result<bool> {
+        let limit = limit.map_or(-1, |limit| i32::try_from(limit.as_millis()).unwrap_or(i32::MAX));
+        let mut asked = libc::pollfd { fd: self.0.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: the kernel reads and writes the one `pollfd`, which lives until it returns.
+        let found = unsafe { libc::poll(&raw mut asked, 1, limit) };
+        match check(found) {
+            Ok(()) => Ok(found > 0),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Asks it to end, by SIGTERM.
+    pub fn terminate(&self) -> io::Result<()> {
+        Ok(pidfd_send_signal(self.0.as_fd(), Signal::TERM)?)
+    }
 }
 
 /// Whether the terminal's keys reach this process: it is one of those in the foreground.

@@ -1,13 +1,14 @@
 //! `s3mem status`: asks the daemons of mounts how they are.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use super::control::Daemon;
 use super::mount_point::{self, MountPointError};
 use super::mount_table::{MountTable, Mounted};
+use super::namespace::{self, NamespaceError};
 use super::text::{printable, tell};
 use crate::cli::StatusArgs;
 use crate::config::{self, ConfigError, Environment};
@@ -27,6 +28,8 @@ pub(super) enum StatusError {
     Missing(PathBuf),
     #[error(transparent)]
     Path(MountPointError),
+    #[error(transparent)]
+    Namespace(#[from] NamespaceError),
     #[error("{0} is not in a mount of s3mem; 'findmnt -t fuse.s3mem' lists the mounts of s3mem")]
     NotMounted(PathBuf),
     #[error(
@@ -42,10 +45,13 @@ pub(super) enum StatusError {
 
 /// Runs the command.
 pub(super) fn run(args: &StatusArgs, environment: &Environment) -> Result<ExitCode, StatusError> {
-    let table = MountTable::read().map_err(StatusError::Table)?;
     let mounts = match &args.mount_point {
-        Some(typed) => vec![find(&table, typed)?],
-        None => table.of_user(sys::effective_uid()),
+        Some(typed) => {
+            // The table is that of the mounts into which the path leads.
+            let path = namespace::follow(&config::absolute(typed)?)?.path;
+            vec![find(&table()?, path)?]
+        }
+        None => table()?.of_user(sys::effective_uid()),
     };
     let (mut pending, mut failed) = (0, false);
     for mounted in &mounts {
@@ -77,9 +83,12 @@ pub(super) fn run(args: &StatusArgs, environment: &Environment) -> Result<ExitCo
     })
 }
 
+fn table() -> Result<MountTable, StatusError> {
+    MountTable::read().map_err(StatusError::Table)
+}
+
 /// The mount of s3mem that a path is, or lies in.
-fn find(table: &MountTable, typed: &Path) -> Result<Mounted, StatusError> {
-    let path = config::absolute(typed)?;
+fn find(table: &MountTable, path: PathBuf) -> Result<Mounted, StatusError> {
     let path = mount_point::resolve(&path).map_err(|error| match error {
         MountPointError::Missing(path) => StatusError::Missing(path),
         other => StatusError::Path(other),

@@ -41,9 +41,20 @@ pub(super) fn start() -> Result<(), DaemonError> {
     started(call).map(drop)
 }
 
-/// As [`start`], for `s3mem run`: the daemon mounts on `folder`, and ends with this process.
-pub(super) fn start_for_command(folder: &Path) -> Result<Child, DaemonError> {
-    started(RunArgs::daemon_call(env::args_os().collect(), folder))
+/// As [`start`], for `s3mem run`: the daemon mounts on `folder`, in the mounts of process
+/// `holder` if there is one, and ends with this process.
+pub(super) fn start_for_command(folder: &Path, holder: Option<u32>) -> Result<Child, DaemonError> {
+    started(RunArgs::daemon_call(env::args_os().collect(), folder, holder))
+}
+
+/// As [`start`], for `s3mem mount --rootless`: the daemon mounts on `folder` in the mounts of
+/// process `holder`, and ends with that.
+pub(super) fn start_for_holder(
+    args: &MountArgs,
+    folder: &Path,
+    holder: u32,
+) -> Result<Child, DaemonError> {
+    started(args.rootless_daemon_call(env::args_os().collect(), folder, holder))
 }
 
 fn started<E>(call: Result<Vec<OsString>, E>) -> Result<Child, DaemonError>

@@ -77,6 +77,11 @@ fn fuse(checked: Result<(), Missing>, environment: &Environment) -> Vec<Finding>
                     device,
                     Finding::problem("fusermount3", says).mended_by("sudo apt install fuse3"),
                 ],
+                Missing::NewPrivileges => vec![
+                    device,
+                    Finding::problem("fusermount3", says)
+                        .mended_by("s3mem mount --rootless BUCKET"),
+                ],
                 Missing::UserAllowOther => vec![
                     device,
                     program,

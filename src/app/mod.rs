@@ -14,7 +14,10 @@ mod doctor;
 mod doctor_finding;
 mod doctor_machine;
 mod doctor_server;
+mod ends_with;
 mod explain;
+mod folder;
+mod holder;
 mod json;
 mod log;
 mod log_file;
@@ -26,6 +29,7 @@ mod mount_point;
 mod mount_table;
 mod namespace;
 mod prerequisites;
+mod rootless;
 mod run;
 mod runtime_folder;
 mod serve;
@@ -43,9 +47,11 @@ mod unsent;
 use std::process::ExitCode;
 
 pub use assemble::{Assembled, assemble};
+pub use holder::{HOLDER, hold};
 
 use self::daemonize::DaemonError;
 use self::mount::StartError;
+use self::rootless::RootlessError;
 use self::run::RunError;
 use self::text::tell;
 use crate::cli::Command;
@@ -56,6 +62,8 @@ use crate::config::Environment;
 enum AppError {
     #[error(transparent)]
     Start(#[from] mount::StartError),
+    #[error(transparent)]
+    Rootless(#[from] rootless::RootlessError),
     #[error(transparent)]
     Run(#[from] run::RunError),
     #[error(transparent)]
@@ -78,6 +86,7 @@ pub fn run(command: Command) -> ExitCode {
         // The daemon has said it already, on the same terminal.
         Err(
             AppError::Start(StartError::Daemon(DaemonError::AlreadyTold))
+            | AppError::Rootless(RootlessError::Daemon(DaemonError::AlreadyTold))
             | AppError::Run(RunError::Daemon(DaemonError::AlreadyTold)),
         ) => ExitCode::FAILURE,
         Err(error) => {
@@ -89,7 +98,11 @@ pub fn run(command: Command) -> ExitCode {
 
 fn do_it(command: Command, environment: &Environment) -> Result<ExitCode, AppError> {
     match command {
-        Command::Mount(args) => mount::run(&args, environment)?,
+        Command::Mount(args) => match args.rootless.rootless {
+            // The daemon is called with the flag too.
+            Some(when) if !args.daemon => rootless::run(&args, when, environment)?,
+            _ => mount::run(&args, environment)?,
+        },
         Command::Run(args) => return Ok(run::run(&args, environment)?),
         Command::Serve(args) => serve::run(&args, environment)?,
         Command::Umount(args) => umount::run(&args, environment)?,

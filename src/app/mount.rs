@@ -19,11 +19,13 @@ use super::control::{Answers, Control, Listening};
 use super::daemonize::{self, DaemonError};
 use super::deadline::{Deadline, LastActs};
 use super::detach::{How, UnmountError, unmount};
+use super::ends_with;
 use super::explain::{Asked, explain};
 use super::log::{self, Log, LogError};
 use super::metrics_server::MetricsServer;
 use super::mount_point::{self, MountPointError};
 use super::mount_table::MountTable;
+use super::namespace;
 use super::prerequisites::{self, Missing};
 use super::runtime_folder;
 use super::signals::EndSignals;
@@ -90,11 +92,14 @@ pub(super) fn run(args: &MountArgs, environment: &Environment) -> Result<(), Sta
         // Before the credentials are looked up. Those in the environment are in it already.
         sys::hide_memory()?;
     }
+    if let Some(holder) = args.rootless.enter {
+        // Before there is a second thread.
+        namespace::join(holder)?;
+    }
     if args.ends_with_parent {
         sys::signal_at_parents_end(libc::SIGTERM)?;
-        // Decoders need not mount.
-        sys::let_children_mount(false)?;
     }
+    ends_with::watch(&args.rootless.ends_with)?;
     let settings = MountSettings::new(args, environment)?;
     if settings.fake {
         return Ok(());

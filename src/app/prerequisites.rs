@@ -26,6 +26,12 @@ pub(super) enum Missing {
     )]
     Fusermount,
     #[error(
+        "fusermount3, which ordinary users need to mount, is of no use here: no program that you \
+         start may gain rights (no_new_privs, as with allowPrivilegeEscalation: false in Kubernetes); \
+         try 's3mem mount --rootless'"
+    )]
+    NewPrivileges,
+    #[error(
         "ordinary users may use --allow-other only if /etc/fuse.conf has the line user_allow_other; ask the \
          administrator to add it ('echo user_allow_other | sudo tee -a /etc/fuse.conf'), or leave the flag out"
     )]
@@ -40,6 +46,9 @@ pub(super) fn check(allow_other: bool, environment: &Environment) -> Result<(), 
     }
     if environment.fusermount().is_none() {
         return Err(Missing::Fusermount);
+    }
+    if !sys::may_gain_rights() {
+        return Err(Missing::NewPrivileges);
     }
     let fuse_conf = fs::read_to_string("/etc/fuse.conf").unwrap_or_default();
     if allow_other && !lets_users_allow_other(&fuse_conf) {

@@ -5,11 +5,8 @@
 //! the daemon, the command), none of the others is left. Who may not mount gets mounts of their own
 //! ([`super::namespace`]), which only the command sees.
 
-use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,7 +16,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::daemonize::{self, DaemonError};
-use super::namespace::{self, NamespaceError};
+use super::folder::{Folder, FolderError};
+use super::holder::{Holder, Leftovers};
+use super::namespace::{self, Lack, NamespaceError};
 use super::prerequisites::{self, Missing};
 use super::text::tell;
 use crate::cli::RunArgs;
@@ -32,8 +31,6 @@ const VARIABLE: &str = "S3MEM_MOUNT";
 /// there.
 const CANNOT_RUN: u8 = 126;
 const NOT_FOUND: u8 = 127;
-/// Names that are tried for a temporary folder.
-const ATTEMPTS: u32 = 100;
 /// Whoever waits longer than this for the end of the mount is told why.
 const MOMENT: Duration = Duration::from_secs(2);
 
@@ -46,8 +43,8 @@ pub(super) enum RunError {
     Namespace(#[from] NamespaceError),
     #[error(transparent)]
     Daemon(#[from] DaemonError),
-    #[error("the folder {path} for the files can't be made: {cause}; choose another with --at")]
-    Folder { path: PathBuf, cause: io::Error },
+    #[error("{0} with --at")]
+    Folder(#[from] FolderError),
     #[error("the system does not provide what s3mem needs to run: {0}")]
     System(#[from] io::Error),
 }
@@ -55,21 +52,23 @@ pub(super) enum RunError {
 /// Runs the command.
 pub(super) fn run(args: &RunArgs, environment: &Environment) -> Result<ExitCode, RunError> {
     let folder = Folder::of(args.at())?;
-    match prerequisites::check(args.mount.allow_other, environment) {
-        Ok(()) => {}
-        // Before anything has made a second thread.
-        Err(Missing::Fusermount) => {
-            namespace::enter()?;
-            sys::let_children_mount(true)?;
+    let holder = match prerequisites::check(args.mount.allow_other, environment) {
+        Ok(()) => None,
+        Err(missing) => {
+            let lack = Lack::of(missing)?;
+            let holder = Holder::start(true, &Leftovers::default())?;
+            Some(holder.map_err(|error| namespace::refused(lack, error))?)
         }
-        Err(missing) => return Err(missing.into()),
+    };
+    let id = holder.as_ref().map(Holder::id);
+    let mut daemon = Daemon(Some(daemonize::start_for_command(folder.path(), id)?));
+    if let Some(id) = id {
+        // Before anything has made a second thread.
+        namespace::join(id)?;
     }
-    let daemon = daemonize::start_for_command(&folder.path)?;
-    sys::let_children_mount(false)?;
-    let mut daemon = Daemon(Some(daemon));
     let (program, rest) = args.command.split_first().ok_or_else(no_command)?;
     let mut command = Command::new(program);
-    command.args(rest).env(VARIABLE, &folder.path);
+    command.args(rest).env(VARIABLE, folder.path());
     sys::kill_with_parent(&mut command);
     let status = match command.spawn() {
         Ok(child) => wait(child)?,
@@ -130,57 +129,6 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         self.end();
-    }
-}
-
-/// The folder for the files; removed in the end if it was made for them.
-struct Folder {
-    path: PathBuf,
-    is_ours: bool,
-}
-
-impl Folder {
-    fn of(at: Option<&Path>) -> Result<Folder, RunError> {
-        let Some(path) = at else {
-            return Folder::temporary();
-        };
-        let path = std::path::absolute(path)?;
-        match DirBuilder::new().create(&path) {
-            Ok(()) => Ok(Folder { path, is_ours: true }),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                Ok(Folder { path, is_ours: false })
-            }
-            Err(cause) => Err(RunError::Folder { path, cause }),
-        }
-    }
-}
-
-impl Folder {
-    /// A folder that nobody else gets into. One of the same name is what a killed s3mem left.
-    fn temporary() -> Result<Folder, RunError> {
-        let mut attempt = 0;
-        loop {
-            let name = format!("s3mem-run-{}-{attempt}", std::process::id());
-            let path = std::env::temp_dir().join(name);
-            match DirBuilder::new().mode(0o700).create(&path) {
-                Ok(()) => return Ok(Folder { path, is_ours: true }),
-                Err(error)
-                    if error.kind() == io::ErrorKind::AlreadyExists && attempt < ATTEMPTS =>
-                {
-                    attempt += 1;
-                }
-                Err(cause) => return Err(RunError::Folder { path, cause }),
-            }
-        }
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if self.is_ours {
-            // Only an empty folder goes; one that still is a mount stays.
-            let _ = fs::remove_dir(&self.path);
-        }
     }
 }
 
@@ -251,24 +199,5 @@ mod tests {
     fn the_status_of_a_command_is_that_of_a_shell() {
         assert_eq!(exit_code(ExitStatus::from_raw(3 << 8)), 3);
         assert_eq!(exit_code(ExitStatus::from_raw(libc::SIGTERM)), 128 + 15);
-    }
-
-    #[test]
-    fn only_a_folder_that_was_made_for_the_files_is_removed() {
-        let above = tempfile::tempdir().unwrap();
-        let (old, new) = (above.path().join("old"), above.path().join("new"));
-        fs::create_dir(&old).unwrap();
-        for path in [&old, &new] {
-            let folder = Folder::of(Some(path)).unwrap();
-            assert_eq!(folder.path, *path);
-        }
-        assert!(old.exists() && !new.exists());
-        let own = Folder::of(None).unwrap();
-        let path = own.path.clone();
-        assert!(path.exists());
-        drop(own);
-        assert!(!path.exists());
-        let nowhere = above.path().join("a/b");
-        assert!(matches!(Folder::of(Some(&nowhere)), Err(RunError::Folder { .. })));
     }
 }

@@ -14,6 +14,7 @@ use super::control::Daemon;
 use super::detach::{How, UnmountError, unmount};
 use super::mount_point::{self, MountPointError};
 use super::mount_table::{MountTable, Mounted};
+use super::namespace::{self, NamespaceError};
 use super::text::tell;
 use super::unsent::{GO, NO, NOTE};
 use crate::cli::UmountArgs;
@@ -37,6 +38,8 @@ pub(super) enum UmountError {
     Missing(PathBuf),
     #[error(transparent)]
     Path(MountPointError),
+    #[error(transparent)]
+    Namespace(#[from] NamespaceError),
     #[error("nothing is mounted on {0}; 'findmnt -t fuse.s3mem' lists the mounts of s3mem")]
     NotMounted(PathBuf),
     #[error(
@@ -71,8 +74,8 @@ pub(super) enum UmountError {
 
 /// Runs the command.
 pub(super) fn run(args: &UmountArgs, environment: &Environment) -> Result<(), UmountError> {
-    let typed = config::absolute(&args.mount_point)?;
-    let path = mount_point::resolve(&typed).map_err(|error| match error {
+    let followed = namespace::follow(&config::absolute(&args.mount_point)?)?;
+    let path = mount_point::resolve(&followed.path).map_err(|error| match error {
         MountPointError::Missing(path) => UmountError::Missing(path),
         other => UmountError::Path(other),
     })?;
@@ -90,6 +93,10 @@ pub(super) fn run(args: &UmountArgs, environment: &Environment) -> Result<(), Um
     })?;
     if daemon.is_some_and(|daemon| !daemon.wait(DAEMON_TIMEOUT)) {
         tell("it is unmounted, but its daemon has not ended yet; its log says what it waits for");
+    }
+    if let Some(holder) = followed.holder {
+        // It removes what was made for the mount. Whether it is in time changes nothing else.
+        let _ = holder.wait(Some(DAEMON_TIMEOUT));
     }
     Ok(())
 }

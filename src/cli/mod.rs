@@ -10,6 +10,7 @@ mod doctor;
 mod helper;
 mod manual;
 mod options;
+mod rootless;
 mod run;
 mod serve;
 mod status;
@@ -17,6 +18,7 @@ mod views;
 mod writes;
 
 pub use manual::{CompletedShell, CompletionsArgs, ManArgs, ManualPage};
+pub use rootless::{Rootless, RootlessArgs};
 pub use serve::ListenArgs;
 pub use status::{GivenFlag, PriceArgs, StatusArgs};
 pub use views::ViewArgs;
@@ -355,6 +357,10 @@ pub struct MountArgs {
     )]
     pub allow_core_dumps: bool,
 
+    /// The flags under "Without privileges".
+    #[command(flatten)]
+    pub rootless: RootlessArgs,
+
     /// Options in the notation of mount(8) and /etc/fstab
     #[arg(
         short = 'o', value_name = "OPT[,OPT]", action = clap::ArgAction::Append, help_heading = HEADING_RUNNING,
@@ -551,6 +557,7 @@ fn parsed(words: &[OsString]) -> Result<Command, clap::Error> {
 /// All commands with their arguments.
 fn grammar() -> clap::Command {
     Cli::command()
+        .mut_subcommand("mount", rootless::grammar)
         .mut_subcommand("run", |run| run::grammar(run, HEADING_RUNNING))
         .mut_subcommand("serve", serve::grammar)
         .mut_subcommand("doctor", doctor::grammar)
@@ -567,19 +574,47 @@ impl MountArgs {
         words.splice(2..2, ["--daemon".into()]);
         Ok(words.split_off(1))
     }
+
+    /// As [`MountArgs::daemon_call`], for a mount on `folder` in the mounts of process `holder`,
+    /// which ends with that.
+    pub fn rootless_daemon_call(
+        &self,
+        typed: Vec<OsString>,
+        folder: &Path,
+        holder: u32,
+    ) -> Result<Vec<OsString>, clap::Error> {
+        let mut words = MountArgs::daemon_call(typed)?;
+        let flags = ["--enter", "--ends-with"].map(|flag| format!("{flag}={holder}").into());
+        words.splice(2..2, flags);
+        if self.folder().is_none() {
+            words.push(folder.into());
+        }
+        Ok(words)
+    }
+
+    /// The folder to mount on, if one is named.
+    pub fn folder(&self) -> Option<&Path> {
+        Some(self.mount_point.as_path()).filter(|path| !path.as_os_str().is_empty())
+    }
 }
 
 impl RunArgs {
     /// The folder for the files, if one is named.
     pub fn at(&self) -> Option<&Path> {
-        Some(self.mount.mount_point.as_path()).filter(|path| !path.as_os_str().is_empty())
+        self.mount.folder()
     }
 
     /// The arguments that make this program mount for the command, as the daemon, on
-    /// `folder`; without the program's own name. `typed` are those of `s3mem run`.
-    pub fn daemon_call(typed: Vec<OsString>, folder: &Path) -> Result<Vec<OsString>, clap::Error> {
+    /// `folder`, in the mounts of process `holder` if there is one; without the program's own
+    /// name. `typed` are those of `s3mem run`.
+    pub fn daemon_call(
+        typed: Vec<OsString>,
+        folder: &Path,
+        holder: Option<u32>,
+    ) -> Result<Vec<OsString>, clap::Error> {
         let words = rewritten(typed)?;
         let mut call = vec!["mount".into(), "--daemon".into(), "--ends-with-parent".into()];
+        call.extend(holder.map(|holder| format!("--enter={holder}").into()));
         let mut typed = words.into_iter().skip(2);
         while let Some(word) = typed.next() {
             if word == OsStr::new("--") {

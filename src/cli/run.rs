@@ -33,6 +33,8 @@ pub(super) fn grammar(run: clap::Command, heading: &'static str) -> clap::Comman
     };
     run.mut_arg("mount_point", at)
         .mut_arg("foreground", |argument| argument.hide(true))
+        .mut_arg("rootless", |argument| argument.hide(true).conflicts_with("command"))
+        .mut_arg("link", |argument| argument.hide(true))
         .after_help("Run 's3mem run --help' (not -h) for explanations and examples.")
         .after_long_help(
             "\

@@ -88,6 +88,40 @@ fn the_daemon_is_called_with_what_was_typed_and_one_flag_more() {
 }
 
 #[test]
+fn the_mount_point_may_be_left_out_where_a_folder_can_be_made() {
+    let args = mount(&["s3mem", "mount", "--rootless", "b"]);
+    assert_eq!((args.rootless.rootless, args.folder()), (Some(Rootless::Always), None));
+    let typed = ["s3mem", "mount", "--rootless=if-needed", "b"].map(OsString::from).to_vec();
+    let call = args.rootless_daemon_call(typed, Path::new("/tmp/made"), 12).unwrap();
+    let expected = [
+        "mount",
+        "--daemon",
+        "--enter=12",
+        "--ends-with=12",
+        "--rootless=if-needed",
+        "b",
+        "/tmp/made",
+    ];
+    assert_eq!(call, expected);
+    let args = mount(&["s3mem", "mount", "--rootless", "b", "/mnt"]);
+    let typed = ["s3mem", "mount", "--rootless", "b", "/mnt"].map(OsString::from).to_vec();
+    let call = args.rootless_daemon_call(typed, Path::new("/mnt"), 12).unwrap();
+    assert_eq!(
+        call,
+        ["mount", "--daemon", "--enter=12", "--ends-with=12", "--rootless", "b", "/mnt"]
+    );
+    for wrong in [
+        ["mount", "b", "--read-only"].as_slice(),
+        &["mount", "b", "/mnt", "--link", "x"],
+        &["mount", "b", "/mnt", "--rootless", "-f"],
+        &["run", "b", "--rootless", "--", "true"],
+    ] {
+        let words = [&["s3mem"], wrong].concat();
+        assert!(parsed(&words).is_err(), "{wrong:?}");
+    }
+}
+
+#[test]
 fn every_visible_long_flag_is_an_option_word() {
     for flag in mount_flags() {
         assert!(

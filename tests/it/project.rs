@@ -62,6 +62,20 @@ fn every_file_and_test_that_contributing_names_exists() {
 }
 
 #[test]
+fn every_way_to_install_names_the_tests_that_hold_it() {
+    let text = read("docs/install.md");
+    let tests: Vec<_> = code_words(&text).filter(|word| word.starts_with("it::")).collect();
+    for test in &tests {
+        assert_eq!(find_test(test), Ok(()));
+    }
+    for section in text.split("\n## ").skip(2) {
+        let is_said = section.contains("\nTested by `it::") || section.contains("\nNot tested: ");
+        assert!(is_said, "{section}");
+    }
+    assert!(tests.len() >= 8, "{tests:?}");
+}
+
+#[test]
 fn the_pinned_compiler_is_the_oldest_that_works() {
     let oldest = value("Cargo.toml", "rust-version");
     let pinned = value("rust-toolchain.toml", "channel");

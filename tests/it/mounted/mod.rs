@@ -15,6 +15,7 @@ mod interrupts;
 mod matrix;
 mod memory;
 mod odd_servers;
+mod packages;
 mod patterns;
 mod posix;
 mod programs;

@@ -538,7 +538,7 @@ fn script(python: &Path, name: &str) -> Command {
 }
 
 /// The Python with the packages, or nothing, which is noted.
-fn python() -> Option<PathBuf> {
+pub(super) fn python() -> Option<PathBuf> {
     let path = env::var_os("S3MEM_TEST_PYTHON").map(PathBuf::from);
     if path.is_none() {
         missing("S3MEM_REQUIRE_PROGRAMS", "because S3MEM_TEST_PYTHON is not set");

@@ -16,7 +16,7 @@ const AS_USER: &str = r#"
 "#;
 
 /// A server with the bucket `tiles`; nothing where nothing can be mounted.
-pub(super) fn server() -> Option<TestServer> {
+pub(in crate::mounted) fn server() -> Option<TestServer> {
     can_mount().then(|| {
         let server = TestServer::start();
         server.put("tiles", "readme", "hello");
@@ -24,7 +24,7 @@ pub(super) fn server() -> Option<TestServer> {
     })
 }
 
-pub(super) fn as_user(shell: &Shell, script: &str) -> Ran {
+pub(in crate::mounted) fn as_user(shell: &Shell, script: &str) -> Ran {
     shell.script_as_root(&format!("{AS_USER}{script}"))
 }
 

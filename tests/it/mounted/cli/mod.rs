@@ -3,11 +3,12 @@
 
 mod credentials;
 mod life;
-mod machine;
+pub(super) mod machine;
 mod metrics;
 mod pending;
 mod proxies;
-mod run;
+mod rootless;
+pub(super) mod run;
 mod server_errors;
 mod status;
 

@@ -7,7 +7,7 @@ use super::machine::{as_user, server};
 use super::{Shell, has_root, signal, wait_until};
 
 /// Hides fusermount3 from everybody in these mounts.
-const WITHOUT_FUSERMOUNT: &str = r#"
+pub(in crate::mounted) const WITHOUT_FUSERMOUNT: &str = r#"
     for program in fusermount3 fusermount; do
         for folder in /usr/local/bin /usr/bin /bin; do
             if [ -e $folder/$program ]; then mount --bind /dev/null $folder/$program; fi
@@ -109,14 +109,16 @@ fn who_may_not_mount_runs_a_command_in_mounts_of_its_own() {
             r#"{WITHOUT_FUSERMOUNT}
                $AS $S3MEM mount tiles "$MNT" 2>&1 | grep -o "fusermount3, which ordinary users need"
                $AS $S3MEM run --at "$MNT" tiles -- \
-                   sh -c 'id -un; cat "$1"/readme; echo; grep CapEff /proc/self/status' sh "$MNT"
+                   sh -c 'id -un; cat "$1"/readme; echo; grep CapEff /proc/self/status
+                          daemon=$("$2" status "$1" --json | sed "s/.*\"pid\": \([0-9]*\).*/\1/")
+                          test -r /proc/$daemon/root/etc/passwd || echo closed' sh "$MNT" $S3MEM
                ls -A "$MNT"; grep -c " $MNT " /proc/self/mountinfo || true"#
         ),
     );
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran:?}");
     let rights = "CapEff:\t0000000000000000";
     let needs = "fusermount3, which ordinary users need";
-    assert_eq!(ran.stdout, format!("{needs}\nnobody\nhello\n{rights}\n0\n"));
+    assert_eq!(ran.stdout, format!("{needs}\nnobody\nhello\n{rights}\nclosed\n0\n"));
 }
 
 #[test]
