@@ -42,7 +42,8 @@ while (($# > 0)); do
 done
 
 if [[ -z ${SOURCE_DATE_EPOCH:-} ]]; then
-    SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+    # Without a history, as in a tarball of the sources, it is when those were written.
+    SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || stat -c %Y Cargo.toml)
 fi
 export SOURCE_DATE_EPOCH
 

@@ -6,6 +6,7 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+use clap::builder::Resettable;
 use clap::{Args, ValueEnum, ValueHint};
 use clap_complete::aot;
 use clap_mangen::Man;
@@ -95,8 +96,11 @@ pub(super) fn pages(program: &clap::Command, date: &str) -> io::Result<Vec<Manua
 
 /// A copy that lacks what is hidden, which the generators of completions would show.
 fn visible(command: &clap::Command) -> clap::Command {
+    let arguments = command.get_arguments().filter(|argument| !argument.is_hide_set());
+    // Those that exclude what is hidden would exclude what is not there.
+    let alone = |argument: &clap::Arg| argument.clone().conflicts_with(Resettable::Reset);
     let mut copy = clap::Command::new(command.get_name().to_owned())
-        .args(command.get_arguments().filter(|argument| !argument.is_hide_set()))
+        .args(arguments.map(alone))
         .visible_aliases(command.get_visible_aliases().map(str::to_owned).collect::<Vec<_>>())
         .subcommands(
             command.get_subcommands().filter(|command| !command.is_hide_set()).map(visible),

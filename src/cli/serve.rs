@@ -77,6 +77,8 @@ const HIDDEN: &[&str] = &[
     "content_type",
     "storage_class",
     "sse",
+    "rootless",
+    "link",
     "sse_kms_key_id",
     "uid",
     "gid",

@@ -87,7 +87,7 @@ fn the_manual_has_a_page_for_each_command_with_each_flag() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     pages.sort();
-    let commands = ["completions", "doctor", "man", "mount", "run", "status", "umount"];
+    let commands = ["completions", "doctor", "man", "mount", "run", "serve", "status", "umount"];
     let expected: Vec<String> = commands.iter().map(|name| format!("s3mem-{name}.1")).collect();
     assert_eq!(pages, [expected, vec!["s3mem.1".to_owned()]].concat());
     for command in commands {
