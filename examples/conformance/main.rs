@@ -76,10 +76,7 @@ fn run(codestreams: &Path, references: &Path) -> Result<bool> {
 
 /// Prints how far a component is from its reference; whether that is allowed.
 fn told(row: &Row, component: usize, ours: &Plane, reference: &Plane, allowed: (u32, f64)) -> bool {
-    let (peak, mean_squared) = match ours.distance(reference) {
-        Some(distance) => distance,
-        None => (u32::MAX, f64::INFINITY),
-    };
+    let (peak, mean_squared) = ours.distance(reference).unwrap_or((u32::MAX, f64::INFINITY));
     let holds = peak <= allowed.0 && mean_squared <= allowed.1;
     println!(
         "{:<10}  {:>7}  {component:>9}  {:>14}  {:>22}  {}",

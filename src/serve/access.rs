@@ -25,10 +25,11 @@ const TAKEN: &str = "Authorization, If-Match, If-Modified-Since, If-None-Match, 
     If-Unmodified-Since, Range";
 const TOKEN: &str = "token";
 
-/// Refuses what may not be asked; answers what has nothing to do with files.
-pub(super) fn check(config: &ServeConfig, asked: &Parts, target: &Target) -> Result<(), Answer> {
+/// The answer to what may not be asked, or has nothing to do with files; `None` if files are
+/// to answer.
+pub(super) fn check(config: &ServeConfig, asked: &Parts, target: &Target) -> Option<Answer> {
     if !is_ours(config, asked) {
-        return Err(refusal(
+        return Some(refusal(
             StatusCode::MISDIRECTED_REQUEST,
             "This server does not answer to that name. Start it with --allow-host NAME, if the \
              name is right.",
@@ -36,23 +37,21 @@ pub(super) fn check(config: &ServeConfig, asked: &Parts, target: &Target) -> Res
     }
     let origin = origin(config, asked);
     if asked.method == Method::OPTIONS {
-        return Err(preflight(origin.is_some()));
+        return Some(preflight(origin.is_some()));
     }
     if asked.method != Method::GET && asked.method != Method::HEAD {
         let mut answer = refusal(StatusCode::METHOD_NOT_ALLOWED, "Nothing can be changed here.");
         set(&mut answer, hyper::header::ALLOW, "GET, HEAD, OPTIONS");
-        return Err(answer);
+        return Some(answer);
     }
     if origin.is_none() && is_of_another_site(asked) {
-        return Err(refusal(
+        return Some(refusal(
             StatusCode::FORBIDDEN,
             "Pages of other origins may not use this. Start it with --cors ORIGIN to allow one.",
         ));
     }
-    match &config.token {
-        Some(token) => check_token(token, config.listen.port(), asked, target),
-        None => Ok(()),
-    }
+    let token = config.token.as_ref()?;
+    check_token(token, config.listen.port(), asked, target)
 }
 
 /// Adds what tells browsers who may read an answer, and what it may do.
@@ -123,12 +122,12 @@ fn preflight(is_named: bool) -> Answer {
     answer
 }
 
-/// Lets through who knows the token: from a header, as a password, in the URL or in a cookie.
-fn check_token(token: &str, port: u16, asked: &Parts, target: &Target) -> Result<(), Answer> {
+/// The answer to who does not know the token; `None` lets through who does: from a header, as a password, in the URL or in a cookie.
+fn check_token(token: &str, port: u16, asked: &Parts, target: &Target) -> Option<Answer> {
     let is_it = |given: &[u8]| bool::from(given.ct_eq(token.as_bytes()));
     if let Some(given) = target.word(TOKEN) {
         if !is_it(given.as_bytes()) {
-            return Err(unknown());
+            return Some(unknown());
         }
         // Who looks keeps it in a cookie, so that it does not stay in the address.
         let accept = asked.headers.get(hyper::header::ACCEPT).and_then(|a| a.to_str().ok());
@@ -142,9 +141,9 @@ fn check_token(token: &str, port: u16, asked: &Parts, target: &Target) -> Result
             let mut answer = redirect(StatusCode::SEE_OTHER, &link);
             let cookie = format!("{}={token}; HttpOnly; SameSite=Lax", cookie_name(port));
             set(&mut answer, SET_COOKIE, &cookie);
-            return Err(answer);
+            return Some(answer);
         }
-        return Ok(());
+        return None;
     }
     let header = asked.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let known = header.is_some_and(|value| match value.split_once(' ') {
@@ -162,7 +161,7 @@ fn check_token(token: &str, port: u16, asked: &Parts, target: &Target) -> Result
         let mut pairs = list.split(';').filter_map(|pair| pair.trim().split_once('='));
         pairs.any(|(known, value)| known == name && is_it(value.as_bytes()))
     });
-    if known || in_cookie { Ok(()) } else { Err(unknown()) }
+    if known || in_cookie { None } else { Some(unknown()) }
 }
 
 /// Cookies are of a host, not of a port.

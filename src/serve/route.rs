@@ -20,13 +20,13 @@ pub(super) async fn answer(shared: Arc<Shared>, asked: Parts) -> Answer {
     let target = Target::parse(asked.uri.path(), asked.uri.query());
     let mut answer = match &target {
         Ok(target) => match access::check(&shared.config, &asked, target) {
-            Ok(()) => find(&shared, &asked, target).await,
-            Err(refused) => refused,
+            None => find(&shared, &asked, target).await,
+            Some(refused) => refused,
         },
         // Who may not ask is not told more than that.
         Err(_) => match access::check(&shared.config, &asked, &Target::default()) {
-            Ok(()) => refusal(StatusCode::BAD_REQUEST, "This is no path of a file."),
-            Err(refused) => refused,
+            None => refusal(StatusCode::BAD_REQUEST, "This is no path of a file."),
+            Some(refused) => refused,
         },
     };
     access::finish(&shared.config, &asked, &mut answer);

@@ -48,14 +48,14 @@ fn spec(n: u64, random: &mut Random) -> Spec {
     let image = Area::new(random.below(40) as u32, 3, 2100 + random.below(60) as u32, 22);
     let mut spec = Spec::new(image, 1 + (n % 3) as usize, 3);
     spec.order = ORDERS[(n % 5) as usize];
-    spec.plt = n % 2 == 0;
+    spec.plt = n.is_multiple_of(2);
     spec.layers = if n % 4 < 2 { 1 } else { 3 };
     spec.parts = 1 + (n % 3) as usize;
     spec.headers =
         [Headers::InPlace, Headers::Ppt, Headers::InPlace, Headers::Ppm][(n / 5 % 4) as usize];
-    spec.sop = n % 3 == 0;
-    spec.eph = n % 7 == 0;
-    spec.open_end = n % 6 == 0;
+    spec.sop = n.is_multiple_of(3);
+    spec.eph = n.is_multiple_of(7);
+    spec.open_end = n.is_multiple_of(6);
     spec.coc_in_tile = n % 8 == 1;
     for (number, component) in spec.components.iter_mut().enumerate() {
         if n % 4 != 3 {
