@@ -71,12 +71,12 @@ seeds() {
 # How many inputs a target gets: about half a minute's worth.
 inputs() {
     case $1 in
-        image) echo 100000 ;;
+        image) echo 60000 ;;
         jp2_forms) echo 60000 ;;
-        jp2_header) echo 1500000 ;;
-        jp2_oracle) echo 30000 ;;
-        jp2_parts) echo 60000 ;;
-        jp2_rewrap) echo 80000 ;;
+        jp2_header) echo 800000 ;;
+        jp2_oracle) echo 8000 ;;
+        jp2_parts) echo 30000 ;;
+        jp2_rewrap) echo 30000 ;;
         layout_npy) echo 500000 ;;
         layout_png) echo 150000 ;;
         layout_tiff) echo 12000 ;;

@@ -13,7 +13,7 @@ fuzz_target!(init: let_decoders_panic(), |data: &[u8]| {
         let info = raster.info();
         for level in [0, info.levels - 1] {
             let Ok(tile) = raster.decode_tile(level, 0, 0).await else { continue };
-            assert_eq!(tile.rect, info.grid.tile(level, 0, 0));
+            assert_eq!(tile.rect, info.tile(level, 0, 0));
             assert_eq!(tile.samples.len() as u64, tile.rect.pixels() * info.pixel_bytes() as u64);
         }
     });
