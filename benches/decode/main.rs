@@ -10,7 +10,7 @@
 //! PATH, or for the one that S3MEM_TEST_PYTHON names), and opj_decompress and ojph_expand where
 //! they are installed. Each decodes a file from the page cache, in a process of its own; rasterio's
 //! figures leave out its start. opj_decompress and ojph_expand write what they decode to /dev/shm.
-//! Figures are medians.
+//! Figures are medians. Memory below 28 MiB does not show: so much has the process that measures.
 
 mod ours;
 
