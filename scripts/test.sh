@@ -33,6 +33,7 @@ trap 'exit 143' TERM
 
 # The Debian package of each program that the tests run.
 declare -A package_of=(
+    [curl]=curl
     [ffprobe]=ffmpeg
     [fusermount3]=fuse3
     [gdalinfo]=gdal-bin
