@@ -176,6 +176,18 @@ impl FileSystem {
         })
     }
 
+    /// Whether to refuse a read that the kernel's page cache makes, perhaps on its own account.
+    /// It then asks for the pages that a program waits for, one by one.
+    pub fn refuses_guess(&self, handle: u64, offset: u64, length: usize) -> bool {
+        let Some(file) = self.files.get(handle) else { return false };
+        match &file.content {
+            Content::Sibling(ViewFile::Rendered(view)) if file.draft().is_none() => {
+                view.refuses(offset, length)
+            }
+            _ => false,
+        }
+    }
+
     fn answer(
         &self,
         file: &Arc<OpenFile>,

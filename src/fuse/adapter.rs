@@ -168,20 +168,27 @@ impl Filesystem for Adapter {
         fh: FileHandle,
         offset: u64,
         size: u32,
-        _flags: OpenFlags,
+        flags: OpenFlags,
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        now(|| match self.fs.read(fh.0, offset, size as usize) {
-            Ok(ReadAnswer::Ready(bytes)) => reply.data(&bytes),
-            Ok(ReadAnswer::Later(answer)) => {
-                let reply = |read: Result<ReadBytes, FsError>| match read {
-                    Ok(bytes) => reply.data(&bytes),
-                    Err(error) => reply.error(errno(&error)),
-                };
-                self.calls.answer_later(req, answer, reply);
+        let is_cached = decode::is_cached(flags);
+        let length = size as usize;
+        now(|| {
+            if is_cached && self.fs.refuses_guess(fh.0, offset, length) {
+                return reply.error(Errno::EAGAIN);
             }
-            Err(error) => reply.error(errno(&error)),
+            match self.fs.read(fh.0, offset, length) {
+                Ok(ReadAnswer::Ready(bytes)) => reply.data(&bytes),
+                Ok(ReadAnswer::Later(answer)) => {
+                    let reply = |read: Result<ReadBytes, FsError>| match read {
+                        Ok(bytes) => reply.data(&bytes),
+                        Err(error) => reply.error(errno(&error)),
+                    };
+                    self.calls.answer_later(req, answer, reply);
+                }
+                Err(error) => reply.error(errno(&error)),
+            }
         });
     }
 

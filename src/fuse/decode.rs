@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use fuser::{Errno, OpenAccMode, OpenFlags, RenameFlags, Request, TimeOrNow};
+use rustix::fs::OFlags;
 
 use crate::fs::{Maker, NewNode, OpenHow, RenameHow, Seek, XattrSet};
 
@@ -27,6 +28,11 @@ pub(super) fn open_how(request: &Request, flags: OpenFlags) -> OpenHow {
         truncates: flags.0 & O_TRUNC != 0,
         thread: request.pid(),
     }
+}
+
+/// Whether a read comes from the kernel's page cache, and not straight from a program.
+pub(super) fn is_cached(flags: OpenFlags) -> bool {
+    !OFlags::from_bits_retain(flags.0 as u32).contains(OFlags::DIRECT)
 }
 
 /// Who asks, and for which permissions.

@@ -1,37 +1,13 @@
-//! An open sibling: answers ranges, and decodes ahead of sequential readers.
-//!
-//! A handle that reads on from where it was (within 1 MiB, since the kernel's
-//! requests overtake each other), through two units or more, gets the tiles of the
-//! next units decoded: as many as the present unit has, or two for each core, and
-//! never more than half of the tile shelf. Closing the handle gives them up. Who seeks away
-//! may be back a moment later, as readers of windows are: then those that were begun last are
-//! brought to their end, two for each core at most, and the others given up. Fetching one tile
-//! overlaps with decoding another. Where a file's tiles are small neighbours (TIFF), they are
-//! announced several at a time, so that they come in joined requests, and those under the read
-//! itself with them.
+//! An open sibling: answers ranges, from units or straight from tiles.
 
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_util::FutureExt;
-use tokio::task::JoinHandle;
-
 use super::error::ViewError;
-use super::image::Image;
-use super::layout::{Layout, UnitData, UnitIndex, UnitInput};
-use super::render::tiles_of;
-use super::rows::Rows;
-use super::{FormAnswer, FormFile, Opened, Original, PixelsKey, View, ViewKind, Views};
-use crate::mem::{Counted, OnShelf};
-
-/// The kernel's requests of a reader in order may overtake each other by so much.
-const SLACK_BYTES: u64 = 1 << 20;
-/// A run through so many units will go on, most likely: a window of an image in
-/// tiles is fewer.
-const UNITS_IN_ORDER: u64 = 2;
-/// How far ahead units are looked at for tiles that will be needed.
-const UNITS_AHEAD: u64 = 96;
+use super::guesses::Hunch;
+use super::layout::{UnitData, UnitIndex};
+use super::reading::Reading;
+use super::{FormAnswer, FormFile, Opened, Original, View, Views};
+use crate::mem::{Counted, page_bytes};
 
 /// One open handle on one sibling.
 #[derive(Debug)]
@@ -45,61 +21,10 @@ pub enum ViewFile {
 /// One open handle on one sibling that is made from pixels.
 #[derive(Debug)]
 pub struct RenderedFile {
-    views: Arc<Views>,
-    image: Arc<Image>,
-    kind: ViewKind,
-    layout: Arc<dyn Layout>,
+    reading: Reading,
     /// All of the file, where it is made in one piece.
     whole: Option<Arc<Counted<Vec<u8>>>>,
-    /// Where its rows are, where they are taken straight from tiles.
-    rows: Option<Rows>,
-    progress: Mutex<Progress>,
-}
-
-/// Where a reader is, and what is decoded ahead of it.
-#[derive(Debug, Default)]
-struct Progress {
-    /// Where the run of neighbouring reads began.
-    start: u64,
-    end: u64,
-    /// How many bytes of it were read.
-    bytes: u64,
-    ahead: HashMap<Place, Ahead>,
-    /// Those that were begun for a run which has ended, the latest last.
-    left: VecDeque<Ahead>,
-}
-
-/// A tile: its level, column and row.
-type Place = (u8, u32, u32);
-
-impl Progress {
-    /// Ends the run: keeps those tiles going that it would have come to first, `most` of them
-    /// with those of earlier runs.
-    fn leave(&mut self, most: usize) {
-        let mut begun: Vec<_> = self.ahead.drain().filter(|(_, tile)| !tile.is_done()).collect();
-        begun.sort_by_key(|((level, column, row), _)| (*level, *row, *column));
-        self.left.retain(|tile| !tile.is_done());
-        self.left.extend(begun.into_iter().take(most).map(|(_, tile)| tile));
-        while self.left.len() > most {
-            self.left.pop_front();
-        }
-    }
-}
-
-/// A tile that is decoded because it will be needed; given up when dropped.
-#[derive(Debug)]
-struct Ahead(JoinHandle<()>);
-
-impl Ahead {
-    fn is_done(&self) -> bool {
-        self.0.is_finished()
-    }
-}
-
-impl Drop for Ahead {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    hunch: Mutex<Hunch>,
 }
 
 impl Views {
@@ -128,15 +53,9 @@ impl Views {
             true => Some(self.packed(image, kind).await?),
             false => None,
         };
-        Ok(Some(ViewFile::Rendered(RenderedFile {
-            views: self.clone(),
-            image: image.clone(),
-            kind,
-            layout: layout.clone(),
-            whole,
-            rows: self.rows_of(image, &**layout),
-            progress: Mutex::default(),
-        })))
+        let reading = Reading::new(self.clone(), image.clone(), kind, layout.clone());
+        let hunch = Mutex::default();
+        Ok(Some(ViewFile::Rendered(RenderedFile { reading, whole, hunch })))
     }
 }
 
@@ -166,22 +85,24 @@ impl RenderedFile {
             let end = start.saturating_add(length).min(whole.len());
             return Some(whole[start..end].to_vec());
         }
-        let end = offset.saturating_add(length as u64).min(self.layout.size());
+        let end = offset.saturating_add(length as u64).min(self.reading.layout.size());
         if offset >= end {
             return Some(Vec::new());
         }
-        if let Some(rows) = self.rows.as_ref().filter(|rows| rows.start() <= offset) {
-            let bytes = rows.read_now(&self.views, &self.image, offset..end)?;
-            self.go_on(self.note_read(offset, end));
+        let Reading { views, image, kind, rows, .. } = &self.reading;
+        if let Some(rows) = rows.as_ref().filter(|rows| rows.start() <= offset) {
+            let bytes = rows.read_now(views, image, offset..end)?;
+            self.reading.note_here(offset, end);
             return Some(bytes);
         }
-        let (first, last) = (self.layout.unit_at(offset), self.layout.unit_at(end - 1));
+        let (first, last) =
+            (self.reading.layout.unit_at(offset), self.reading.layout.unit_at(end - 1));
         let mut bytes = Vec::new();
         for unit in first..=last {
-            let held = self.views.kept.units.get(&(self.image.id, self.kind, unit))?;
+            let held = views.kept.units.get(&(image.id, *kind, unit))?;
             self.append(&mut bytes, unit, &held, offset, end);
         }
-        self.go_on(self.note_read(offset, end));
+        self.reading.note_here(offset, end);
         Some(bytes)
     }
 
@@ -190,150 +111,68 @@ impl RenderedFile {
     /// # Errors
     /// What fetching or decoding failed with; never bytes that are partly right.
     pub async fn read(&self, offset: u64, length: usize) -> Result<Vec<u8>, ViewError> {
-        let end = offset.saturating_add(length as u64).min(self.layout.size());
+        let end = offset.saturating_add(length as u64).min(self.reading.layout.size());
         let mut bytes = Vec::with_capacity(end.saturating_sub(offset) as usize);
         if offset >= end {
             return Ok(bytes);
         }
-        // What is announced is fetched together: also what this read waits for.
-        self.announce(self.note_read(offset, end)).await;
-        if let Some(rows) = &self.rows
+        self.reading.note(offset, end).await;
+        let Reading { views, image, kind, layout, rows, .. } = &self.reading;
+        if let Some(rows) = rows
             && end > rows.start()
         {
-            let head = self.layout.encode(0, UnitData::Nothing);
+            let head = self.reading.layout.encode(0, UnitData::Nothing);
             let start = offset.max(rows.start());
             bytes.extend_from_slice(&head[(offset as usize).min(head.len())..]);
-            bytes.extend(rows.read(&self.views, &self.image, start..end).await?);
+            bytes.extend(rows.read(views, image, start..end).await?);
             return Ok(bytes);
         }
-        for unit in self.layout.unit_at(offset)..=self.layout.unit_at(end - 1) {
-            let held = self.views.unit(&self.image, self.kind, &self.layout, unit).await?;
+        for unit in self.reading.layout.unit_at(offset)..=self.reading.layout.unit_at(end - 1) {
+            let held = views.unit(image, *kind, layout, unit).await?;
             self.append(&mut bytes, unit, &held, offset, end);
         }
         Ok(bytes)
     }
 
+    /// Whether to refuse a read of the kernel's page cache: one that it makes on its own account,
+    /// most likely, and for which tiles would be decoded that nobody wants. It then asks for the
+    /// page that a program waits for, and that is never refused. `guesses` has the evidence.
+    pub fn refuses(&self, offset: u64, length: usize) -> bool {
+        let end = offset.saturating_add(length as u64).min(self.reading.layout.size());
+        if self.whole.is_some() || !self.reading.kind.has_windows() || offset >= end {
+            return false;
+        }
+        let range = offset..end;
+        let mut hunch = self.hunch.lock().unwrap_or_else(PoisonError::into_inner);
+        if length <= page_bytes() {
+            let wanted = hunch.note_page(offset);
+            drop(hunch);
+            if let Some(wanted) = wanted {
+                self.reading.begin_all(wanted);
+            }
+            return false;
+        }
+        let Some(guess) = hunch.guess(&range, self.reading.end()) else { return false };
+        if self.reading.is_in_order() {
+            return false;
+        }
+        let is_needless = match self.reading.missing(range.clone()) {
+            0 => false,
+            // Whichever of its pages is wanted, it would take the same tile.
+            1 => guess.is_near,
+            _ => true,
+        };
+        let is_refused = is_needless && self.reading.image.refused(self.reading.kind).note(&range);
+        if is_refused {
+            hunch.note_refused(range, guess);
+        }
+        is_refused
+    }
+
     fn append(&self, bytes: &mut Vec<u8>, unit: UnitIndex, held: &[u8], offset: u64, end: u64) {
-        let range = self.layout.unit_range(unit);
+        let range = self.reading.layout.unit_range(unit);
         let from = offset.max(range.start) - range.start;
         let to = end.min(range.end) - range.start;
         bytes.extend_from_slice(&held[from as usize..to as usize]);
-    }
-
-    /// Has these tiles decoded, without waiting.
-    fn go_on(&self, next: Vec<Place>) {
-        if next.is_empty() {
-            return;
-        }
-        let (views, image) = (self.views.clone(), self.image.clone());
-        let tiles = next.clone();
-        self.start(&next, async move { tell(&views, &image, &tiles).await });
-    }
-
-    /// Has these tiles decoded, and waits until it is known how they will be fetched.
-    async fn announce(&self, next: Vec<Place>) {
-        if next.is_empty() {
-            return;
-        }
-        tell(&self.views, &self.image, &next).await;
-        self.start(&next, std::future::ready(()));
-    }
-
-    /// Begins to decode tiles once `told` has ended.
-    fn start(&self, next: &[Place], told: impl Future<Output = ()> + Send + 'static) {
-        let told = told.boxed().shared();
-        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        for &(level, column, row) in next {
-            let Entry::Vacant(place) = progress.ahead.entry((level, column, row)) else { continue };
-            if let OnShelf::Making(making) = self.views.tile(&self.image, level, column, row) {
-                let told = told.clone();
-                let task = self.views.runtime.spawn(async move {
-                    told.await;
-                    // Who reads the tile is told what it failed with.
-                    let _ = making.await;
-                });
-                place.insert(Ahead(task));
-            }
-        }
-    }
-
-    /// Notes where the reader is; the tiles that it will need next and that nobody has begun.
-    fn note_read(&self, offset: u64, end: u64) -> Vec<Place> {
-        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        let near = offset.abs_diff(progress.end) <= SLACK_BYTES;
-        if near {
-            progress.end = progress.end.max(end);
-            progress.bytes += end - offset;
-        } else {
-            (progress.start, progress.end, progress.bytes) = (offset, end, end - offset);
-        }
-        // Who takes some columns of each row passes over much more than that.
-        let skips = progress.bytes < (progress.end - progress.start) / 2;
-        let unit = self.layout.unit_at(progress.end - 1);
-        let crossed = unit - self.layout.unit_at(progress.start);
-        // Directories and gaps are many small units: who reads them may go anywhere.
-        let has_pixels = matches!(self.layout.unit_input(unit), UnitInput::Pixels { .. });
-        if crossed < UNITS_IN_ORDER || skips || !has_pixels || self.kind == ViewKind::Preview {
-            if !progress.ahead.is_empty() {
-                self.image.raster.expect_no_more();
-            }
-            progress.leave(self.views.cores * 2);
-            return Vec::new();
-        }
-        let (next, own) = self.tiles_ahead(unit);
-        progress.ahead.retain(|tile, _| next.contains(tile));
-        let is_new = |tile: &Place| {
-            let (level, column, row) = *tile;
-            let key = PixelsKey::Tile { image: self.image.id, level, column, row };
-            !progress.ahead.contains_key(tile) && !self.views.kept.pixels.has(&key)
-        };
-        let fresh: Vec<Place> = next.iter().copied().filter(is_new).collect();
-        // A few at a time: one alone has no neighbour that it could come with.
-        let is_waited_for = next[..own].iter().any(is_new);
-        let joined = usize::from(self.image.raster.tiles_joined());
-        if !is_waited_for && fresh.len() < (joined / 2).min(next.len() - own) {
-            return Vec::new();
-        }
-        fresh
-    }
-
-    /// The tiles that units from `unit` on need, as many as may be decoded ahead:
-    /// those of the unit itself, how many these are, and a row of tiles or two for each core,
-    /// or as many as come in one request.
-    fn tiles_ahead(&self, unit: UnitIndex) -> (Vec<Place>, usize) {
-        let info = self.image.info();
-        let tile_bytes = u64::from(info.grid.tile_size.0)
-            * u64::from(info.grid.tile_size.1)
-            * info.pixel_bytes() as u64;
-        let most = (self.views.kept.pixels.limit_bytes() / 2 / tile_bytes.max(1)) as usize;
-        let joined = usize::from(self.image.raster.tiles_joined());
-        let mut own = None;
-        let mut tiles = Vec::new();
-        for unit in unit..self.layout.units().min(unit.saturating_add(UNITS_AHEAD)) {
-            let UnitInput::Pixels { level, rect } = self.layout.unit_input(unit) else { continue };
-            for (column, row) in tiles_of(&self.image, level, rect) {
-                if !tiles.contains(&(level, column, row)) {
-                    tiles.push((level, column, row));
-                }
-            }
-            let own = *own.get_or_insert(tiles.len());
-            if tiles.len() >= own + own.max(self.views.cores * 2).max(joined) {
-                break;
-            }
-        }
-        let own = own.unwrap_or(0);
-        tiles.truncate(most.max(own));
-        (tiles, own)
-    }
-}
-
-/// Says which tiles will be decoded, level by level.
-async fn tell(views: &Views, image: &Image, next: &[Place]) {
-    let mut rest = next;
-    while let Some(&(level, ..)) = rest.first() {
-        let same = rest.iter().take_while(|tile| tile.0 == level).count();
-        let tiles: Vec<(u32, u32)> = rest[..same].iter().map(|tile| (tile.1, tile.2)).collect();
-        views.expect(image, level, &tiles).await;
-        rest = &rest[same..];
     }
 }

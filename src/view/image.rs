@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::error::{Reported, ViewError};
+use super::guesses::Refused;
 use super::layout::{
     JsonLayout, Layout, NoView, NpyLayout, ObjectFacts, PngLayout, TiffLayout, UnitIndex, ViewFact,
 };
@@ -38,6 +39,8 @@ pub(super) struct Image {
     forms: [OnceLock<Result<u64, NoView>>; FORMS],
     checksums: Mutex<HashMap<(ViewKind, UnitIndex), u32>>,
     packed_sizes: [OnceLock<u64>; ViewKind::LISTED.len()],
+    /// What was refused of reads that nobody had asked for, most likely.
+    refused: [Refused; ViewKind::LISTED.len()],
     reported: Reported,
     /// Whether the log says which siblings do not exist.
     is_told: AtomicBool,
@@ -62,6 +65,7 @@ impl Image {
             forms: Default::default(),
             checksums: Mutex::default(),
             packed_sizes: Default::default(),
+            refused: Default::default(),
             reported: Reported::default(),
             is_told: AtomicBool::new(false),
         }
@@ -183,6 +187,11 @@ impl Image {
     pub(super) fn orientation(&self) -> u8 {
         let mirrored = if self.info().extras.is_bottom_up { 4 } else { 1 };
         self.picture().map_or(mirrored, |picture| picture.orientation)
+    }
+
+    /// What was refused of a sibling that is made from pixels.
+    pub(super) fn refused(&self, kind: ViewKind) -> &Refused {
+        &self.refused[kind as usize]
     }
 
     /// The size of a compressed PNG, if it was made before.

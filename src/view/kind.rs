@@ -71,6 +71,11 @@ impl ViewKind {
         }
     }
 
+    /// Whether programs read windows of it: the formats that have pixels at known places.
+    pub(super) fn has_windows(self) -> bool {
+        matches!(self, ViewKind::Npy | ViewKind::Tif)
+    }
+
     /// The form of the image's own file that it is, if it is made without decoding.
     pub fn form(self) -> Option<Form> {
         match self {

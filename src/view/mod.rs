@@ -19,10 +19,12 @@
 //! any other error of the source is EIO; neither is remembered. The JSON of such a
 //! file has `null` for its ETag.
 
+mod columns;
 mod entity_tag;
 mod error;
 mod file;
 mod form;
+mod guesses;
 mod image;
 mod index_cache;
 mod kind;
@@ -33,6 +35,7 @@ mod original;
 mod packed;
 mod packed_pixels;
 mod picture;
+mod reading;
 pub mod reduce;
 mod render;
 mod room;

@@ -90,6 +90,15 @@ impl Rows {
         self.start
     }
 
+    /// The rectangles that a range of the file has pixels of.
+    pub(super) fn rects(&self, range: Range<u64>) -> Vec<Rect> {
+        let start = range.start.max(self.start);
+        if start >= range.end {
+            return Vec::new();
+        }
+        self.pieces(start..range.end).into_iter().map(|piece| piece.rect).collect()
+    }
+
     fn append(&self, file: &mut Vec<u8>, piece: &Piece, tiles: &[Tile]) {
         let pixels = compose(tiles, piece.rect, self.pixel_bytes as usize);
         let mut bytes = Vec::with_capacity(pixels.samples.len());

@@ -3,11 +3,11 @@
 use super::*;
 
 const TILE: u32 = 512;
-const TILE_BYTES: u64 = TILE as u64 * TILE as u64 * 2;
+pub(super) const TILE_BYTES: u64 = TILE as u64 * TILE as u64 * 2;
 
 /// A band of 16 bits in tiles, with an overview for each halving down to one tile, in the
 /// order of a COG: directories, tables, then the smallest overview first.
-fn cog(width: u32, height: u32) -> Vec<u8> {
+pub(super) fn cog(width: u32, height: u32) -> Vec<u8> {
     let mut levels = vec![(width, height)];
     while let Some(&(width, height)) = levels.last()
         && (width > TILE || height > TILE)
@@ -75,7 +75,7 @@ fn value(level: u32, x: u32, y: u32) -> u16 {
     (x * 7 + y * 131 + level * 9001) as u16
 }
 
-fn values(level: u32, x: std::ops::Range<u32>, y: std::ops::Range<u32>) -> Vec<u8> {
+pub(super) fn values(level: u32, x: std::ops::Range<u32>, y: std::ops::Range<u32>) -> Vec<u8> {
     let row = |y| x.clone().flat_map(move |x| value(level, x, y).to_ne_bytes());
     y.flat_map(row).collect()
 }

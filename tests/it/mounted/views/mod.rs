@@ -12,6 +12,7 @@ mod fits;
 mod fixtures;
 mod forms;
 mod giants;
+mod guesses;
 mod limits;
 mod listing;
 mod masks;
