@@ -5,6 +5,8 @@
 //! are not wanted are stepped over without being read. A raw codestream is a file
 //! without boxes. Lengths are checked against what is around them.
 
+use bytes::Bytes;
+
 use super::palette::Palette;
 use super::window::{Window, u8_at, u16_at, u32_at, u64_at};
 use crate::raster::error::corrupt;
@@ -75,6 +77,94 @@ pub(super) struct Container {
     /// A palette that is not as it should be: why.
     pub(super) palette_error: Option<&'static str>,
     pub(super) geo: Option<GeoTags>,
+    /// How many codestreams there are at least, in a JPX file with boxes behind the first.
+    pub(super) codestreams: Option<u32>,
+}
+
+/// What was found of a JPX file on the way through its boxes.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Where the next box begins.
+    at: u64,
+    is_at_end: bool,
+    /// The file's header, then those of its codestreams and layers, and the codestreams.
+    header: Option<Bytes>,
+    codestream_headers: Vec<Bytes>,
+    layers: Vec<Bytes>,
+    codestreams: Vec<(std::ops::Range<u64>, Length, u64)>,
+}
+
+/// What became of a step to the next box.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// There may be more.
+    On,
+    /// There was none.
+    End,
+}
+
+impl Found {
+    /// Whether a codestream was found, and all that is said of it, as far as that can be told:
+    /// headers may lie behind, unless there are some before.
+    pub(super) fn has_all_of(&self, index: usize) -> bool {
+        let has = |headers: &[Bytes]| headers.is_empty() || headers.len() > index;
+        let has_headers = has(&self.codestream_headers) && has(&self.layers);
+        self.is_at_end || (self.codestreams.len() > index && has_headers)
+    }
+
+    /// What is said of a codestream.
+    pub(super) fn container(&self, index: usize) -> Option<Container> {
+        let (codestream, length, missing) = self.codestreams.get(index)?.clone();
+        let mut found = Container { codestream, length, missing, ..Container::default() };
+        let own = [self.layers.get(index), self.codestream_headers.get(index)];
+        for contents in own.into_iter().chain([self.header.as_ref()]).flatten() {
+            if let Err(error) = header_box(&mut found, contents) {
+                found.palette_error.get_or_insert("its header is damaged");
+                tracing::debug!("a header of a codestream: {error}");
+            }
+        }
+        Some(found)
+    }
+}
+
+/// Steps over one box of a file, and keeps what is wanted of it.
+///
+/// # Errors
+/// It is broken; that of the source.
+pub(super) async fn step(window: &mut Window, found: &mut Found) -> Result<Step, RasterError> {
+    let place = match found.at < window.size() {
+        true => place(window, found.at, window.size()).await?,
+        false => None,
+    };
+    let Some(place) = place.filter(|place| place.contents.end > found.at) else {
+        found.is_at_end = true;
+        return Ok(Step::End);
+    };
+    let length = place.contents.end - place.contents.start;
+    let headers = match &place.kind {
+        b"jp2h" if found.header.is_none() => Some(None),
+        b"jpch" => Some(Some(&mut found.codestream_headers)),
+        b"jplh" => Some(Some(&mut found.layers)),
+        _ => None,
+    };
+    match headers {
+        Some(_) if length > MAX_HEADER_BOX => {
+            return Err(corrupt("a header box is larger than 8 MiB"));
+        }
+        Some(list) => {
+            let contents = window.at(place.contents.start, length).await?;
+            match list {
+                Some(list) => list.push(contents),
+                None => found.header = Some(contents),
+            }
+        }
+        None if place.kind == *b"jp2c" => {
+            found.codestreams.push((place.contents.clone(), place.length, place.missing));
+        }
+        None => {}
+    }
+    found.at = place.contents.end;
+    Ok(Step::On)
 }
 
 /// Whether these are the first bytes of a JP2 file or of a raw codestream.
@@ -152,6 +242,9 @@ pub(super) async fn walk(window: &mut Window) -> Result<Container, RasterError> 
         return Ok(found);
     }
     let (mut at, mut geo, mut gml, mut codestream) = (0, None, None, None);
+    let (mut is_jpx, mut count) = (false, 0);
+    // Of its compositing layer, of itself, and of the file: the first that says something counts.
+    let mut headers: [Option<Bytes>; 3] = Default::default();
     for _ in 0..MAX_BOXES {
         // Behind the codestream there may be a georeference, and nothing else that
         // matters: what is broken there breaks nothing.
@@ -164,14 +257,24 @@ pub(super) async fn walk(window: &mut Window) -> Result<Container, RasterError> 
         let length = place.contents.end - place.contents.start;
         match &place.kind {
             b"jp2h" if length <= MAX_HEADER_BOX => {
-                let contents = window.at(place.contents.start, length).await?;
-                header_box(&mut found, &contents)?;
+                headers[2] = Some(window.at(place.contents.start, length).await?);
             }
             b"jp2h" => return Err(corrupt("the header box is larger than 8 MiB")),
             b"jp2c" if codestream.is_none() => {
                 codestream = Some(place.contents.clone());
                 found.length = place.length;
                 found.missing = place.missing;
+                let goes_on = place.contents.end < window.size();
+                found.codestreams = (is_jpx && goes_on).then_some(count.max(1));
+            }
+            b"ftyp" => is_jpx = window.at(place.contents.start, 4).await?[..] == *b"jpx ",
+            b"jpch" | b"jplh" if is_jpx && codestream.is_none() => {
+                let is_layer = place.kind == *b"jplh";
+                count += u32::from(!is_layer);
+                let own = &mut headers[usize::from(!is_layer)];
+                if own.is_none() && length <= MAX_HEADER_BOX {
+                    *own = Some(window.at(place.contents.start, length).await?);
+                }
             }
             b"uuid" if geo.is_none() && (16..=MAX_GEO_BOX).contains(&length) => {
                 let id = window.at(place.contents.start, 16).await?;
@@ -190,6 +293,9 @@ pub(super) async fn walk(window: &mut Window) -> Result<Container, RasterError> 
         if at >= window.size() || (codestream.is_some() && (geo.is_some() || gml.is_some())) {
             break;
         }
+    }
+    for contents in headers.iter().flatten() {
+        header_box(&mut found, contents)?;
     }
     found.geo = geo.or(gml);
     found.codestream =
@@ -226,12 +332,17 @@ fn header_box(found: &mut Container, contents: &[u8]) -> Result<(), RasterError>
                 found.channels =
                     channels.ok_or_else(|| corrupt("the channel definitions are cut short"))?;
             }
+            // The colours of a compositing layer (T.801, M.11.7.1).
+            b"cgrp" => {
+                let first = inside(body).find(|(kind, _)| kind == b"colr");
+                found.space = found.space.or_else(|| space(first?.1));
+            }
             b"pclr" => columns = Some(body),
             b"cmap" => mapping = Some(body),
             _ => {}
         }
     }
-    if let Some(columns) = columns {
+    if let Some(columns) = columns.filter(|_| found.palette.is_none()) {
         match Palette::parse(columns, mapping) {
             Ok(palette) => found.palette = Some(palette),
             Err(why) => found.palette_error = Some(why),
@@ -364,6 +475,32 @@ mod tests {
         let end = bytes.len() as u64;
         let found = walked(bytes).await.0.unwrap();
         assert_eq!((found.codestream, found.missing), (end - 97..end, 3));
+    }
+
+    #[tokio::test]
+    async fn codestreams_are_found_one_behind_the_other_with_what_is_said_of_each() {
+        let colr = |space| boxed(b"colr", &[1, 0, 0, 0, 0, 0, space]);
+        let layer = |space| boxed(b"jplh", &boxed(b"cgrp", &colr(space)));
+        let parts = [
+            boxed(b"jp2h", &colr(16)),
+            layer(17),
+            layer(18),
+            boxed(b"jp2c", b"one"),
+            boxed(b"free", &[0; 50]),
+            boxed(b"jp2c", b"second"),
+            boxed(b"jp2c", b"3"),
+        ];
+        let source = Memory::new(file(&parts));
+        let mut window = Window::new(source.clone(), source.head());
+        let mut found = Found::default();
+        while !found.has_all_of(3) {
+            step(&mut window, &mut found).await.unwrap();
+        }
+        let all: Vec<_> = (0..4)
+            .map_while(|index| found.container(index))
+            .map(|one| (one.codestream.end - one.codestream.start, one.space))
+            .collect();
+        assert_eq!(all, [(3, Some(Space::Gray)), (6, Some(Space::Sycc)), (1, Some(Space::Rgb))]);
     }
 
     #[tokio::test]

@@ -15,6 +15,7 @@
 
 mod blocking;
 mod boxes;
+mod codestreams;
 mod decode;
 #[expect(dead_code, unused_imports, reason = "its own tests take more of it than we do")]
 mod engine;
@@ -49,8 +50,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::error::corrupt;
-use super::{FileParts, Form, Limits, Pixels, Raster, RasterError, RasterInfo, Source, Spliced};
-use boxes::Length;
+use super::{
+    Count, FileParts, Form, Limits, Page, Pixels, Raster, RasterError, RasterInfo, Source, Spliced,
+};
+use boxes::{Container, Length};
+use codestreams::Codestreams;
 use decode::{Job, Output};
 use engine::{Codestream, Tile, TilePart};
 use fetch::PartData;
@@ -98,6 +102,25 @@ async fn opened_as(
 ) -> Result<Jpeg2000, RasterError> {
     let mut window = Window::new(Arc::clone(&source), head.clone());
     let container = boxes::walk(&mut window).await?;
+    let of = container.codestreams.map(Count::AtLeast);
+    let image = opened_in(&mut window, container, head.clone(), limits, small_object).await?;
+    let Some(of) = of else { return Ok(image) };
+    let pages = Pages {
+        page: Page::first(of),
+        codestreams: Arc::new(Codestreams::new(source, head)),
+        limits: *limits,
+    };
+    Ok(image.of_several(pages))
+}
+
+/// The image in one codestream of a file.
+async fn opened_in(
+    window: &mut Window,
+    container: Container,
+    head: Bytes,
+    limits: &Limits,
+    small_object: u64,
+) -> Result<Jpeg2000, RasterError> {
     let codestream = container.codestream.clone();
     let available = codestream.end - codestream.start;
     let mut length = 4096;
@@ -142,7 +165,16 @@ async fn opened_as(
         windows,
         decode_bytes: limits.decode_bytes,
         tile_bytes,
+        pages: None,
     })
+}
+
+/// Which of a file's codestreams an image is in, and where the others are.
+#[derive(Debug)]
+struct Pages {
+    page: Page,
+    codestreams: Arc<Codestreams>,
+    limits: Limits,
 }
 
 /// A JPEG 2000 image whose headers were read.
@@ -160,6 +192,8 @@ struct Jpeg2000 {
     decode_bytes: u64,
     /// What the pixels of a tile take.
     tile_bytes: u64,
+    /// If its file has several codestreams.
+    pages: Option<Pages>,
 }
 
 #[async_trait]
@@ -184,7 +218,21 @@ impl Raster for Jpeg2000 {
     }
 
     fn parts(&self) -> Option<&dyn FileParts> {
-        Some(&self.index)
+        // What is kept of a file, and seen of who steps through it, is about the first.
+        let is_first = self.pages.as_ref().is_none_or(|pages| pages.page.number == 1);
+        is_first.then_some(&self.index as &dyn FileParts)
+    }
+
+    async fn page(&self, number: u32) -> Result<Option<Arc<dyn Raster>>, RasterError> {
+        let Some(Pages { page, codestreams, limits }) = &self.pages else { return Ok(None) };
+        let Some((container, mut window)) = codestreams.get(number).await? else {
+            return Ok(None);
+        };
+        let head = codestreams.head();
+        let image = opened_in(&mut window, container, head, limits, index::SMALL_OBJECT).await?;
+        let (codestreams, limits) = (codestreams.clone(), *limits);
+        let pages = Pages { page: Page { number, ..*page }, codestreams, limits };
+        Ok(Some(Arc::new(image.of_several(pages))))
     }
 
     fn form_size(&self, form: Form) -> Option<u64> {
@@ -206,6 +254,12 @@ impl Raster for Jpeg2000 {
 }
 
 impl Jpeg2000 {
+    /// As one of several in a file.
+    fn of_several(mut self, pages: Pages) -> Self {
+        self.info.extras.page = Some(pages.page);
+        Jpeg2000 { pages: Some(pages), ..self }
+    }
+
     async fn tile(&self, level: u8, column: u32, row: u32) -> Result<Pixels, RasterError> {
         if let Some(reason) = &self.info.unsupported {
             return Err(RasterError::Unsupported(reason.clone()));

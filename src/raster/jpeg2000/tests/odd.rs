@@ -89,3 +89,72 @@ async fn a_number_that_is_rounded_behind_the_palette_is_its_last_color() {
     let openjpeg = fixture("palette97.jp2.0.raw");
     assert!(most_apart(&pixels[0], &openjpeg, crate::raster::SampleType::U8) <= 1);
 }
+
+/// A JPX file of these codestreams, each with its colour space as enumerated.
+fn jpx(codestreams: &[(Vec<u8>, u8)]) -> Vec<u8> {
+    let boxed = |kind: &[u8; 4], contents: &[u8]| {
+        let length = (contents.len() as u32 + 8).to_be_bytes();
+        [&length[..], kind, contents].concat()
+    };
+    let mut file = b"\0\0\0\x0CjP  \r\n\x87\n".to_vec();
+    file.extend(boxed(b"ftyp", b"jpx \0\0\0\0jpx jp2 "));
+    file.extend(boxed(b"jp2h", &[]));
+    for (_, space) in codestreams {
+        file.extend(boxed(b"jpch", &[]));
+        let colr = boxed(b"colr", &[1, 0, 0, 0, 0, 0, *space]);
+        file.extend(boxed(b"jplh", &boxed(b"cgrp", &colr)));
+    }
+    for (codestream, _) in codestreams {
+        file.extend(boxed(b"jp2c", codestream));
+        file.extend(boxed(b"free", &vec![0; 40_000]));
+    }
+    file
+}
+
+#[tokio::test]
+async fn each_codestream_of_a_jpx_is_a_page_with_its_own_size_and_colours() {
+    let names = ["gray16_signed_rpcl.j2k", "ht_rgb8.j2k"];
+    let plain = names.map(fixture);
+    let file = jpx(&[(plain[0].clone(), 17), (plain[1].clone(), 16), (plain[0].clone(), 17)]);
+    for how in [USUAL, PIECEMEAL] {
+        let (source, raster) = opened(file.clone(), how).await;
+        let raster = raster.unwrap();
+        let page = raster.info().extras.page.unwrap();
+        assert_eq!((page.number, page.of), (1, crate::raster::Count::AtLeast(3)));
+        for (number, bytes) in [(1, &plain[0]), (2, &plain[1]), (3, &plain[0])] {
+            let (_, alone) = opened(bytes.clone(), how).await;
+            let alone = alone.unwrap();
+            let page = raster.page(number).await.unwrap().unwrap();
+            assert_eq!(page.info().extras.page.unwrap().number, number);
+            assert_eq!(page.info().bands, alone.info().bands);
+            assert_eq!(
+                page.info().color,
+                [Color::Gray, Color::Rgb, Color::Gray][number as usize - 1]
+            );
+            for reduction in 0..alone.info().levels {
+                let (ours, theirs) =
+                    (level(&*page, reduction).await, level(&*alone, reduction).await);
+                assert!(ours.unwrap() == theirs.unwrap(), "page {number}, level {reduction}");
+            }
+            assert_eq!(page.parts().is_some(), number == 1);
+        }
+        let reads = source.reads();
+        assert!(raster.page(4).await.unwrap().is_none());
+        assert!(raster.page(u32::MAX).await.unwrap().is_none());
+        assert!(source.reads() <= reads + 1, "the end is found once");
+    }
+}
+
+#[tokio::test]
+async fn a_jpx_of_one_codestream_and_a_jp2_of_several_are_one_image() {
+    let codestream = fixture("ht_rgb8.j2k");
+    let mut one = jpx(&[(codestream.clone(), 16)]);
+    one.truncate(one.len() - 40_008);
+    let mut jp2 = jpx(&[(codestream.clone(), 16), (codestream, 16)]);
+    jp2[20..24].copy_from_slice(b"jp2 ");
+    for file in [one, jp2] {
+        let raster = opened(file, USUAL).await.1.unwrap();
+        assert_eq!(raster.info().extras.page, None);
+        assert!(raster.page(2).await.unwrap().is_none());
+    }
+}
