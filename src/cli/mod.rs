@@ -4,8 +4,10 @@
 //! [`crate::config`] judges it. Each flag is described once, here; the `-o` words
 //! of mount(8) and the calls of mount helpers are rewritten into these flags
 //! before they are read (see `helper.rs` and `options.rs`), so there is no second
-//! table of options to keep in step.
+//! table of options to keep in step. Settings of files and variables become flags in the same
+//! way (`settings.rs`).
 
+mod config;
 mod doctor;
 mod helper;
 mod manual;
@@ -14,14 +16,17 @@ mod options;
 mod rootless;
 mod run;
 mod serve;
+mod settings;
 mod status;
 mod views;
 mod writes;
 
+pub use config::{ConfigAction, ConfigArgs};
 pub use manual::{CompletedShell, CompletionsArgs, ManArgs, ManualPage};
 pub use mount::{LogLevel, MountArgs};
 pub use rootless::{Rootless, RootlessArgs};
 pub use serve::ListenArgs;
+pub use settings::{FoundSettings, Setting, SettingShape, SettingValue, SettingsAsked, Takes};
 pub use status::{GivenFlag, PriceArgs, StatusArgs};
 pub use views::ViewArgs;
 pub use writes::WriteArgs;
@@ -30,6 +35,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use self::settings::Glance;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 
@@ -97,6 +103,9 @@ pub enum Command {
     /// Look at this machine and a bucket, and say what is wrong
     #[command(long_about = doctor::ABOUT)]
     Doctor(Box<DoctorArgs>),
+    /// Show the settings of files and variables, and where each comes from
+    #[command(long_about = config::ABOUT)]
+    Config(ConfigArgs),
     /// Print what has a shell complete these commands
     #[command(long_about = manual::COMPLETIONS_ABOUT)]
     Completions(CompletionsArgs),
@@ -157,30 +166,87 @@ pub struct UmountArgs {
     pub mount_point: PathBuf,
 }
 
+/// Why a command line means nothing. `Display` is the text for the user.
+#[derive(Debug, thiserror::Error)]
+pub enum ParseError {
+    /// It is misuse, or asks for help.
+    #[error(transparent)]
+    Usage(#[from] clap::Error),
+    /// The settings beside it can't be used.
+    #[error("{0}")]
+    Settings(String),
+}
+
 /// Reads a command line in any of its forms: `s3mem COMMAND ...`, the
 /// call of a mount helper (`mount.s3mem SOURCE DIR -o ...`), or that of mount.fuse3
-/// (`s3mem SOURCE DIR -o ...`).
-pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
+/// (`s3mem SOURCE DIR -o ...`). What was not typed is asked of `find`, by the commands that
+/// settings are for.
+pub fn parse(
+    args: impl IntoIterator<Item = OsString>,
+    find: &dyn Fn(&SettingsAsked<'_>) -> Result<FoundSettings, String>,
+) -> Result<Command, ParseError> {
     let mut words = rewritten(args.into_iter().collect())?;
-    let command = parsed(&words)?;
-    let mount = match &command {
-        Command::Mount(mount) => mount.as_ref(),
-        Command::Run(run) => &run.mount,
-        Command::Serve(serve) => &serve.mount,
+    let program = grammar();
+    let Some(glance) = Glance::at(&program, &words) else { return Ok(parsed(&words)?) };
+    if !glance.options().is_empty() {
+        let known = mount_flags(&program);
+        let flags = options::flags_of(&glance.options(), glance.is_sloppy(), &known);
+        // Right after `s3mem mount`: a flag that was typed comes later, and wins.
+        words.splice(2..2, flags.map_err(usage_error)?);
+    }
+    let shapes = settings::shapes(&program);
+    let off = settings::turned_off(&mut words, &shapes);
+    let Some(glance) = Glance::at(&program, &words) else { return Ok(parsed(&words)?) };
+    let profile = glance.profile();
+    let name = profile.as_ref().map(|(name, _)| name.as_str());
+    let found = find(&SettingsAsked { profile: name, shapes: &shapes });
+    let FoundSettings { bucket, settings } = found.map_err(ParseError::Settings)?;
+    let used = glance.used(&off, settings);
+    let mut command = parsed(&settings::with_flags(words, &used))?;
+    if let Some(mount) = mount_in(&mut command) {
+        settings::note_places(&mut mount.given, &used);
+        if let Some((name, prefix)) = profile {
+            mount.source = source_of(&name, prefix.as_deref(), bucket)?;
+        }
+    }
+    Ok(command)
+}
+
+/// What `@NAME/PREFIX` stands for.
+fn source_of(
+    name: &str,
+    prefix: Option<&str>,
+    bucket: Option<(String, String)>,
+) -> Result<OsString, ParseError> {
+    let Some((bucket, _)) = bucket else {
+        return Err(ParseError::Settings(format!(
+            "the profile \"{name}\" names no bucket: add a line such as bucket = \"BUCKET/PREFIX\" to it"
+        )));
+    };
+    Ok(match prefix {
+        Some(prefix) => format!("{}/{prefix}", bucket.trim_end_matches('/')).into(),
+        None => bucket.into(),
+    })
+}
+
+/// The arguments of a mount, of a command that has them.
+fn mount_in(command: &mut Command) -> Option<&mut MountArgs> {
+    match command {
+        Command::Mount(mount) => Some(mount),
+        Command::Run(run) => Some(&mut run.mount),
+        Command::Serve(serve) => Some(&mut serve.mount),
+        Command::Doctor(doctor) => Some(&mut doctor.mount),
         Command::Umount(_)
         | Command::Status(_)
-        | Command::Doctor(_)
+        | Command::Config(_)
         | Command::Completions(_)
-        | Command::Man(_) => return Ok(command),
-    };
-    if mount.options.is_empty() {
-        return Ok(command);
+        | Command::Man(_) => None,
     }
-    let flags =
-        options::flags_of(&mount.options, mount.sloppy, &mount_flags()).map_err(usage_error)?;
-    // Right after `s3mem mount`: a flag that was typed comes later, and wins.
-    words.splice(2..2, flags);
-    parsed(&words)
+}
+
+/// All settings that there are, in the order of the help.
+pub fn setting_shapes() -> Vec<SettingShape> {
+    settings::shapes(&grammar())
 }
 
 /// The call of a mount helper, rewritten as `s3mem mount ...`.
@@ -210,15 +276,8 @@ fn parsed(words: &[OsString]) -> Result<Command, clap::Error> {
     let given = typed
         .and_then(|((_, typed), name)| Some(status::given(program.find_subcommand(name)?, typed)));
     let mut command = Cli::from_arg_matches_mut(&mut matches)?.command;
-    match &mut command {
-        Command::Mount(mount) => mount.given = given.unwrap_or_default(),
-        Command::Run(run) => run.mount.given = given.unwrap_or_default(),
-        Command::Serve(serve) => serve.mount.given = given.unwrap_or_default(),
-        Command::Umount(_)
-        | Command::Status(_)
-        | Command::Doctor(_)
-        | Command::Completions(_)
-        | Command::Man(_) => {}
+    if let Some(mount) = mount_in(&mut command) {
+        mount.given = given.unwrap_or_default();
     }
     Ok(command)
 }
@@ -320,9 +379,8 @@ impl DoctorArgs {
 }
 
 /// The long flags of `s3mem mount` that may be given with `-o`, without the dashes.
-fn mount_flags() -> Vec<String> {
-    let command = grammar();
-    let mount = command.find_subcommand("mount");
+fn mount_flags(program: &clap::Command) -> Vec<String> {
+    let mount = program.find_subcommand("mount");
     mount
         .into_iter()
         .flat_map(|mount| mount.get_arguments())
