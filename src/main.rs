@@ -3,6 +3,8 @@
 
 use std::process::ExitCode;
 
+use s3mem::cli::{ParseError, SettingsAsked};
+use s3mem::config::SettingPlaces;
 use s3mem::{app, cli, decoders};
 
 fn main() -> ExitCode {
@@ -15,8 +17,11 @@ fn main() -> ExitCode {
         let bytes = arguments.next().and_then(|text| text.to_str()?.parse().ok());
         return bytes.map_or(ExitCode::FAILURE, decoders::work);
     }
-    match cli::parse(std::env::args_os()) {
+    let places = SettingPlaces::of_process();
+    let find = |asked: &SettingsAsked<'_>| places.find(asked).map_err(|error| error.to_string());
+    match cli::parse(std::env::args_os(), &find) {
         Ok(command) => app::run(command),
-        Err(usage) => usage.exit(),
+        Err(ParseError::Usage(usage)) => usage.exit(),
+        Err(ParseError::Settings(sentence)) => app::refuse(&sentence),
     }
 }

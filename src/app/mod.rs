@@ -6,6 +6,7 @@
 
 mod ask_status;
 mod assemble;
+mod config_show;
 mod control;
 mod daemonize;
 mod deadline;
@@ -76,6 +77,8 @@ enum AppError {
     Doctor(#[from] doctor::DoctorError),
     #[error(transparent)]
     Manual(#[from] manual::ManualError),
+    #[error(transparent)]
+    ConfigShow(#[from] config_show::ConfigShowError),
 }
 
 /// Does what the command says, and tells the outcome.
@@ -96,6 +99,12 @@ pub fn run(command: Command) -> ExitCode {
     }
 }
 
+/// Says why a command is not done.
+pub fn refuse(sentence: &str) -> ExitCode {
+    tell(sentence);
+    ExitCode::FAILURE
+}
+
 fn do_it(command: Command, environment: &Environment) -> Result<ExitCode, AppError> {
     match command {
         Command::Mount(args) => match args.rootless.rootless {
@@ -108,6 +117,7 @@ fn do_it(command: Command, environment: &Environment) -> Result<ExitCode, AppErr
         Command::Umount(args) => umount::run(&args, environment)?,
         Command::Status(args) => return Ok(ask_status::run(&args, environment)?),
         Command::Doctor(args) => return Ok(doctor::run(&args, environment)?),
+        Command::Config(args) => config_show::run(&args, environment)?,
         Command::Completions(args) => manual::print_completions(&args)?,
         Command::Man(args) => manual::write_pages(&args, environment)?,
     }

@@ -50,7 +50,8 @@ pub(super) fn run(args: &ServeArgs, environment: &Environment) -> Result<(), Ser
     if settings.fs.writes != Writes::Deny {
         return Err(ConfigError::ServeWrites.into());
     }
-    let config = config::serve_config(&args.listen, environment, settings.source.to_string())?;
+    let config = config::serve_config(&args.listen, environment, settings.source.to_string());
+    let config = config.map_err(|error| error.placed(&args.mount.given))?;
     settings.notes.iter().for_each(|note| tell(note));
     let (address, is_open) = (config.listen, config.token.is_none());
     let server = Server::bind(config).map_err(|cause| ServeError::Listen { address, cause })?;

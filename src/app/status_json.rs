@@ -18,7 +18,8 @@ pub(super) fn report(facts: &Facts<'_>) -> String {
     let (uploads, upload_bytes) = facts.uploads;
     let flag = |flag: &crate::cli::GivenFlag| {
         let value = maybe(flag.value.as_deref().map(string));
-        object([("name", string(&flag.name)), ("value", value)])
+        let from = maybe(flag.from.as_deref().map(string));
+        object([("name", string(&flag.name)), ("value", value), ("from", from)])
     };
     object([
         ("source", string(&about.source)),

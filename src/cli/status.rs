@@ -64,6 +64,8 @@ pub struct GivenFlag {
     pub name: String,
     /// Its value; several are separated by spaces. `None` for a flag without one.
     pub value: Option<String>,
+    /// Where the setting stands that it comes from; `None` for what was typed.
+    pub from: Option<String>,
 }
 
 /// The flags of a command that were typed, or stood behind `-o`, in the order of the help.
@@ -80,7 +82,7 @@ pub(super) fn given(command: &clap::Command, typed: &clap::ArgMatches) -> Vec<Gi
             raw.map(|value| value.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
         };
         let value = argument.get_action().takes_values().then(values);
-        Some(GivenFlag { name: argument.get_long()?.to_owned(), value })
+        Some(GivenFlag { name: argument.get_long()?.to_owned(), value, from: None })
     };
     command.get_arguments().filter(is_given).filter_map(flag).collect()
 }

@@ -1,7 +1,7 @@
 use super::*;
 
-fn parsed(line: &[&str]) -> Result<Command, clap::Error> {
-    parse(line.iter().map(OsString::from))
+fn parsed(line: &[&str]) -> Result<Command, ParseError> {
+    parse(line.iter().map(OsString::from), &|_| Ok(FoundSettings::default()))
 }
 
 fn mount(line: &[&str]) -> MountArgs {
@@ -123,12 +123,12 @@ fn the_mount_point_may_be_left_out_where_a_folder_can_be_made() {
 
 #[test]
 fn every_visible_long_flag_is_an_option_word() {
-    for flag in mount_flags() {
+    for flag in mount_flags(&grammar()) {
         assert!(
             !["daemon", "fake", "sloppy", "noexec", "nosymfollow", "fsname"]
                 .contains(&flag.as_str()),
             "{flag} is hidden"
         );
     }
-    assert!(mount_flags().contains(&"expected-bucket-owner".to_owned()));
+    assert!(mount_flags(&grammar()).contains(&"expected-bucket-owner".to_owned()));
 }

@@ -101,3 +101,26 @@ pub struct WriteArgs {
     #[arg(long, value_name = "KEY", help_heading = HEADING_WRITES)]
     pub sse_kms_key_id: Option<String>,
 }
+
+/// Whether a setting that nobody typed is of use to a mount with these writes. Who types such
+/// a flag without --writes is told so; a file may have it for the mounts that write.
+pub(super) fn means_something(name: &str, writes: Option<&str>) -> bool {
+    match (name, writes) {
+        ("write-memory", writes) => matches!(writes, Some("memory" | "upload")),
+        (name, writes) if FOR_UPLOADS.contains(&name) => writes == Some("upload"),
+        _ => true,
+    }
+}
+
+const FOR_UPLOADS: [&str; 10] = [
+    "allow-overwrite",
+    "allow-delete",
+    "memory-only",
+    "rename-directories",
+    "on-close",
+    "on-unmount",
+    "content-type",
+    "storage-class",
+    "sse",
+    "sse-kms-key-id",
+];

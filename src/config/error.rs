@@ -1,11 +1,20 @@
 //! What can be wrong with an argument or a variable, as sentences for the user.
 
+use crate::cli::GivenFlag;
 use crate::key::KeyError;
 use crate::view::UnknownView;
 
 /// Why an argument or a variable can't be used. Each is a sentence for the user.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
+    /// What comes from a file or a variable of settings.
+    #[error("{what}; {}", .places.join(", "))]
+    Placed {
+        /// What is wrong.
+        what: Box<ConfigError>,
+        /// Where each flag in question is set.
+        places: Vec<String>,
+    },
     /// The source is neither a bucket nor an access point.
     #[error(
         "\"{0}\" does not name a bucket: give BUCKET, BUCKET/PREFIX, s3://BUCKET/PREFIX or the ARN of \
@@ -272,4 +281,27 @@ pub enum ConfigError {
         /// The path of the log file, as it was given.
         log: String,
     },
+}
+
+impl ConfigError {
+    /// Adds where the flags are set that it is about, if that is in a file or a variable.
+    pub(crate) fn placed(self, given: &[GivenFlag]) -> ConfigError {
+        let said = self.to_string();
+        let names = |name: &str| {
+            let flag = format!("--{name}");
+            said.match_indices(&flag).any(|(at, _)| {
+                let next = said[at + flag.len()..].chars().next();
+                !next.is_some_and(|c| c.is_ascii_alphanumeric() || c == '-')
+            })
+        };
+        let places: Vec<String> = given
+            .iter()
+            .filter(|flag| names(&flag.name))
+            .filter_map(|flag| Some(format!("{} sets --{}", flag.from.as_ref()?, flag.name)))
+            .collect();
+        match places.is_empty() {
+            true => self,
+            false => ConfigError::Placed { what: Box::new(self), places },
+        }
+    }
 }

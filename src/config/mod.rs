@@ -9,10 +9,13 @@ mod absolute;
 mod environment;
 mod error;
 mod machine;
+mod nearest;
 mod pasted;
 mod prices;
 mod profile_file;
 mod serve;
+mod settings;
+mod settings_file;
 mod size;
 mod source;
 mod tree;
@@ -29,6 +32,8 @@ pub use environment::Environment;
 pub use error::ConfigError;
 pub use prices::{Bill, Charged, PriceList, Pricing};
 pub use serve::serve_config;
+pub use settings::{SettingPlaces, SettingsError};
+pub use settings_file::Trouble;
 pub(crate) use size::show as show_size;
 pub use source::Source;
 pub use tree::{FsConfig, Writes};
@@ -110,6 +115,10 @@ pub struct MountSettings {
 impl MountSettings {
     /// Checks the arguments, completed by the environment.
     pub fn new(args: &MountArgs, environment: &Environment) -> Result<MountSettings, ConfigError> {
+        MountSettings::checked(args, environment).map_err(|error| error.placed(&args.given))
+    }
+
+    fn checked(args: &MountArgs, environment: &Environment) -> Result<MountSettings, ConfigError> {
         check_order(args)?;
         let source = Source::parse(&args.source)?;
         let mount_point = absolute(&args.mount_point)?;

@@ -76,6 +76,12 @@ fn the_help_of_doctor_is_as_written() {
 }
 
 #[test]
+fn the_help_of_config_is_as_written() {
+    assert_prints(&["config", "-h"], "config-short.txt");
+    assert_prints(&["config", "--help"], "config.txt");
+}
+
+#[test]
 fn the_help_of_completions_is_as_written() {
     assert_prints(&["completions", "-h"], "completions-short.txt");
     assert_prints(&["completions", "--help"], "completions.txt");

@@ -1,5 +1,6 @@
 //! The command as it is typed, where nothing comes to be mounted: help, manual, and misuse.
 
+mod config;
 mod doctor;
 mod errors;
 mod help;

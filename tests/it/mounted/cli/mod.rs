@@ -10,6 +10,7 @@ mod proxies;
 mod rootless;
 pub(super) mod run;
 mod server_errors;
+mod settings;
 mod status;
 
 use crate::harness::missing::{can_mount, has_file, has_root, not_run};

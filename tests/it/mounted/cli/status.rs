@@ -226,11 +226,11 @@ fn the_options_that_were_given_are_told_and_no_others() {
     shell.mount("tiles", &flags).succeeds();
     let told = status(&shell);
     let expected = serde_json::json!([
-        {"name": "memory", "value": "256M"},
-        {"name": "metadata-ttl", "value": "5"},
-        {"name": "writes", "value": "upload"},
-        {"name": "allow-delete", "value": null},
-        {"name": "memory-only", "value": "a* b"},
+        {"name": "memory", "value": "256M", "from": null},
+        {"name": "metadata-ttl", "value": "5", "from": null},
+        {"name": "writes", "value": "upload", "from": null},
+        {"name": "allow-delete", "value": null, "from": null},
+        {"name": "memory-only", "value": "a* b", "from": null},
     ]);
     assert_eq!(told["options"], expected);
     // Not on AWS, and no prices were given.
