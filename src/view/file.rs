@@ -72,6 +72,14 @@ struct Progress {
 /// A tile: its level, column and row.
 type Place = (u8, u32, u32);
 
+/// What a read tells.
+struct Noted {
+    /// The tiles that will be needed next and that nobody has begun.
+    next: Vec<Place>,
+    /// Whether the reader has come from elsewhere.
+    is_alone: bool,
+}
+
 impl Progress {
     /// Ends the run: keeps those tiles going that it would have come to first, `most` of them
     /// with those of earlier runs.
@@ -172,7 +180,7 @@ impl RenderedFile {
         }
         if let Some(rows) = self.rows.as_ref().filter(|rows| rows.start() <= offset) {
             let bytes = rows.read_now(&self.views, &self.image, offset..end)?;
-            self.go_on(self.note_read(offset, end));
+            self.go_on(self.note_read(offset, end).next);
             return Some(bytes);
         }
         let (first, last) = (self.layout.unit_at(offset), self.layout.unit_at(end - 1));
@@ -181,7 +189,7 @@ impl RenderedFile {
             let held = self.views.kept.units.get(&(self.image.id, self.kind, unit))?;
             self.append(&mut bytes, unit, &held, offset, end);
         }
-        self.go_on(self.note_read(offset, end));
+        self.go_on(self.note_read(offset, end).next);
         Some(bytes)
     }
 
@@ -196,14 +204,15 @@ impl RenderedFile {
             return Ok(bytes);
         }
         // What is announced is fetched together: also what this read waits for.
-        self.announce(self.note_read(offset, end)).await;
+        let Noted { next, is_alone } = self.note_read(offset, end);
+        self.announce(next).await;
         if let Some(rows) = &self.rows
             && end > rows.start()
         {
             let head = self.layout.encode(0, UnitData::Nothing);
             let start = offset.max(rows.start());
             bytes.extend_from_slice(&head[(offset as usize).min(head.len())..]);
-            bytes.extend(rows.read(&self.views, &self.image, start..end).await?);
+            bytes.extend(rows.read(&self.views, &self.image, start..end, is_alone).await?);
             return Ok(bytes);
         }
         for unit in self.layout.unit_at(offset)..=self.layout.unit_at(end - 1) {
@@ -257,8 +266,8 @@ impl RenderedFile {
         }
     }
 
-    /// Notes where the reader is; the tiles that it will need next and that nobody has begun.
-    fn note_read(&self, offset: u64, end: u64) -> Vec<Place> {
+    /// Notes where the reader is.
+    fn note_read(&self, offset: u64, end: u64) -> Noted {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         let near = offset.abs_diff(progress.end) <= SLACK_BYTES;
         if near {
@@ -267,6 +276,11 @@ impl RenderedFile {
         } else {
             (progress.start, progress.end, progress.bytes) = (offset, end, end - offset);
         }
+        Noted { next: self.next_tiles(&mut progress), is_alone: !near }
+    }
+
+    /// The tiles that a reader will need next and that nobody has begun.
+    fn next_tiles(&self, progress: &mut Progress) -> Vec<Place> {
         // Who takes some columns of each row passes over much more than that.
         let skips = progress.bytes < (progress.end - progress.start) / 2;
         let unit = self.layout.unit_at(progress.end - 1);

@@ -49,7 +49,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::error::corrupt;
-use super::{FileParts, Form, Limits, Pixels, Raster, RasterError, RasterInfo, Source, Spliced};
+use super::{
+    FileParts, Form, Limits, Pixels, Raster, RasterError, RasterInfo, Rect, Source, Spliced,
+};
 use boxes::Length;
 use decode::{Job, Output};
 use engine::{Codestream, Tile, TilePart};
@@ -162,6 +164,25 @@ struct Jpeg2000 {
     tile_bytes: u64,
 }
 
+/// What is to be decoded.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    level: u8,
+    /// The tile that it lies in: its column and row.
+    at: (u32, u32),
+    /// Its pixels, in the level's image.
+    rect: Rect,
+    /// Whether that is all of the tile.
+    is_whole: bool,
+}
+
+fn no_window(level: u8, rect: &Rect) -> RasterError {
+    let Rect { x, y, width, height } = rect;
+    RasterError::Unsupported(format!(
+        "no tile of level {level} has all of the {width} x {height} pixels at {x}, {y}"
+    ))
+}
+
 #[async_trait]
 impl Raster for Jpeg2000 {
     fn info(&self) -> &RasterInfo {
@@ -173,14 +194,24 @@ impl Raster for Jpeg2000 {
     }
 
     async fn decode_tile(&self, level: u8, column: u32, row: u32) -> Result<Pixels, RasterError> {
-        match self.tile(level, column, row).await {
-            // What was kept of an earlier life may be wrong where the file is right.
-            Err(RasterError::Corrupt(_)) if self.index.distrust() => {
-                self.windows.iter().for_each(Windows::clear);
-                self.tile(level, column, row).await
-            }
-            decoded => decoded,
+        let (columns, rows) = self.info.tiles(level);
+        if level >= self.info.levels || column >= columns || row >= rows {
+            return Err(RasterError::Unsupported(format!(
+                "there is no tile {column}, {row} at level {level}"
+            )));
         }
+        let rect = self.info.tile(level, column, row);
+        self.decode(Asked { level, at: (column, row), rect, is_whole: true }).await
+    }
+
+    fn decodes_windows(&self) -> bool {
+        true
+    }
+
+    async fn decode_window(&self, level: u8, rect: Rect) -> Result<Pixels, RasterError> {
+        let at = self.info.tile_around(level, rect).ok_or_else(|| no_window(level, &rect))?;
+        let is_whole = rect == self.info.tile(level, at.0, at.1);
+        self.decode(Asked { level, at, rect, is_whole }).await
     }
 
     fn parts(&self) -> Option<&dyn FileParts> {
@@ -206,17 +237,22 @@ impl Raster for Jpeg2000 {
 }
 
 impl Jpeg2000 {
-    async fn tile(&self, level: u8, column: u32, row: u32) -> Result<Pixels, RasterError> {
+    async fn decode(&self, asked: Asked) -> Result<Pixels, RasterError> {
+        match self.part(asked).await {
+            // What was kept of an earlier life may be wrong where the file is right.
+            Err(RasterError::Corrupt(_)) if self.index.distrust() => {
+                self.windows.iter().for_each(Windows::clear);
+                self.part(asked).await
+            }
+            decoded => decoded,
+        }
+    }
+
+    async fn part(&self, asked: Asked) -> Result<Pixels, RasterError> {
         if let Some(reason) = &self.info.unsupported {
             return Err(RasterError::Unsupported(reason.clone()));
         }
-        let (columns, rows) = self.info.tiles(level);
-        if level >= self.info.levels || column >= columns || row >= rows {
-            return Err(RasterError::Unsupported(format!(
-                "there is no tile {column}, {row} at level {level}"
-            )));
-        }
-        let rect = self.info.tile(level, column, row);
+        let Asked { level, rect, .. } = asked;
         let index = self.index.get().await?;
         if let Some(windows) = &self.windows {
             let (codestream, output) = (&self.codestream, &self.output);
@@ -225,7 +261,7 @@ impl Jpeg2000 {
         }
         if level > 0
             && cut_refusal(&self.header).is_none()
-            && let Some(job) = self.cut(&index, level, (column, row)).await?
+            && let Some(job) = self.cut(&index, asked).await?
         {
             match decode::decode(job, Arc::clone(&self.output)).await {
                 Ok(samples) => return Ok(Pixels { rect, samples: samples.into() }),
@@ -234,13 +270,12 @@ impl Jpeg2000 {
                 Err(error) => return Err(error),
             }
         }
-        let at = (column, row);
-        let decoded = decode::decode(self.uncut(&index, level, at).await?, self.output.clone());
+        let decoded = decode::decode(self.uncut(&index, asked).await?, self.output.clone());
         let decoded = match decoded.await {
             // Cinema's files fill their frames with zeros. Whoever cut the file would have
             // cut its end off.
             Err(RasterError::Corrupt(why)) if index.is_closed().await? => {
-                let job = Job { is_padded: true, ..self.uncut(&index, level, at).await? };
+                let job = Job { is_padded: true, ..self.uncut(&index, asked).await? };
                 let padded = decode::decode(job, self.output.clone()).await;
                 padded.map_err(|_| RasterError::Corrupt(why))
             }
@@ -290,30 +325,21 @@ impl Jpeg2000 {
     }
 
     /// The lower resolutions of a tile alone, if its packets' lengths are known.
-    async fn cut(
-        &self,
-        index: &Index,
-        level: u8,
-        at: (u32, u32),
-    ) -> Result<Option<Job>, RasterError> {
-        let packets = packets(&self.header, at.0, at.1, level);
-        let parts = fetch::prefix(index, self.tile_number(at), packets, level).await?;
-        parts.map(|parts| self.job(index, &parts, level, at)).transpose()
+    async fn cut(&self, index: &Index, asked: Asked) -> Result<Option<Job>, RasterError> {
+        let packets = packets(&self.header, asked.at.0, asked.at.1, asked.level);
+        let tile = self.tile_number(asked.at);
+        let parts = fetch::prefix(index, tile, packets, asked.level).await?;
+        parts.map(|parts| self.job(index, &parts, asked)).transpose()
     }
 
     /// A tile with all its packets.
-    async fn uncut(&self, index: &Index, level: u8, at: (u32, u32)) -> Result<Job, RasterError> {
-        let parts = fetch::whole(index, self.tile_number(at), self.decode_bytes).await?;
-        self.job(index, &parts, level, at)
+    async fn uncut(&self, index: &Index, asked: Asked) -> Result<Job, RasterError> {
+        let tile = self.tile_number(asked.at);
+        let parts = fetch::whole(index, tile, self.decode_bytes).await?;
+        self.job(index, &parts, asked)
     }
 
-    fn job(
-        &self,
-        index: &Index,
-        parts: &[PartData],
-        level: u8,
-        at: (u32, u32),
-    ) -> Result<Job, RasterError> {
+    fn job(&self, index: &Index, parts: &[PartData], asked: Asked) -> Result<Job, RasterError> {
         let header = |part: &PartData| {
             let ordinal = || index.parts().iter().take_while(|p| p.offset < part.offset).count();
             let ordinal = self.codestream.packs_headers().then(ordinal);
@@ -330,9 +356,10 @@ impl Jpeg2000 {
         Ok(Job {
             tile: Arc::new(tile),
             pieces: parts.iter().enumerate().map(|(n, part)| (n, 0, body(part))).collect(),
-            reduction: level,
-            window: None,
-            rect: self.info.grid.tile(level, at.0, at.1),
+            reduction: asked.level,
+            window: (!asked.is_whole)
+                .then(|| windows::placed_at(&self.header.grid, asked.level, asked.rect)),
+            rect: asked.rect,
             is_padded: false,
         })
     }

@@ -244,11 +244,16 @@ fn too_far(known: &Known, allowed: u64) -> RasterError {
     }
 }
 
+/// Where a rectangle of a level is on the reference grid of that level.
+pub(super) fn placed_at(grid: &TileGrid, level: u8, rect: Rect) -> engine::Rect {
+    let (x, y) = grid.image_start;
+    let start = engine::Rect { x0: x, y0: y, x1: x, y1: y }.reduced(level.into());
+    let (x0, y0) = (start.x0 + rect.x, start.y0 + rect.y);
+    engine::Rect { x0, y0, x1: x0 + rect.width, y1: y0 + rect.height }
+}
+
 /// The image's own tiles that a rectangle of a level has pixels of.
 fn parts(grid: &TileGrid, level: u8, rect: Rect) -> Vec<Part> {
-    let start = grid.image_start;
-    let start = engine::Rect { x0: start.0, y0: start.1, x1: start.0, y1: start.1 };
-    let start = start.reduced(level.into());
     let touches = |along: Rect| !along.intersection(&rect).is_empty();
     let row = |tile: Rect| Rect { y: rect.y, height: rect.height, ..tile };
     let column = |tile: Rect| Rect { x: rect.x, width: rect.width, ..tile };
@@ -259,8 +264,7 @@ fn parts(grid: &TileGrid, level: u8, rect: Rect) -> Vec<Part> {
     for r in rows {
         for &c in &columns {
             let rect = grid.tile(level, c, r).intersection(&rect);
-            let (x0, y0) = (start.x0 + rect.x, start.y0 + rect.y);
-            let window = engine::Rect { x0, y0, x1: x0 + rect.width, y1: y0 + rect.height };
+            let window = placed_at(grid, level, rect);
             parts.push(Part { tile: r * grid.columns() + c, rect, window });
         }
     }

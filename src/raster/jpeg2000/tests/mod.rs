@@ -5,6 +5,7 @@ mod finding;
 mod forms;
 mod giants;
 mod odd;
+mod windows;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
