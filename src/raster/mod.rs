@@ -61,7 +61,7 @@ pub use limits::Limits;
 pub use open::open;
 pub use pages::{Count, Page};
 pub use picture::Picture;
-pub use source::{Beside, Kept, Source, SourceError, Take};
+pub use source::{About, Beside, Kept, Source, SourceError, Take};
 pub use spliced::{Form, Piece, Spliced};
 
 /// The type of one sample.

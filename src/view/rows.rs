@@ -80,8 +80,14 @@ impl Rows {
         is_alone: bool,
     ) -> Result<Vec<u8>, ViewError> {
         let mut bytes = Vec::with_capacity((range.end - range.start) as usize);
-        for piece in self.pieces(range) {
-            let tiles = views.covering(image, 0, piece.rect, is_alone).await?;
+        let pieces = self.pieces(range);
+        let rows = pieces.first().zip(pieces.last()).map(|(first, last)| {
+            let (y, end) = (first.rect.y, last.rect.y + last.rect.height);
+            Rect { x: 0, y, width: self.width, height: end - y }
+        });
+        for piece in pieces {
+            let alone = rows.filter(|_| is_alone);
+            let tiles = views.covering(image, 0, piece.rect, alone).await?;
             self.append(&mut bytes, &piece, &tiles);
         }
         Ok(bytes)

@@ -18,25 +18,26 @@ use crate::raster::Rect;
 
 /// A tile is decoded whole for more than one part in so many of its pixels.
 const LEAST_SHARE: u64 = 4;
-/// Windows begin and end at multiples of this in their tile: what is next to a pixel often comes
-/// next, and is of the same code-blocks.
+/// Windows have whole rows of their tile, and begin and end at multiples of so many: what is next to
+/// a pixel often comes next, and is of the same code-blocks.
 const STEP: u32 = 64;
 
 impl Views {
     /// What covers a rectangle of a level: whole tiles, or windows of them. Of a tile that nobody
-    /// has begun a window is made only if `is_alone`: for a read that goes on nowhere.
+    /// has begun a window is made only of a read that goes on nowhere, which is `alone`: all that
+    /// it wants.
     pub(super) async fn covering(
         self: &Arc<Self>,
         image: &Arc<Image>,
         level: u8,
         rect: Rect,
-        is_alone: bool,
+        alone: Option<Rect>,
     ) -> Result<Vec<Tile>, ViewError> {
         if !image.raster.decodes_windows() {
             return self.tiles(image, level, rect).await;
         }
         // All are begun before any is waited for: they are fetched at once.
-        let of = |at| self.of_tile(image, level, at, rect, is_alone);
+        let of = |at| self.of_tile(image, level, at, rect, alone);
         try_join_all(tiles_of(image, level, rect).into_iter().map(of)).await
     }
 
@@ -64,7 +65,7 @@ impl Views {
         level: u8,
         at: (u32, u32),
         rect: Rect,
-        is_alone: bool,
+        alone: Option<Rect>,
     ) -> Result<Tile, ViewError> {
         let whole = tile_key(image, level, at);
         if !self.kept.pixels.has(&whole) {
@@ -73,9 +74,8 @@ impl Views {
             }
             let tile = image.info().tile(level, at.0, at.1);
             let wanted = tile.intersection(&rect);
-            let window = stepped(tile, wanted);
             // Another reader's window of the same tile may be made now, or fail for its own reason.
-            if is_alone
+            if let Some(window) = alone.map(|all| stepped(tile, tile.intersection(&all)))
                 && window.pixels().saturating_mul(LEAST_SHARE) <= tile.pixels()
                 && let Ok(made) = self.window(image, level, at, window).await
                 && made.rect.intersection(&wanted) == wanted
@@ -114,16 +114,12 @@ fn window_key(image: &Image, level: u8, (column, row): (u32, u32)) -> PixelsKey 
     PixelsKey::Window { image: image.id, level, column, row }
 }
 
-/// A rectangle of a tile, grown to whole steps.
+/// The rows of a tile that a rectangle in it touches, grown to whole steps.
 fn stepped(tile: Rect, wanted: Rect) -> Rect {
-    let grown = |from: u32, length: u32, start: u32, most: u32| {
-        let first = (from - start) / STEP * STEP;
-        let end = (from - start + length).next_multiple_of(STEP).min(most);
-        (start + first, end - first)
-    };
-    let (x, width) = grown(wanted.x, wanted.width, tile.x, tile.width);
-    let (y, height) = grown(wanted.y, wanted.height, tile.y, tile.height);
-    Rect { x, y, width, height }
+    let from = wanted.y - tile.y;
+    let first = from / STEP * STEP;
+    let end = (from + wanted.height).next_multiple_of(STEP).min(tile.height);
+    Rect { y: tile.y + first, height: end - first, ..tile }
 }
 
 #[cfg(test)]
@@ -148,7 +144,7 @@ mod tests {
             let grown = stepped(tile, wanted);
             prop_assert_eq!(grown.intersection(&wanted), wanted);
             prop_assert_eq!(grown.intersection(&tile), grown);
-            prop_assert!(grown.width < width + 2 * STEP && grown.height < height + 2 * STEP);
+            prop_assert!(grown.height < height + 2 * STEP);
         }
     }
 }

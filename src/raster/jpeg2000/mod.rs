@@ -40,6 +40,7 @@ mod sycc;
 mod tests;
 mod tlm;
 mod walk;
+mod walked;
 mod window;
 mod windows;
 
@@ -92,6 +93,21 @@ async fn open_with(
     Ok(Arc::new(opened_as(source, head, limits, small_object).await?))
 }
 
+/// [`open`], as if the image's tiles were too large to be decoded whole.
+///
+/// # Errors
+/// The same.
+#[cfg(fuzzing)]
+pub async fn open_in_windows(
+    source: Arc<dyn Source>,
+    head: Bytes,
+    limits: &Limits,
+) -> Result<Arc<dyn Raster>, RasterError> {
+    let mut image = opened_as(source, head, limits, 0).await?;
+    image.windows = Some(Windows::new(info::packets_of_a_tile(&image.header), limits));
+    Ok(Arc::new(image))
+}
+
 async fn opened_as(
     source: Arc<dyn Source>,
     head: Bytes,
@@ -133,7 +149,8 @@ async fn opened_as(
     let around = Around { length: container.length, has_offsets: container.has_offsets };
     let index = Lazy::new(origin);
     let info = RasterInfo { ranges: Some(info::ranges(&header, &index)), ..info };
-    let windows = giant::has_large_tiles(&header).then(|| Windows::new(limits));
+    let windows = giant::has_large_tiles(&header)
+        .then(|| Windows::new(info::packets_of_a_tile(&header), limits));
     Ok(Jpeg2000 {
         around,
         info,
@@ -240,12 +257,19 @@ impl Jpeg2000 {
     async fn decode(&self, asked: Asked) -> Result<Pixels, RasterError> {
         match self.part(asked).await {
             // What was kept of an earlier life may be wrong where the file is right.
-            Err(RasterError::Corrupt(_)) if self.index.distrust() => {
-                self.windows.iter().for_each(Windows::clear);
-                self.part(asked).await
-            }
+            Err(RasterError::Corrupt(_)) if self.distrust() => self.part(asked).await,
             decoded => decoded,
         }
+    }
+
+    /// Lets go of what was remembered; says whether there was something.
+    fn distrust(&self) -> bool {
+        let windows = self.windows.as_ref();
+        if self.index.distrust() {
+            windows.inspect(|windows| windows.clear());
+            return true;
+        }
+        windows.is_some_and(Windows::distrust)
     }
 
     async fn part(&self, asked: Asked) -> Result<Pixels, RasterError> {
@@ -335,7 +359,8 @@ impl Jpeg2000 {
     /// A tile with all its packets.
     async fn uncut(&self, index: &Index, asked: Asked) -> Result<Job, RasterError> {
         let tile = self.tile_number(asked.at);
-        let parts = fetch::whole(index, tile, self.decode_bytes).await?;
+        // Of whoever wants a window of a tile the next wish may be all of it.
+        let parts = fetch::whole(index, tile, self.decode_bytes, !asked.is_whole).await?;
         self.job(index, &parts, asked)
     }
 

@@ -5,6 +5,7 @@ mod finding;
 mod forms;
 mod giants;
 mod odd;
+mod vast;
 mod windows;
 
 use std::collections::BTreeMap;

@@ -132,7 +132,12 @@ fn a_window_decodes_the_code_blocks_under_it_and_no_others() {
     };
     // Between the edges of code-blocks, and on them, where the support reaches into the next.
     let shares = [share(264, 496), share(256, 512), share(392, 240), share(384, 256)];
-    println!("{shares:.3?} of {all}");
+    let quarter = |x: u32, y: u32| {
+        coded_bytes(&bytes, Some(Area::new(x, y, x + 512, y + 512))) as f64 / all as f64
+    };
+    let quarters = quarter(0, 0) + quarter(512, 0) + quarter(0, 512) + quarter(512, 512);
+    println!("{shares:.3?} of {all}, all quarters {quarters:.3}");
+    assert!((1.2..2.0).contains(&quarters), "{quarters}");
     assert!(shares[0] < 0.3 && shares[1] < 0.6, "{shares:?}");
     assert!(shares[2] < 0.16 && shares[3] < 0.27, "{shares:?}");
 }
