@@ -1,5 +1,5 @@
-//! Decoding a file as the program does for its siblings: tile by tile, as many at once as there
-//! are cores.
+//! Decoding a file as the program does for its siblings: tile by tile, or windows of them, as
+//! many at once as there are cores.
 
 use std::fs::File;
 use std::ops::Range;
@@ -62,7 +62,7 @@ impl Source for Local {
     }
 }
 
-/// Decodes the tiles under a window, or all, and forgets them.
+/// Decodes a window, or all, tile by tile, and forgets it.
 ///
 /// # Errors
 /// What can't be read or decoded.
@@ -83,11 +83,12 @@ pub(crate) fn decode(path: &Path, window: Option<Window>) -> Result<()> {
         });
         let (columns, rows) = info.tiles(0);
         let all = (0..rows).flat_map(|row| (0..columns).map(move |column| (column, row)));
-        let touched = all
-            .filter(|(column, row)| !info.tile(0, *column, *row).intersection(&wanted).is_empty());
+        let pieces = all
+            .map(|(column, row)| info.tile(0, column, row).intersection(&wanted))
+            .filter(|piece| !piece.is_empty());
         let cores = available_parallelism()?.get();
-        let decoded = stream::iter(touched)
-            .map(|(column, row)| raster.decode_tile(0, column, row))
+        let decoded = stream::iter(pieces)
+            .map(|piece| raster.decode_window(0, piece))
             .buffer_unordered(cores);
         decoded.try_for_each(|_| async { Ok(()) }).await?;
         Ok(())

@@ -38,8 +38,9 @@ pub struct ViewArgs {
     #[arg(
         long, value_name = "DIR", help_heading = HEADING_VIEWS,
         long_help = "Keep in this folder, across mounts, where the tiles of JPEG 2000 files are that do \
-            not list them. Finding that out once costs about a tenth of such a file; kept, it is a \
-            kilobyte. Several mounts and machines may share the folder, and you may delete anything in \
+            not list them, and where the packets are in huge tiles that do not list these. Finding \
+            that out once costs about a tenth of such a file, or a walk through the tile; kept, it \
+            is a kilobyte, or about two bytes for each packet. Several mounts and machines may share the folder, and you may delete anything in \
             it at any time. By default nothing is written to disk."
     )]
     pub index_cache: Option<PathBuf>,

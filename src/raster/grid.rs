@@ -96,6 +96,30 @@ impl TileGrid {
         let (y, height) = span(start.1..end.1, first.1, size.1, row, level);
         Rect { x, y, width, height }
     }
+
+    /// The tile that has all pixels of a rectangle of a level: its column and row. `None` if none
+    /// has, or if there are none.
+    pub fn around(&self, level: u8, rect: Rect) -> Option<(u32, u32)> {
+        // The last one that begins in front of it: those that begin there too are empty.
+        let column = last(self.columns(), |at| self.tile(level, at, 0).x <= rect.x);
+        let row = last(self.rows(), |at| self.tile(level, 0, at).y <= rect.y);
+        let is_in_it = self.tile(level, column, row).intersection(&rect) == rect;
+        (is_in_it && !rect.is_empty()).then_some((column, row))
+    }
+}
+
+/// The last of so many that something holds for, which holds for all before it; 0 if for none.
+fn last(count: u32, holds: impl Fn(u32) -> bool) -> u32 {
+    let (mut low, mut high) = (0, count);
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        if holds(middle) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    low
 }
 
 /// A coordinate at a level (T.800 B-14, B-15).
@@ -150,6 +174,15 @@ mod tests {
             for row in 0..grid.rows() {
                 for column in 0..grid.columns() {
                     let tile = grid.tile(level, column, row);
+                    let corner =
+                        Rect { x: tile.x + tile.width / 2, y: tile.y, width: 1, height: 1 };
+                    let own = (!tile.is_empty()).then_some((column, row));
+                    prop_assert_eq!(grid.around(level, tile), own);
+                    if own.is_some() {
+                        prop_assert_eq!(grid.around(level, corner), own);
+                        let over = Rect { height: tile.height + 1, ..tile };
+                        prop_assert_eq!(grid.around(level, over), None);
+                    }
                     for y in tile.y..tile.y + tile.height {
                         for x in tile.x..tile.x + tile.width {
                             seen[(y * image.width + x) as usize] += 1;

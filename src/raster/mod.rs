@@ -61,7 +61,7 @@ pub use limits::Limits;
 pub use open::open;
 pub use pages::{Count, Page};
 pub use picture::Picture;
-pub use source::{Beside, Kept, Source, SourceError, Take};
+pub use source::{About, Beside, Kept, Source, SourceError, Take};
 pub use spliced::{Form, Piece, Spliced};
 
 /// The type of one sample.
@@ -282,6 +282,13 @@ impl RasterInfo {
         grid.tile(halvings, column, row)
     }
 
+    /// The tile of a level that has all of these pixels: its column and row. `None` if none has,
+    /// or if there are none.
+    pub fn tile_around(&self, level: u8, rect: Rect) -> Option<(u32, u32)> {
+        let (grid, halvings) = self.grid_of(level);
+        if level < self.levels { grid.around(halvings, rect) } else { None }
+    }
+
     /// How many tiles a level has side by side, and one below the other.
     pub fn tiles(&self, level: u8) -> (u32, u32) {
         let (grid, _) = self.grid_of(level);
@@ -310,6 +317,23 @@ pub struct Pixels {
     /// Row by row, band by band within a pixel (`(H, W, bands)`), each sample in
     /// the byte order of the machine.
     pub samples: Bytes,
+}
+
+impl Pixels {
+    /// Some of them: a rectangle that lies in theirs.
+    pub fn part(&self, rect: Rect, pixel_bytes: usize) -> Pixels {
+        if rect == self.rect {
+            return self.clone();
+        }
+        let length = rect.width as usize * pixel_bytes;
+        let mut samples = Vec::with_capacity(length * rect.height as usize);
+        for y in rect.y - self.rect.y..rect.y - self.rect.y + rect.height {
+            let before = y as usize * self.rect.width as usize + (rect.x - self.rect.x) as usize;
+            let row = before * pixel_bytes..before * pixel_bytes + length;
+            samples.extend_from_slice(self.samples.get(row).unwrap_or_default());
+        }
+        Pixels { rect, samples: samples.into() }
+    }
 }
 
 /// An image whose header was read and lies within the limits.
@@ -343,6 +367,24 @@ pub trait Raster: Send + Sync + Debug {
     /// [`RasterError::Unsupported`], [`RasterError::Corrupt`] or that of the
     /// source; nothing partial is ever returned.
     async fn decode_tile(&self, level: u8, column: u32, row: u32) -> Result<Pixels, RasterError>;
+
+    /// Whether [`Raster::decode_window`] takes less than the tile that the window is in.
+    fn decodes_windows(&self) -> bool {
+        false
+    }
+
+    /// Decodes a rectangle of one level that lies within one tile, and is not empty. The pixels
+    /// are those of the tile; what is wrong elsewhere in the tile may not be noticed.
+    ///
+    /// # Errors
+    /// As [`Raster::decode_tile`].
+    async fn decode_window(&self, level: u8, rect: Rect) -> Result<Pixels, RasterError> {
+        let Some((column, row)) = self.info().tile_around(level, rect) else {
+            return Err(RasterError::Unsupported("the window lies in no tile".to_owned()));
+        };
+        let tile = self.decode_tile(level, column, row).await?;
+        Ok(tile.part(rect, self.info().pixel_bytes()))
+    }
 
     /// How its picture is to be shown, where its file says so.
     fn picture(&self) -> Option<&Picture> {

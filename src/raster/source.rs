@@ -1,7 +1,7 @@
 //! Where the bytes of an image come from.
 
 use std::error::Error;
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -38,6 +38,24 @@ impl Beside {
     }
 }
 
+/// What is found out about an image once, and remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum About {
+    /// Where its tile-parts are.
+    TileParts,
+    /// Where the packets of a tile are.
+    Packets(u32),
+}
+
+impl fmt::Display for About {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            About::TileParts => to.write_str("tile-parts"),
+            About::Packets(tile) => write!(to, "packets of tile {tile}"),
+        }
+    }
+}
+
 /// Memory that is counted until this is dropped.
 pub type Kept = Box<dyn Debug + Send + Sync>;
 
@@ -66,12 +84,12 @@ pub trait Source: Send + Sync + Debug {
 
     /// What [`Source::remember`] was given of this version, perhaps in an earlier life; it may
     /// be of another one, or damaged.
-    async fn recall(&self) -> Option<Bytes> {
+    async fn recall(&self, _about: About) -> Option<Bytes> {
         None
     }
 
-    /// Keeps a few bytes about this version, if there is a place for them.
-    fn remember(&self, _about: Bytes) {}
+    /// Keeps a few bytes about this version in place of those before, if there is a place for them.
+    fn remember(&self, _about: About, _known: Bytes) {}
 
     /// Counts memory that is kept of what was read, until what is returned is dropped; `None` where
     /// nobody counts.

@@ -116,7 +116,7 @@ impl RenderedFile {
         if offset >= end {
             return Ok(bytes);
         }
-        self.reading.note(offset, end).await;
+        let is_alone = self.reading.note(offset, end).await;
         let Reading { views, image, kind, layout, rows, .. } = &self.reading;
         if let Some(rows) = rows
             && end > rows.start()
@@ -124,7 +124,7 @@ impl RenderedFile {
             let head = self.reading.layout.encode(0, UnitData::Nothing);
             let start = offset.max(rows.start());
             bytes.extend_from_slice(&head[(offset as usize).min(head.len())..]);
-            bytes.extend(rows.read(views, image, start..end).await?);
+            bytes.extend(rows.read(views, image, start..end, is_alone).await?);
             return Ok(bytes);
         }
         for unit in self.reading.layout.unit_at(offset)..=self.reading.layout.unit_at(end - 1) {

@@ -47,6 +47,7 @@ pub mod stretch;
 mod tests;
 mod upright;
 mod watch;
+mod windows;
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -159,11 +160,13 @@ struct Header {
     _counted: Reservation,
 }
 
-/// Which decoded pixels: of a tile, or of the whole preview.
+/// Which decoded pixels.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum PixelsKey {
     /// A tile at a level.
     Tile { image: u64, level: u8, column: u32, row: u32 },
+    /// A window of a tile.
+    Window { image: u64, level: u8, column: u32, row: u32 },
     /// A small level, all of it.
     Level { image: u64, level: u8 },
     /// The preview.

@@ -47,6 +47,14 @@ pub(super) struct Reading {
     progress: Mutex<Progress>,
 }
 
+/// What a read tells.
+struct Noted {
+    /// The tiles that will be needed next and that nobody has begun.
+    next: Vec<Place>,
+    /// Whether the reader has come from elsewhere.
+    is_alone: bool,
+}
+
 /// Where a reader is, and what is decoded ahead of it.
 #[derive(Debug, Default)]
 struct Progress {
@@ -111,14 +119,16 @@ impl Reading {
 
     /// Notes a read of what is here, and has decoded what will be needed next.
     pub(super) fn note_here(&self, offset: u64, end: u64) {
-        self.go_on(self.note_read(offset, end));
+        self.go_on(self.note_read(offset, end).next);
         self.lock().columns.note(&self.under(offset..end));
     }
 
     /// Notes a read, and has decoded what will be needed next; waits until it is known how that
-    /// will be fetched, so that what this read itself waits for comes with it.
-    pub(super) async fn note(&self, offset: u64, end: u64) {
-        self.announce(self.note_read(offset, end)).await;
+    /// will be fetched, so that what this read itself waits for comes with it. Returns whether the
+    /// reader has come from elsewhere.
+    pub(super) async fn note(&self, offset: u64, end: u64) -> bool {
+        let Noted { next, is_alone } = self.note_read(offset, end);
+        self.announce(next).await;
         let beside = self.lock().columns.note(&self.under(offset..end));
         if let Some(mut beside) = beside {
             beside.retain(|place| self.is_missing(place));
@@ -126,6 +136,7 @@ impl Reading {
             let begun = self.begin(&beside, std::future::ready(()));
             self.lock().beside = begun.into_iter().map(|(_, tile)| tile).collect();
         }
+        is_alone
     }
 
     /// Has all of a range decoded, without waiting.
@@ -240,8 +251,8 @@ impl Reading {
         begun
     }
 
-    /// Notes where the reader is; the tiles that it will need next and that nobody has begun.
-    fn note_read(&self, offset: u64, end: u64) -> Vec<Place> {
+    /// Notes where the reader is.
+    fn note_read(&self, offset: u64, end: u64) -> Noted {
         let mut progress = self.lock();
         let near = offset.abs_diff(progress.end) <= SLACK_BYTES;
         if near {
@@ -250,6 +261,11 @@ impl Reading {
         } else {
             (progress.start, progress.end, progress.bytes) = (offset, end, end - offset);
         }
+        Noted { next: self.next_tiles(&mut progress), is_alone: !near }
+    }
+
+    /// The tiles that a reader will need next and that nobody has begun.
+    fn next_tiles(&self, progress: &mut Progress) -> Vec<Place> {
         let unit = self.layout.unit_at(progress.end - 1);
         let crossed = unit - self.layout.unit_at(progress.start);
         // Directories and gaps are many small units: who reads them may go anywhere.

@@ -179,21 +179,32 @@ impl Views {
         let key = PixelsKey::Tile { image: image.id, level, column, row };
         let (views, image) = (self.clone(), image.clone());
         let tile = self.kept.pixels.get_or_make(key, move || async move {
-            let begun = Instant::now();
-            let room = views.room.enter(image.raster.held_bytes()).await;
-            let _room = room.map_err(|error| image.error(error))?;
-            views.cache.make_room();
-            let decoded = image.raster.decode_tile(level, column, row).await;
-            let pixels = decoded.map_err(|error| image.error(error))?;
-            let microseconds = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-            views.stats.decoded_tiles.add(1);
-            views.stats.tile_microseconds.add(microseconds);
+            let decoding = image.raster.decode_tile(level, column, row);
+            let pixels = views.decoded(&image, image.raster.held_bytes(), decoding).await?;
             let weight = pixels.samples.len() as u64;
             Ok((pixels, weight))
         });
         self.stats.used_tiles.add(1);
         self.stats.here_used_tiles.add(matches!(tile, OnShelf::Kept(_)).into());
         tile
+    }
+
+    /// Pixels that take so many bytes, once there is room for them.
+    pub(super) async fn decoded(
+        &self,
+        image: &Image,
+        bytes: u64,
+        decoding: impl Future<Output = Result<Pixels, RasterError>>,
+    ) -> Result<Pixels, ViewError> {
+        let begun = Instant::now();
+        let room = self.room.enter(bytes).await;
+        let _room = room.map_err(|error| image.error(error))?;
+        self.cache.make_room();
+        let pixels = decoding.await.map_err(|error| image.error(error))?;
+        let microseconds = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.stats.decoded_tiles.add(1);
+        self.stats.tile_microseconds.add(microseconds);
+        Ok(pixels)
     }
 
     /// The pixels of a rectangle as the PNG of an image has them: with opacity, if a mask says

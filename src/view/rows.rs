@@ -1,18 +1,21 @@
 //! Reads of a file whose rows of pixels follow one another with nothing in between (NPY),
 //! straight from the tiles: who reads a few columns of each row touches the tiles under them
-//! and no others.
+//! and no others, and who reads a few pixels alone may have no more than [a part] of a tile
+//! decoded.
 //!
 //! Where a row of tiles takes more memory than tiles may have, each read would decode it
 //! again; such files are made in units instead, as all others are.
+//!
+//! [a part]: super::windows
 
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::Views;
 use super::error::ViewError;
 use super::image::Image;
 use super::layout::{Layout, push_little_endian};
-use super::render::{Tile, compose, tiles_of};
-use super::{PixelsKey, Views};
+use super::render::{Tile, compose};
 use crate::raster::Rect;
 
 /// Where the rows of an image are in a file.
@@ -58,16 +61,14 @@ impl Rows {
     ) -> Option<Vec<u8>> {
         let mut bytes = Vec::with_capacity((range.end - range.start) as usize);
         for piece in self.pieces(range) {
-            let held = tiles_of(image, 0, piece.rect).into_iter().map(|(column, row)| {
-                views.kept.pixels.get(&PixelsKey::Tile { image: image.id, level: 0, column, row })
-            });
-            let tiles: Vec<Tile> = held.collect::<Option<_>>()?;
+            let tiles = views.covering_now(image, 0, piece.rect)?;
             self.append(&mut bytes, &piece, &tiles);
         }
         Some(bytes)
     }
 
-    /// The bytes of a range, which lies behind the first row's start.
+    /// The bytes of a range, which lies behind the first row's start; `is_alone` if no read
+    /// before it was near.
     ///
     /// # Errors
     /// What fetching or decoding failed with.
@@ -76,10 +77,17 @@ impl Rows {
         views: &Arc<Views>,
         image: &Arc<Image>,
         range: Range<u64>,
+        is_alone: bool,
     ) -> Result<Vec<u8>, ViewError> {
         let mut bytes = Vec::with_capacity((range.end - range.start) as usize);
-        for piece in self.pieces(range) {
-            let tiles = views.tiles(image, 0, piece.rect).await?;
+        let pieces = self.pieces(range);
+        let rows = pieces.first().zip(pieces.last()).map(|(first, last)| {
+            let (y, end) = (first.rect.y, last.rect.y + last.rect.height);
+            Rect { x: 0, y, width: self.width, height: end - y }
+        });
+        for piece in pieces {
+            let alone = rows.filter(|_| is_alone);
+            let tiles = views.covering(image, 0, piece.rect, alone).await?;
             self.append(&mut bytes, &piece, &tiles);
         }
         Ok(bytes)

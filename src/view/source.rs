@@ -10,11 +10,8 @@ use super::FileImage;
 use super::error::{Changed, source_error};
 use super::index_cache::IndexCache;
 use crate::mem::Budget;
-use crate::raster::{Beside, Kept, Source, SourceError, Take};
+use crate::raster::{About, Beside, Kept, Source, SourceError, Take};
 use crate::reader::{Answer, ExactReader, Opener};
-
-/// What is kept about an image where its source remembers something.
-const TILE_PARTS: &str = "tile-parts";
 
 /// The bytes of one version: what is in the blocks that everybody who reads the object shares
 /// is taken from there, and the rest has GETs of its own, or is put there.
@@ -60,13 +57,13 @@ impl Source for ObjectSource {
         Ok(Bytes::from_owner(bytes))
     }
 
-    async fn recall(&self) -> Option<Bytes> {
-        self.indexes.as_ref()?.load(self.exact.version(), TILE_PARTS).await
+    async fn recall(&self, about: About) -> Option<Bytes> {
+        self.indexes.as_ref()?.load(self.exact.version(), &about.to_string()).await
     }
 
-    fn remember(&self, about: Bytes) {
+    fn remember(&self, about: About, known: Bytes) {
         if let Some(indexes) = &self.indexes {
-            indexes.save(self.exact.version(), TILE_PARTS, &about);
+            indexes.save(self.exact.version(), &about.to_string(), &known);
         }
     }
 

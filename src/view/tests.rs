@@ -271,3 +271,61 @@ fn rendered(view: &ViewFile) -> &RenderedFile {
         ViewFile::Form(_) => panic!("made from pixels"),
     }
 }
+
+/// Reads of rows here and there decode windows, once for each tile; who reads on, or from the
+/// start, has tiles decoded whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_of_a_row_alone_decodes_no_whole_tile() {
+    let bytes = test_image("jpeg2000/patch.j2k");
+    let side = 2048;
+    let row = |y: usize| 128 + side * y;
+    let source = source(bytes);
+    let original = state(1, &source);
+    let open = async || {
+        let views = views(PngCompression::Stored);
+        let Some(ViewFile::Rendered(file)) = views.open(&original, ViewKind::Npy).await.unwrap()
+        else {
+            panic!("it is no array")
+        };
+        (views, file)
+    };
+    let has = |views: &Views, is_window: bool| {
+        let image = 0;
+        views.kept.pixels.has(&match is_window {
+            true => PixelsKey::Window { image, level: 0, column: 0, row: 0 },
+            false => PixelsKey::Tile { image, level: 0, column: 0, row: 0 },
+        })
+    };
+    let (views, file) = open().await;
+    let all = file.read(0, row(side)).await.unwrap();
+    assert_eq!((all.len(), has(&views, true), has(&views, false)), (row(side), false, true));
+    // In order, in pieces.
+    let (views, file) = open().await;
+    for at in (0..all.len()).step_by(100_000) {
+        assert_eq!(file.read(at as u64, 100_000).await.unwrap()[..50], all[at..][..50]);
+    }
+    assert!(!has(&views, true));
+
+    let (views, file) = open().await;
+    let read = async |at: usize, length: usize| {
+        assert_eq!(file.read(at as u64, length).await.unwrap(), all[at..at + length], "{at}");
+    };
+    read(row(1500), side).await;
+    assert_eq!((has(&views, true), has(&views, false)), (true, false));
+    // The rows around it are there.
+    let now = file.read_now(row(1501) as u64 + 7, 2 * side).unwrap();
+    assert_eq!(now, all[row(1501) + 7..][..2 * side]);
+    assert_eq!(file.read_now(row(1600) as u64, side), None);
+    read(row(1490) + 3, 3 * side).await;
+    assert!(!has(&views, false));
+    // Others, from elsewhere: the tile.
+    read(row(400), 10).await;
+    assert_eq!((has(&views, true), has(&views, false)), (true, true));
+    read(row(1000) + 5, 5 * side).await;
+
+    // Much at a time.
+    let (views, file) = open().await;
+    let most = file.read(row(1000) as u64, row(600)).await.unwrap();
+    assert_eq!(most, all[row(1000)..][..row(600)]);
+    assert_eq!((has(&views, true), has(&views, false)), (false, true));
+}

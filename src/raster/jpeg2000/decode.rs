@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 
 use super::blocking::blocking;
+use super::engine::geometry::TileComponent;
 use super::engine::{self, Body, Options, Plan, Request, Row, Tile, samples};
 use super::palette::Palette;
 use super::sycc;
@@ -184,7 +185,9 @@ impl Decoding<'_> {
     fn is_plain(&self) -> bool {
         let natural = self.output.order.iter().enumerate().all(|(band, from)| band == *from);
         let windows = &self.plan.components;
+        let is_full = |component: &TileComponent| (component.dx, component.dy) == (1, 1);
         natural
+            && self.job.tile.components().iter().all(is_full)
             && windows.len() == self.output.order.len()
             && windows.iter().all(|c| (c.window.width(), c.window.height()) == self.size())
     }

@@ -143,11 +143,12 @@ fn check(header: &PartHeader, part: &Part) -> Result<(), RasterError> {
     Ok(())
 }
 
-/// All of a tile; at most `limit` bytes.
+/// All of a tile; at most `limit` bytes. They stay in memory if they are to be `kept`.
 pub(super) async fn whole(
     index: &Index,
     tile: u32,
     limit: u64,
+    kept: bool,
 ) -> Result<Vec<PartData>, RasterError> {
     let parts = index.of(tile);
     let total = parts.iter().fold(0u64, |sum, part| sum.saturating_add(part.length));
@@ -165,7 +166,8 @@ pub(super) async fn whole(
     let joined = |a: &Part, b: &Part| a.offset.checked_add(a.length) == Some(b.offset);
     for run in parts.chunk_by(joined) {
         let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
-        let bytes = index.read(first.offset..last.offset + last.length).await?;
+        let range = first.offset..last.offset + last.length;
+        let bytes = if kept { index.more(range).await? } else { index.read(range).await? };
         for part in run {
             let start = (part.offset - first.offset) as usize;
             let bytes = bytes.slice(start..start + part.length as usize);

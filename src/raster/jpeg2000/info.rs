@@ -261,8 +261,32 @@ pub(super) fn check(
     let least = tiles.saturating_mul(components);
     let what = format!("it has at least {least} code-blocks");
     limit(what, least, "--max-code-blocks", limits.code_blocks)?;
+    let mut all = all_blocks(header)?;
+    let layers = u64::from(header.defaults.layers);
+    if is_giant {
+        // Whoever looks for a window goes past all of them.
+        let packets = all.packets.saturating_mul(layers);
+        let what = format!("a tile has {packets} packets");
+        limit(what, packets, "--max-code-blocks", limits.code_blocks)?;
+        all.tile = 0;
+    } else {
+        let what = format!("it has {} code-blocks and precincts", all.image);
+        limit(what, all.image, "--max-code-blocks", limits.code_blocks)?;
+    }
+    // The decoder's planes, coefficients and transform in 32 bits, our samples, and
+    // about 256 bytes for each code-block and 32 for each of its layers.
+    let each = 4 * components + 12 + components * info.sample.bytes() as u64;
+    let records = all.tile.saturating_mul(256 + 32 * layers);
+    let memory = tile.saturating_mul(each).saturating_add(records);
+    let what = format!("decoding a tile takes about {memory} bytes");
+    limit(what, memory, "--max-decode-memory", limits.decode_bytes)?;
+    Ok(samples.saturating_mul(info.sample.bytes() as u64))
+}
+
+/// What all components have together.
+fn all_blocks(header: &MainHeader) -> Result<Blocks, RasterError> {
     let mut own: Vec<(&Coding, u64)> = Vec::new();
-    let mut plain = components;
+    let mut plain = header.components.len() as u64;
     for component in 0..header.components.len() {
         if !header.own_coding.iter().any(|(index, _)| usize::from(*index) == component) {
             continue;
@@ -288,25 +312,13 @@ pub(super) fn check(
         all.tile = add(all.tile, blocks.tile);
         all.packets = add(all.packets, blocks.packets);
     }
-    let layers = u64::from(header.defaults.layers);
-    if is_giant {
-        // Whoever looks for a window goes past all of them.
-        let packets = all.packets.saturating_mul(layers);
-        let what = format!("a tile has {packets} packets");
-        limit(what, packets, "--max-code-blocks", limits.code_blocks)?;
-        all.tile = 0;
-    } else {
-        let what = format!("it has {} code-blocks and precincts", all.image);
-        limit(what, all.image, "--max-code-blocks", limits.code_blocks)?;
-    }
-    // The decoder's planes, coefficients and transform in 32 bits, our samples, and
-    // about 256 bytes for each code-block and 32 for each of its layers.
-    let each = 4 * components + 12 + components * info.sample.bytes() as u64;
-    let records = all.tile.saturating_mul(256 + 32 * layers);
-    let memory = tile.saturating_mul(each).saturating_add(records);
-    let what = format!("decoding a tile takes about {memory} bytes");
-    limit(what, memory, "--max-decode-memory", limits.decode_bytes)?;
-    Ok(samples.saturating_mul(info.sample.bytes() as u64))
+    Ok(all)
+}
+
+/// How many packets a tile has at most, by the main header.
+pub(super) fn packets_of_a_tile(header: &MainHeader) -> u64 {
+    let all = all_blocks(header).unwrap_or_default();
+    all.packets.saturating_mul(header.defaults.layers.into())
 }
 
 fn tiles(grid: &TileGrid) -> u64 {

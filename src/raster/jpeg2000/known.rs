@@ -40,6 +40,10 @@ pub(super) struct Known {
     pub(super) bodies: Arc<[Range<u64>]>,
     /// How many bytes were read to find packets.
     pub(super) walked: u64,
+    /// How many packets of it somebody keeps who outlives the process.
+    pub(super) remembered: usize,
+    /// Whether that is where some of it is from.
+    pub(super) is_recalled: bool,
 }
 
 impl Known {
@@ -48,6 +52,12 @@ impl Known {
         let body = self.bodies.get(part).cloned().unwrap_or_default();
         let at = |offset: u64| body.start.saturating_add(offset).min(body.end);
         at(range.start)..at(range.end)
+    }
+
+    /// How many packets' lengths are known.
+    pub(super) fn packets(&self) -> usize {
+        let of = |part: &super::engine::Part| part.lengths.as_ref().map_or(0, |known| known.len());
+        self.tile.parts().iter().map(of).sum()
     }
 
     fn bytes(&self) -> u64 {
@@ -59,7 +69,8 @@ impl Known {
     }
 }
 
-/// Reads the headers of a tile's tile-parts, of at most `limit` bytes each.
+/// Reads the headers of a tile's tile-parts, of at most `limit` bytes each; the tile has about so
+/// many `packets`.
 ///
 /// # Errors
 /// What is wrong with them, or reading failed with.
@@ -67,15 +78,17 @@ pub(super) async fn read(
     codestream: &Codestream,
     index: &Index,
     tile: u32,
+    packets: u64,
     limit: u64,
 ) -> Result<Known, RasterError> {
     let parts = index.of(tile);
     if parts.is_empty() {
         return Err(corrupt(format!("tile {tile} is missing")));
     }
+    let packets = packets.div_ceil(parts.len() as u64);
     let mut headers = Vec::with_capacity(parts.len());
     for some in parts.chunks(HEADERS_AT_ONCE) {
-        let read = some.iter().map(|part| header(codestream, index, part, limit));
+        let read = some.iter().map(|part| header(codestream, index, part, packets, limit));
         headers.extend(try_join_all(read).await?);
     }
     let body = |(part, header): (&Part, &TilePart)| {
@@ -96,13 +109,15 @@ pub(super) async fn read(
     if is_wrong {
         tile.forget_lengths();
     }
-    Ok(Known { tile: Arc::new(tile), bodies: bodies.into(), walked: 0 })
+    let (tile, bodies) = (Arc::new(tile), bodies.into());
+    Ok(Known { tile, bodies, walked: 0, remembered: 0, is_recalled: false })
 }
 
 async fn header(
     codestream: &Codestream,
     index: &Index,
     part: &Part,
+    packets: u64,
     limit: u64,
 ) -> Result<TilePart, RasterError> {
     let ordinal = || index.parts().iter().take_while(|other| other.offset < part.offset).count();
@@ -112,8 +127,11 @@ async fn header(
         match TilePart::parse(codestream, &bytes, ordinal) {
             Ok(header) => break header,
             Err(Error::Incomplete { needed }) => {
-                // PLT comes in segments of 64 KiB at most, one behind the other.
-                let length = needed.max(2 * bytes.len() as u64).min(part.length);
+                // PLT comes in segments of 64 KiB at most, one behind the other: how many there
+                // are is guessed once.
+                let least = needed.max(2 * bytes.len() as u64);
+                let guess = guessed(packets, part.length).min(limit);
+                let length = least.max(guess).min(part.length);
                 if length > limit {
                     return Err(RasterError::Limit {
                         what: format!("the header of a tile-part has {length} bytes or more"),
@@ -136,6 +154,14 @@ async fn header(
     Ok(header)
 }
 
+/// How long the header of a tile-part is that lists the lengths of so many packets, if they are
+/// nearly of one length: seven bits a byte. Most are shorter than the mean.
+fn guessed(packets: u64, length: u64) -> u64 {
+    let mean = length / packets.max(1);
+    let bytes = u64::from((u64::BITS - mean.leading_zeros()).div_ceil(7).max(1));
+    packets.saturating_mul(bytes).saturating_add(FIRST_BYTES / 8)
+}
+
 /// A tile that is kept, with what counts it.
 #[derive(Debug)]
 struct Entry {
@@ -144,14 +170,55 @@ struct Entry {
     _counted: Option<Kept>,
 }
 
+/// What is kept of all images, up to a limit: what was not used for longest goes first.
 #[derive(Debug)]
 struct Shelf {
     entries: LruCache<(u64, u32), Entry>,
     bytes: u64,
+    limit: u64,
 }
 
-static SHELF: LazyLock<Mutex<Shelf>> =
-    LazyLock::new(|| Mutex::new(Shelf { entries: LruCache::new(KEPT_TILES), bytes: 0 }));
+impl Shelf {
+    fn new(limit: u64) -> Self {
+        Shelf { entries: LruCache::new(KEPT_TILES), bytes: 0, limit }
+    }
+
+    fn get(&mut self, key: (u64, u32)) -> Option<Known> {
+        self.entries.get(&key).map(|entry| entry.known.clone())
+    }
+
+    /// Keeps a tile in place of what was known of it before; `count` counts its bytes.
+    fn put(&mut self, key: (u64, u32), known: &Known, count: impl FnOnce(u64) -> Option<Kept>) {
+        let bytes = known.bytes();
+        if bytes > self.limit {
+            self.take(key);
+            return;
+        }
+        let entry = Entry { known: known.clone(), bytes, _counted: count(bytes) };
+        self.bytes += bytes;
+        if let Some((_, before)) = self.entries.push(key, entry) {
+            self.bytes = self.bytes.saturating_sub(before.bytes);
+        }
+        while self.bytes > self.limit
+            && let Some((_, oldest)) = self.entries.pop_lru()
+        {
+            self.bytes = self.bytes.saturating_sub(oldest.bytes);
+        }
+    }
+
+    fn take(&mut self, key: (u64, u32)) {
+        if let Some(entry) = self.entries.pop(&key) {
+            self.bytes = self.bytes.saturating_sub(entry.bytes);
+        }
+    }
+
+    /// The tiles of an image that are kept.
+    fn of(&self, image: u64) -> Vec<(u64, u32)> {
+        self.entries.iter().map(|(key, _)| *key).filter(|key| key.0 == image).collect()
+    }
+}
+
+static SHELF: LazyLock<Mutex<Shelf>> = LazyLock::new(|| Mutex::new(Shelf::new(KEPT_BYTES)));
 
 fn shelf() -> MutexGuard<'static, Shelf> {
     SHELF.lock().unwrap_or_else(PoisonError::into_inner)
@@ -169,42 +236,89 @@ impl Place {
 
     /// What is known of a tile.
     pub(super) fn get(&self, tile: u32) -> Option<Known> {
-        shelf().entries.get(&(self.0, tile)).map(|entry| entry.known.clone())
+        shelf().get((self.0, tile))
     }
 
     /// Keeps what is known of a tile in place of what was known before.
     pub(super) fn put(&self, tile: u32, known: &Known, index: &Index) {
-        let bytes = known.bytes();
-        if bytes > KEPT_BYTES {
-            return;
-        }
-        let entry = Entry { known: known.clone(), bytes, _counted: index.count(bytes) };
-        let mut shelf = shelf();
-        shelf.bytes += bytes;
-        if let Some((_, before)) = shelf.entries.push((self.0, tile), entry) {
-            shelf.bytes = shelf.bytes.saturating_sub(before.bytes);
-        }
-        while shelf.bytes > KEPT_BYTES
-            && let Some((_, oldest)) = shelf.entries.pop_lru()
-        {
-            shelf.bytes = shelf.bytes.saturating_sub(oldest.bytes);
-        }
+        shelf().put((self.0, tile), known, |bytes| index.count(bytes));
     }
 
-    /// Forgets all of the image.
-    pub(super) fn clear(&self) {
+    /// Forgets all of the image; says whether some of it was recalled.
+    pub(super) fn clear(&self) -> bool {
         let mut shelf = shelf();
-        let own = shelf.entries.iter().map(|(key, _)| *key).filter(|key| key.0 == self.0);
-        for key in own.collect::<Vec<_>>() {
-            if let Some(entry) = shelf.entries.pop(&key) {
-                shelf.bytes = shelf.bytes.saturating_sub(entry.bytes);
-            }
+        let mut was_recalled = false;
+        for key in shelf.of(self.0) {
+            was_recalled |= shelf.get(key).is_some_and(|known| known.is_recalled);
+            shelf.take(key);
         }
+        was_recalled
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         self.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::raster::jpeg2000::engine::code_block::testing::Random;
+    use crate::raster::jpeg2000::engine::geometry::Rect;
+    use crate::raster::jpeg2000::engine::tests::encoder::Spec;
+    use crate::raster::jpeg2000::engine::tile_parts;
+
+    /// A tile of which so many packets are known.
+    fn known(packets: usize) -> Known {
+        let spec = Spec::new(Rect::new(0, 0, 20, 20), 1, 1);
+        let bytes = spec.encode(&spec.picture(&mut Random(1)), &mut Random(1));
+        let codestream = Codestream::parse(&bytes).unwrap();
+        let headers = [tile_parts(&codestream, &bytes).unwrap()[0].header.clone()];
+        let mut tile = Tile::new(&codestream, &headers).unwrap();
+        tile.set_lengths(0, vec![1; packets], false);
+        let bodies = Arc::from([0..10]);
+        Known { tile: Arc::new(tile), bodies, walked: 0, remembered: 0, is_recalled: false }
+    }
+
+    #[test]
+    fn what_was_not_used_for_longest_gives_way_and_is_no_longer_counted() {
+        let one = known(1000);
+        let (bytes, counted) = (one.bytes(), Arc::new(()));
+        assert!((8000..9000).contains(&bytes), "{bytes}");
+        let mut shelf = Shelf::new(3 * bytes);
+        let put = |shelf: &mut Shelf, key, known: &Known| {
+            shelf.put(key, known, |_| Some(Box::new(Arc::clone(&counted))));
+        };
+        let has = |shelf: &Shelf| (0..6).map(|tile| shelf.entries.contains(&(1, tile))).collect();
+        for tile in 0..3 {
+            put(&mut shelf, (1, tile), &one);
+        }
+        assert!(shelf.get((1, 0)).is_some());
+        put(&mut shelf, (1, 3), &one);
+        let kept: Vec<bool> = has(&shelf);
+        assert_eq!(kept, [true, false, true, true, false, false]);
+        assert_eq!((shelf.bytes, Arc::strong_count(&counted)), (3 * bytes, 4));
+        // More of one that is there: two of the others go.
+        put(&mut shelf, (1, 3), &known(4000));
+        let kept: Vec<bool> = has(&shelf);
+        assert_eq!(kept, [false, false, false, true, false, false]);
+        assert_eq!(shelf.get((1, 3)).unwrap().packets(), 4000);
+        // What is too large for all of it is not kept, nor what was known before.
+        put(&mut shelf, (2, 0), &one);
+        put(&mut shelf, (1, 3), &known(9000));
+        assert_eq!((shelf.bytes, shelf.of(1), shelf.of(2)), (bytes, vec![], vec![(2, 0)]));
+        assert_eq!(Arc::strong_count(&counted), 2);
+        shelf.take((2, 0));
+        assert_eq!((shelf.bytes, Arc::strong_count(&counted)), (0, 1));
+    }
+
+    #[test]
+    fn the_length_of_a_list_is_guessed_from_what_it_lists() {
+        // 43,000 packets of 24 KB, of 3 KB, of a byte: 3, 2 and 1 bytes each.
+        let guess = |bytes: u64| guessed(43_000, 43_000 * bytes) - FIRST_BYTES / 8;
+        assert_eq!([24_000, 3000, 1].map(guess), [129_000, 86_000, 43_000]);
+        assert_eq!(guessed(0, 100), FIRST_BYTES / 8);
     }
 }

@@ -1,5 +1,6 @@
 //! A source in memory that counts, for tests.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -7,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::raster::{Source, SourceError};
+use crate::raster::{About, Source, SourceError};
 
 #[derive(Debug)]
 pub(super) struct Memory {
@@ -20,7 +21,7 @@ pub(super) struct Memory {
     rounds: AtomicUsize,
     waiting: AtomicUsize,
     /// What was told to be remembered.
-    remembered: Mutex<Option<Bytes>>,
+    remembered: Mutex<HashMap<About, Bytes>>,
 }
 
 impl Memory {
@@ -97,11 +98,11 @@ impl Source for Memory {
         Ok(self.bytes.slice(place))
     }
 
-    async fn recall(&self) -> Option<Bytes> {
-        self.remembered.lock().unwrap().clone()
+    async fn recall(&self, about: About) -> Option<Bytes> {
+        self.remembered.lock().unwrap().get(&about).cloned()
     }
 
-    fn remember(&self, about: Bytes) {
-        *self.remembered.lock().unwrap() = Some(about);
+    fn remember(&self, about: About, known: Bytes) {
+        self.remembered.lock().unwrap().insert(about, known);
     }
 }

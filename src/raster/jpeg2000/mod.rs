@@ -41,6 +41,7 @@ mod sycc;
 mod tests;
 mod tlm;
 mod walk;
+mod walked;
 mod window;
 mod windows;
 
@@ -51,7 +52,8 @@ use bytes::Bytes;
 
 use super::error::corrupt;
 use super::{
-    Count, FileParts, Form, Limits, Page, Pixels, Raster, RasterError, RasterInfo, Source, Spliced,
+    Count, FileParts, Form, Limits, Page, Pixels, Raster, RasterError, RasterInfo, Rect, Source,
+    Spliced,
 };
 use boxes::{Container, Length};
 use codestreams::Codestreams;
@@ -92,6 +94,21 @@ async fn open_with(
     small_object: u64,
 ) -> Result<Arc<dyn Raster>, RasterError> {
     Ok(Arc::new(opened_as(source, head, limits, small_object).await?))
+}
+
+/// [`open`], as if the image's tiles were too large to be decoded whole.
+///
+/// # Errors
+/// The same.
+#[cfg(fuzzing)]
+pub async fn open_in_windows(
+    source: Arc<dyn Source>,
+    head: Bytes,
+    limits: &Limits,
+) -> Result<Arc<dyn Raster>, RasterError> {
+    let mut image = opened_as(source, head, limits, 0).await?;
+    image.windows = Some(Windows::new(info::packets_of_a_tile(&image.header), limits));
+    Ok(Arc::new(image))
 }
 
 async fn opened_as(
@@ -154,7 +171,8 @@ async fn opened_in(
     let around = Around { length: container.length, has_offsets: container.has_offsets };
     let index = Lazy::new(origin);
     let info = RasterInfo { ranges: Some(info::ranges(&header, &index)), ..info };
-    let windows = giant::has_large_tiles(&header).then(|| Windows::new(limits));
+    let windows = giant::has_large_tiles(&header)
+        .then(|| Windows::new(info::packets_of_a_tile(&header), limits));
     Ok(Jpeg2000 {
         around,
         info,
@@ -196,6 +214,25 @@ struct Jpeg2000 {
     pages: Option<Pages>,
 }
 
+/// What is to be decoded.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    level: u8,
+    /// The tile that it lies in: its column and row.
+    at: (u32, u32),
+    /// Its pixels, in the level's image.
+    rect: Rect,
+    /// Whether that is all of the tile.
+    is_whole: bool,
+}
+
+fn no_window(level: u8, rect: &Rect) -> RasterError {
+    let Rect { x, y, width, height } = rect;
+    RasterError::Unsupported(format!(
+        "no tile of level {level} has all of the {width} x {height} pixels at {x}, {y}"
+    ))
+}
+
 #[async_trait]
 impl Raster for Jpeg2000 {
     fn info(&self) -> &RasterInfo {
@@ -207,14 +244,24 @@ impl Raster for Jpeg2000 {
     }
 
     async fn decode_tile(&self, level: u8, column: u32, row: u32) -> Result<Pixels, RasterError> {
-        match self.tile(level, column, row).await {
-            // What was kept of an earlier life may be wrong where the file is right.
-            Err(RasterError::Corrupt(_)) if self.index.distrust() => {
-                self.windows.iter().for_each(Windows::clear);
-                self.tile(level, column, row).await
-            }
-            decoded => decoded,
+        let (columns, rows) = self.info.tiles(level);
+        if level >= self.info.levels || column >= columns || row >= rows {
+            return Err(RasterError::Unsupported(format!(
+                "there is no tile {column}, {row} at level {level}"
+            )));
         }
+        let rect = self.info.tile(level, column, row);
+        self.decode(Asked { level, at: (column, row), rect, is_whole: true }).await
+    }
+
+    fn decodes_windows(&self) -> bool {
+        true
+    }
+
+    async fn decode_window(&self, level: u8, rect: Rect) -> Result<Pixels, RasterError> {
+        let at = self.info.tile_around(level, rect).ok_or_else(|| no_window(level, &rect))?;
+        let is_whole = rect == self.info.tile(level, at.0, at.1);
+        self.decode(Asked { level, at, rect, is_whole }).await
     }
 
     fn parts(&self) -> Option<&dyn FileParts> {
@@ -260,17 +307,29 @@ impl Jpeg2000 {
         Jpeg2000 { pages: Some(pages), ..self }
     }
 
-    async fn tile(&self, level: u8, column: u32, row: u32) -> Result<Pixels, RasterError> {
+    async fn decode(&self, asked: Asked) -> Result<Pixels, RasterError> {
+        match self.part(asked).await {
+            // What was kept of an earlier life may be wrong where the file is right.
+            Err(RasterError::Corrupt(_)) if self.distrust() => self.part(asked).await,
+            decoded => decoded,
+        }
+    }
+
+    /// Lets go of what was remembered; says whether there was something.
+    fn distrust(&self) -> bool {
+        let windows = self.windows.as_ref();
+        if self.index.distrust() {
+            windows.inspect(|windows| windows.clear());
+            return true;
+        }
+        windows.is_some_and(Windows::distrust)
+    }
+
+    async fn part(&self, asked: Asked) -> Result<Pixels, RasterError> {
         if let Some(reason) = &self.info.unsupported {
             return Err(RasterError::Unsupported(reason.clone()));
         }
-        let (columns, rows) = self.info.tiles(level);
-        if level >= self.info.levels || column >= columns || row >= rows {
-            return Err(RasterError::Unsupported(format!(
-                "there is no tile {column}, {row} at level {level}"
-            )));
-        }
-        let rect = self.info.tile(level, column, row);
+        let Asked { level, rect, .. } = asked;
         let index = self.index.get().await?;
         if let Some(windows) = &self.windows {
             let (codestream, output) = (&self.codestream, &self.output);
@@ -279,7 +338,7 @@ impl Jpeg2000 {
         }
         if level > 0
             && cut_refusal(&self.header).is_none()
-            && let Some(job) = self.cut(&index, level, (column, row)).await?
+            && let Some(job) = self.cut(&index, asked).await?
         {
             match decode::decode(job, Arc::clone(&self.output)).await {
                 Ok(samples) => return Ok(Pixels { rect, samples: samples.into() }),
@@ -288,13 +347,12 @@ impl Jpeg2000 {
                 Err(error) => return Err(error),
             }
         }
-        let at = (column, row);
-        let decoded = decode::decode(self.uncut(&index, level, at).await?, self.output.clone());
+        let decoded = decode::decode(self.uncut(&index, asked).await?, self.output.clone());
         let decoded = match decoded.await {
             // Cinema's files fill their frames with zeros. Whoever cut the file would have
             // cut its end off.
             Err(RasterError::Corrupt(why)) if index.is_closed().await? => {
-                let job = Job { is_padded: true, ..self.uncut(&index, level, at).await? };
+                let job = Job { is_padded: true, ..self.uncut(&index, asked).await? };
                 let padded = decode::decode(job, self.output.clone()).await;
                 padded.map_err(|_| RasterError::Corrupt(why))
             }
@@ -344,30 +402,22 @@ impl Jpeg2000 {
     }
 
     /// The lower resolutions of a tile alone, if its packets' lengths are known.
-    async fn cut(
-        &self,
-        index: &Index,
-        level: u8,
-        at: (u32, u32),
-    ) -> Result<Option<Job>, RasterError> {
-        let packets = packets(&self.header, at.0, at.1, level);
-        let parts = fetch::prefix(index, self.tile_number(at), packets, level).await?;
-        parts.map(|parts| self.job(index, &parts, level, at)).transpose()
+    async fn cut(&self, index: &Index, asked: Asked) -> Result<Option<Job>, RasterError> {
+        let packets = packets(&self.header, asked.at.0, asked.at.1, asked.level);
+        let tile = self.tile_number(asked.at);
+        let parts = fetch::prefix(index, tile, packets, asked.level).await?;
+        parts.map(|parts| self.job(index, &parts, asked)).transpose()
     }
 
     /// A tile with all its packets.
-    async fn uncut(&self, index: &Index, level: u8, at: (u32, u32)) -> Result<Job, RasterError> {
-        let parts = fetch::whole(index, self.tile_number(at), self.decode_bytes).await?;
-        self.job(index, &parts, level, at)
+    async fn uncut(&self, index: &Index, asked: Asked) -> Result<Job, RasterError> {
+        let tile = self.tile_number(asked.at);
+        // Of whoever wants a window of a tile the next wish may be all of it.
+        let parts = fetch::whole(index, tile, self.decode_bytes, !asked.is_whole).await?;
+        self.job(index, &parts, asked)
     }
 
-    fn job(
-        &self,
-        index: &Index,
-        parts: &[PartData],
-        level: u8,
-        at: (u32, u32),
-    ) -> Result<Job, RasterError> {
+    fn job(&self, index: &Index, parts: &[PartData], asked: Asked) -> Result<Job, RasterError> {
         let header = |part: &PartData| {
             let ordinal = || index.parts().iter().take_while(|p| p.offset < part.offset).count();
             let ordinal = self.codestream.packs_headers().then(ordinal);
@@ -384,9 +434,10 @@ impl Jpeg2000 {
         Ok(Job {
             tile: Arc::new(tile),
             pieces: parts.iter().enumerate().map(|(n, part)| (n, 0, body(part))).collect(),
-            reduction: level,
-            window: None,
-            rect: self.info.grid.tile(level, at.0, at.1),
+            reduction: asked.level,
+            window: (!asked.is_whole)
+                .then(|| windows::placed_at(&self.header.grid, asked.level, asked.rect)),
+            rect: asked.rect,
             is_padded: false,
         })
     }

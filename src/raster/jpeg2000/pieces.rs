@@ -3,6 +3,7 @@
 //! Contract: pieces never touch or overlap, so whoever looks for a range that was fetched
 //! finds it in one of them.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
@@ -14,6 +15,12 @@ use crate::raster::RasterError;
 /// What lies between two ranges is fetched too if it is no more than this: a request costs as
 /// much as some hundred KiB.
 const GAP_BYTES: u64 = 64 << 10;
+
+/// So many requests are under way at a time: more wait for the end of others.
+const AT_ONCE: usize = 16;
+/// What that costs, in bytes: wider gaps are fetched too, as long as all of them are no more than this
+/// together and none is wider than half of it.
+const ROUND_BYTES: u64 = 1 << 20;
 
 /// Bytes of a file, each piece with its offset, in order.
 #[derive(Debug, Clone, Default)]
@@ -119,7 +126,34 @@ fn joined(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
             _ => joined.push(range),
         }
     }
-    joined
+    joined_over(joined)
+}
+
+/// Fewer ranges, if there are more than go at once: over the narrowest gaps first.
+fn joined_over(ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
+    let more = ranges.len().saturating_sub(AT_ONCE);
+    if more == 0 {
+        return ranges;
+    }
+    let pairs = ranges.iter().zip(ranges.iter().skip(1));
+    let mut gaps: Vec<(u64, usize)> =
+        pairs.enumerate().map(|(at, (a, b))| (b.start.saturating_sub(a.end), at + 1)).collect();
+    gaps.sort_unstable();
+    let mut bytes = 0;
+    let affordable = gaps.into_iter().take(more).take_while(|(gap, _)| {
+        bytes += gap;
+        *gap <= ROUND_BYTES / 2 && bytes <= ROUND_BYTES
+    });
+    // Those that go on from the one in front of them.
+    let going_on: HashSet<usize> = affordable.map(|(_, at)| at).collect();
+    let mut fewer: Vec<Range<u64>> = Vec::new();
+    for (at, range) in ranges.into_iter().enumerate() {
+        match fewer.last_mut().filter(|_| going_on.contains(&at)) {
+            Some(last) => last.end = range.end,
+            None => fewer.push(range),
+        }
+    }
+    fewer
 }
 
 #[cfg(test)]
@@ -174,5 +208,30 @@ mod tests {
         let far = 200 + GAP_BYTES;
         let ranges = vec![far + 1..far + 9, 0..100, 50..200, far..far + 1, 3 * far..3 * far + 1];
         assert_eq!(joined(ranges), [0..far + 9, 3 * far..3 * far + 1]);
+    }
+    #[test]
+    fn more_requests_than_go_at_once_are_joined_over_the_narrowest_gaps() {
+        let every = |count: u64, gap: u64| -> Vec<Range<u64>> {
+            (0..count).map(|n| n * (1000 + gap)..n * (1000 + gap) + 1000).collect()
+        };
+        // As many as go at once stay as they are.
+        assert_eq!(joined(every(16, 100_000)), every(16, 100_000));
+        // As many fewer as that takes, as far as they cost less than waiting does.
+        assert_eq!(joined(every(20, 100_000)).len(), 16);
+        assert_eq!(joined(every(40, 100_000)).len(), 30);
+        assert_eq!(joined(every(40, 600_000)).len(), 40);
+        // The narrowest ones: rows of precincts of ever lower resolutions.
+        let mut ranges = Vec::new();
+        let mut at = 0;
+        for (rows, gap) in [(3, 70_000), (3, 140_000), (3, 280_000), (4, 900_000), (6, 2_000_000)] {
+            for _ in 0..rows {
+                ranges.push(at..at + 30_000);
+                at += 30_000 + gap;
+            }
+        }
+        let all = joined(ranges.clone());
+        let bytes = |ranges: &[Range<u64>]| ranges.iter().map(|r| r.end - r.start).sum::<u64>();
+        assert_eq!((ranges.len(), all.len()), (19, 16));
+        assert!(bytes(&all) - bytes(&ranges) <= 3 * 70_000);
     }
 }

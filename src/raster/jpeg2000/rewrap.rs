@@ -16,6 +16,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use super::engine::markers::plt;
 use super::geometry::Span;
 use super::header::{MainHeader, Order, marker};
 use super::index::{Sot, sot};
@@ -95,28 +96,11 @@ pub(super) fn part_header(bytes: &[u8]) -> Result<Parsed, RasterError> {
         }
         at = end;
     }
-    lists.sort_by_key(|(number, _)| *number);
-    let packets = if lists.is_empty() { None } else { packet_lengths(bytes, &lists) };
+    let lists: Vec<(u8, &[u8])> =
+        lists.into_iter().filter_map(|(number, range)| Some((number, bytes.get(range)?))).collect();
+    let listed = plt::listed(&lists);
+    let packets = (!lists.is_empty() && listed.is_all).then_some(listed.lengths);
     Ok(Parsed::Done(PartHeader { sot, segments, packets, data: at + 2 }))
-}
-
-/// The lengths in PLT segments (A.7.3): seven bits a byte, the highest saying that
-/// more follow.
-fn packet_lengths(bytes: &[u8], lists: &[(u8, Range<usize>)]) -> Option<Vec<u32>> {
-    let mut lengths = Vec::new();
-    let mut length = 0u32;
-    let mut open = false;
-    for (_, range) in lists {
-        for byte in bytes.get(range.clone())? {
-            length = length.checked_mul(128)? | u32::from(byte & 0x7F);
-            open = byte & 0x80 != 0;
-            if !open {
-                lengths.push(length);
-                length = 0;
-            }
-        }
-    }
-    (!open).then_some(lengths)
 }
 
 /// Why the lower resolutions can't be cut off, as far as the main header tells: `None` if

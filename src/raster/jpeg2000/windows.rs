@@ -6,7 +6,7 @@
 //! grow with the tile, except for 4 bytes for each packet in front of it.
 //!
 //! The way: [`known`] reads headers and keeps what they say, [`walk`] finds packets that are
-//! not listed, [`Pieces`] holds what was fetched, and [`decode`] decodes.
+//! not listed, which [`walked`] keeps for other lives of the process, [`Pieces`] holds what was fetched, and [`decode`] decodes.
 //!
 //! [`giant`]: super::giant
 //! [`known`]: super::known
@@ -14,7 +14,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -27,6 +27,7 @@ use super::index::Index;
 use super::known::{self, Known, Place};
 use super::pieces::Pieces;
 use super::walk::{Walked, walk};
+use super::walked;
 use crate::raster::error::corrupt;
 use crate::raster::{Limits, Pixels, RasterError, Rect, TileGrid};
 
@@ -37,6 +38,8 @@ const HEADER_BYTES: u64 = 1 << 10;
 const BLOCK_BYTES: u64 = 4;
 /// How many of the image's own tiles one of ours is made from at a time.
 const TILES_AT_ONCE: usize = 8;
+/// What a walk found is remembered whenever it is more than before by one part in so many.
+const REMEMBERED_SHARE: usize = 4;
 /// How many tiles' headers are read at a time.
 const LOCKS: usize = 16;
 
@@ -46,6 +49,10 @@ pub(super) struct Windows {
     place: Place,
     /// Who reads the headers of a tile, or walks through it, holds its lock.
     locks: [Mutex<()>; LOCKS],
+    /// About how many packets a tile has.
+    packets: u64,
+    /// Whether what an earlier life remembered turned out to be wrong.
+    is_distrusted: AtomicBool,
     walk_bytes: u64,
     decode_bytes: u64,
 }
@@ -78,10 +85,13 @@ struct Take {
 }
 
 impl Windows {
-    pub(super) fn new(limits: &Limits) -> Self {
+    /// Of an image whose tiles have so many packets at most.
+    pub(super) fn new(packets: u64, limits: &Limits) -> Self {
         Windows {
             place: Place::new(),
             locks: Default::default(),
+            packets,
+            is_distrusted: AtomicBool::new(false),
             walk_bytes: limits.walk_bytes,
             decode_bytes: limits.decode_bytes,
         }
@@ -90,6 +100,14 @@ impl Windows {
     /// Forgets what was found, since the index that it was found by is wrong.
     pub(super) fn clear(&self) {
         self.place.clear();
+    }
+
+    /// Forgets what was found if some of it was remembered, since it does not fit the file: the
+    /// packets are looked for again. Says whether there was such.
+    pub(super) fn distrust(&self) -> bool {
+        let was_recalled = self.place.clear();
+        self.is_distrusted.fetch_or(was_recalled, Ordering::Relaxed);
+        was_recalled
     }
 
     /// Decodes a rectangle of a level.
@@ -188,12 +206,7 @@ impl Windows {
         // Somebody may have found it meanwhile.
         let known = match self.place.get(tile) {
             Some(known) => known,
-            None => {
-                let known =
-                    known::read(scene.codestream, scene.index, tile, self.decode_bytes).await?;
-                self.place.put(tile, &known, scene.index);
-                known
-            }
+            None => self.first(scene, level, part).await?,
         };
         if let Some(takes) = takes(&known, level, part.window).await? {
             return Ok((known, takes));
@@ -201,8 +214,12 @@ impl Windows {
         if known.walked >= self.walk_bytes {
             return Err(too_far(&known, self.walk_bytes));
         }
-        let Walked { known, is_done } =
+        let Walked { mut known, is_done } =
             walk(scene.index, &known, level, part.window, self.walk_bytes).await?;
+        if known.packets() > known.remembered + known.remembered / REMEMBERED_SHARE {
+            walked::remember(scene.index, tile, &known);
+            known.remembered = known.packets();
+        }
         self.place.put(tile, &known, scene.index);
         let is_done = is_done?;
         match takes(&known, level, part.window).await? {
@@ -212,6 +229,23 @@ impl Windows {
             }
             None => Err(too_far(&known, self.walk_bytes)),
         }
+    }
+
+    /// What the headers of a tile say, and what is remembered of it if they do not say where the
+    /// packets of a window are.
+    async fn first(&self, scene: Scene<'_>, level: u8, part: Part) -> Result<Known, RasterError> {
+        let Part { tile, window, .. } = part;
+        let (limit, packets) = (self.decode_bytes, self.packets);
+        let mut known = known::read(scene.codestream, scene.index, tile, packets, limit).await?;
+        let is_distrusted = self.is_distrusted.load(Ordering::Relaxed);
+        if !is_distrusted
+            && takes(&known, level, window).await?.is_none()
+            && let Some(recalled) = walked::recall(scene.index, tile, &known).await
+        {
+            known = recalled;
+        }
+        self.place.put(tile, &known, scene.index);
+        Ok(known)
     }
 
     /// Whether so many compressed bytes may be held.
@@ -244,11 +278,16 @@ fn too_far(known: &Known, allowed: u64) -> RasterError {
     }
 }
 
+/// Where a rectangle of a level is on the reference grid of that level.
+pub(super) fn placed_at(grid: &TileGrid, level: u8, rect: Rect) -> engine::Rect {
+    let (x, y) = grid.image_start;
+    let start = engine::Rect { x0: x, y0: y, x1: x, y1: y }.reduced(level.into());
+    let (x0, y0) = (start.x0 + rect.x, start.y0 + rect.y);
+    engine::Rect { x0, y0, x1: x0 + rect.width, y1: y0 + rect.height }
+}
+
 /// The image's own tiles that a rectangle of a level has pixels of.
 fn parts(grid: &TileGrid, level: u8, rect: Rect) -> Vec<Part> {
-    let start = grid.image_start;
-    let start = engine::Rect { x0: start.0, y0: start.1, x1: start.0, y1: start.1 };
-    let start = start.reduced(level.into());
     let touches = |along: Rect| !along.intersection(&rect).is_empty();
     let row = |tile: Rect| Rect { y: rect.y, height: rect.height, ..tile };
     let column = |tile: Rect| Rect { x: rect.x, width: rect.width, ..tile };
@@ -259,8 +298,7 @@ fn parts(grid: &TileGrid, level: u8, rect: Rect) -> Vec<Part> {
     for r in rows {
         for &c in &columns {
             let rect = grid.tile(level, c, r).intersection(&rect);
-            let (x0, y0) = (start.x0 + rect.x, start.y0 + rect.y);
-            let window = engine::Rect { x0, y0, x1: x0 + rect.width, y1: y0 + rect.height };
+            let window = placed_at(grid, level, rect);
             parts.push(Part { tile: r * grid.columns() + c, rect, window });
         }
     }

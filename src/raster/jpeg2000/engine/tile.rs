@@ -62,7 +62,7 @@ impl Tile {
             parts.push(Part {
                 body_length: header.body_length(),
                 lengths: header.lengths.clone(),
-                complete: header.lengths.is_some(),
+                complete: header.lengths.is_some() && header.lists_all,
                 packed: header.packed.clone(),
             });
         }

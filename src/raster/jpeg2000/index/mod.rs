@@ -31,7 +31,7 @@ use futures_util::future::{BoxFuture, Shared};
 
 use super::header::marker;
 use super::window::{read, read_kept, u16_at};
-use crate::raster::{Kept, RasterError, Source};
+use crate::raster::{About, Kept, RasterError, Source};
 use hop::HOP_BYTES;
 
 pub(super) use origin::Origin;
@@ -92,6 +92,16 @@ impl Index {
     /// Counts memory that is kept about the file, until what is returned is dropped.
     pub(super) fn count(&self, bytes: u64) -> Option<Kept> {
         self.source.count(bytes)
+    }
+
+    /// What is remembered of the file.
+    pub(super) async fn recall(&self, about: About) -> Option<Bytes> {
+        self.source.recall(about).await
+    }
+
+    /// Hands what was found to whoever keeps it.
+    pub(super) fn remember(&self, about: About, known: Bytes) {
+        self.source.remember(about, known);
     }
 
     /// Bytes that follow a prefix.

@@ -18,18 +18,19 @@ use super::listed::MAX_PARTS;
 use super::origin::Origin;
 use super::sot::LEAST_BYTES;
 use super::tile_parts::{Part, TileParts};
+use crate::raster::About;
 
 const MAGIC: &[u8; 5] = b"S3J2\x01";
 
 /// The index that is remembered of this version, if there is one and it fits.
 pub(super) async fn recall(origin: &Origin) -> Option<TileParts> {
-    let bytes = origin.source.recall().await?;
+    let bytes = origin.source.recall(About::TileParts).await?;
     parse(origin, &bytes)
 }
 
 /// Hands an index to whoever keeps it.
 pub(super) fn remember(origin: &Origin, parts: &TileParts) {
-    origin.source.remember(form(origin, parts));
+    origin.source.remember(About::TileParts, form(origin, parts));
 }
 
 fn form(origin: &Origin, parts: &TileParts) -> Bytes {

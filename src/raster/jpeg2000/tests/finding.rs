@@ -1,6 +1,7 @@
 //! Finding tile-parts: whichever way, the same ones; and what each way costs.
 
 use super::*;
+use crate::raster::About;
 use crate::raster::jpeg2000::index::Part;
 
 /// A codestream of tiles of 64 x 64 that hold no image, only bytes as packets may.
@@ -146,10 +147,10 @@ async fn an_index_that_is_remembered_costs_nothing_and_a_wrong_one_changes_nothi
     let made = made(121, &[], uneven, &[]);
     let source = Memory::new(made.bytes.clone());
     found(&made.bytes, &source).await.unwrap();
-    let kept = source.recall().await.unwrap();
+    let kept = source.recall(About::TileParts).await.unwrap();
     assert!(kept.len() < 1000, "{}", kept.len());
     let again = Memory::new(made.bytes.clone());
-    again.remember(kept.clone());
+    again.remember(About::TileParts, kept.clone());
     assert_eq!(found(&made.bytes, &again).await.unwrap(), made.parts);
     assert_eq!(again.reads(), 0);
     // Cut, longer, or with another number: nobody's, or found out.
@@ -161,17 +162,17 @@ async fn an_index_that_is_remembered_costs_nothing_and_a_wrong_one_changes_nothi
     }
     for kept in wrong {
         let again = Memory::new(made.bytes.clone());
-        again.remember(kept);
+        again.remember(About::TileParts, kept);
         let image = image(&made.bytes, &again).await.unwrap();
         for tile in [0, 60, 120] {
             let index = image.index.get().await.unwrap();
-            let bytes = match fetch::whole(&index, tile, u64::MAX).await {
+            let bytes = match fetch::whole(&index, tile, u64::MAX, false).await {
                 Ok(parts) => parts,
                 // It was of this file by its own word, and is not.
                 Err(RasterError::Corrupt(_)) => {
                     image.index.distrust();
                     let index = image.index.get().await.unwrap();
-                    fetch::whole(&index, tile, u64::MAX).await.unwrap()
+                    fetch::whole(&index, tile, u64::MAX, false).await.unwrap()
                 }
                 Err(error) => panic!("{error}"),
             };

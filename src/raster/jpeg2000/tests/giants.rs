@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::*;
+use crate::raster::About;
 use crate::raster::jpeg2000::engine::code_block::testing::Random;
 use crate::raster::jpeg2000::engine::geometry::Rect as Area;
 use crate::raster::jpeg2000::engine::markers::{Order, Volume};
@@ -15,7 +16,7 @@ use crate::raster::jpeg2000::engine::{
 const ORDERS: [Order; 5] = [Order::Lrcp, Order::Rlcp, Order::Rpcl, Order::Pcrl, Order::Cprl];
 
 /// The pixels of a codestream of one tile that is decoded whole, interleaved, of 8 bits.
-fn whole(bytes: &[u8], reduction: u8) -> Vec<u8> {
+pub(super) fn whole(bytes: &[u8], reduction: u8) -> Vec<u8> {
     let codestream = Codestream::parse(bytes).unwrap();
     let parts = tile_parts(&codestream, bytes).unwrap();
     let headers: Vec<_> = parts.iter().map(|part| part.header.clone()).collect();
@@ -104,6 +105,12 @@ async fn windows_have_the_pixels_of_the_whole_whatever_the_coding() {
             let fresh = opened(bytes.clone(), how).await.1.unwrap();
             let last = fresh.decode_tile(0, 2, 0).await.unwrap();
             assert_eq!(last, raster.decode_tile(0, 2, 0).await.unwrap(), "{n}");
+            let Rect { x, y, width, height } = last.rect;
+            let window =
+                Rect { x: x + width / 3, y: y + 5, width: 1 + width / 3, height: height - 7 };
+            let fresh = opened(bytes.clone(), how).await.1.unwrap();
+            let part = fresh.decode_window(0, window).await.unwrap();
+            assert_eq!(part, last.part(window, raster.info().pixel_bytes()), "{n}");
         }
     }
 }
@@ -182,6 +189,65 @@ async fn without_a_list_of_packets_a_walk_finds_them_once_and_within_its_limit()
     assert!(raster.decode_tile(0, 0, 0).await.is_ok() || source.bytes_read() < size);
     let (_, raster) = open(size).await;
     assert_eq!(raster.decode_tile(0, 4, 0).await.unwrap(), last);
+}
+
+/// What a walk found is remembered for the next mount: a file of it costs no walk any more, and
+/// what is remembered wrongly changes no pixel.
+#[tokio::test]
+async fn what_a_walk_found_is_remembered_and_a_wrong_memory_changes_nothing() {
+    for (order, layers) in [(Order::Rpcl, 1), (Order::Pcrl, 2), (Order::Lrcp, 2)] {
+        let mut random = Random(5);
+        let mut spec = Spec::new(Area::new(0, 0, 4400, 56), 1, 3);
+        (spec.order, spec.layers, spec.parts) = (order, layers, 2);
+        spec.components[0].style.precincts = vec![(5, 5); 4];
+        let bytes = spec.encode(&spec.picture(&mut random), &mut random);
+        let open = async |known: Option<Vec<u8>>| {
+            let source = Memory::new(bytes.clone());
+            if let Some(known) = known {
+                source.remember(About::Packets(0), known.into());
+            }
+            let head = source.head().slice(..200);
+            (source.clone(), open_with(source, head, &Limits::default(), 0).await.unwrap())
+        };
+        let (source, raster) = open(None).await;
+        let right = raster.decode_tile(0, 4, 0).await.unwrap();
+        let walked = source.bytes_read();
+        assert!(walked > source.size() * 3 / 4, "{order:?}: {walked}");
+        let known = source.recall(About::Packets(0)).await.unwrap().to_vec();
+        assert!(known.len() < 8000, "{}", known.len());
+        let (source, raster) = open(Some(known.clone())).await;
+        assert_eq!(raster.decode_tile(0, 4, 0).await.unwrap(), right);
+        let read = source.bytes_read();
+        println!("{order:?}: {walked} of {}, then {read}", source.size());
+        // In the order of positions the window's packets come last; in the others they lie everywhere,
+        // and close together.
+        match order {
+            Order::Pcrl => assert!(read < walked / 2, "{read}"),
+            _ => assert!(read <= walked, "{read}"),
+        }
+        // What is remembered of one window is right for all.
+        assert!(level(&*raster, 0).await.unwrap() == whole(&bytes, 0));
+
+        let mut wrong = vec![known[..known.len() - 1].to_vec(), [&known[..], &[0]].concat()];
+        for at in (0..known.len()).step_by(known.len() / 20 + 1) {
+            let mut one = known.clone();
+            one[at] ^= 1 << (at % 8);
+            wrong.push(one);
+        }
+        // Two lengths in each other's place: they add up.
+        let twice = (60..known.len() - 2).find(|at| {
+            known[*at..at + 2].iter().all(|byte| *byte < 0x80) && known[*at] != known[at + 1]
+        });
+        if let Some(at) = twice {
+            let mut one = known.clone();
+            one.swap(at, at + 1);
+            wrong.push(one);
+        }
+        for known in wrong {
+            let (_, raster) = open(Some(known)).await;
+            assert_eq!(raster.decode_tile(0, 4, 0).await.unwrap(), right);
+        }
+    }
 }
 
 /// Tile-parts that end with a resolution, as many writers make them: a walk ends with one, and
@@ -285,6 +351,47 @@ async fn a_list_of_packets_that_ends_early_is_walked_on_from() {
             Err(other) => panic!("{other}"),
         }
     }
+}
+
+/// A list in more segments than can be numbered, and one whose numbers are no order.
+#[tokio::test]
+async fn a_list_of_packets_in_segments_of_any_number_gives_the_same_pixels() {
+    let bytes = scene(true, Order::Rpcl);
+    let right = whole(&bytes, 0);
+    let sot = bytes.windows(4).position(|four| four == [0xff, 0x90, 0, 10]).unwrap();
+    let (mut at, mut list) = (sot + 12, Vec::new());
+    while bytes[at..at + 2] == [0xff, 0x58] {
+        let length = usize::from(u16::from_be_bytes([bytes[at + 2], bytes[at + 3]]));
+        list.extend_from_slice(&bytes[at + 5..at + 2 + length]);
+        at += 2 + length;
+    }
+    let numbered = |number: &dyn Fn(usize) -> u8| {
+        let mut header = Vec::new();
+        for (n, piece) in list.chunks(list.len() / 290).enumerate() {
+            header.extend([0xff, 0x58, 0, piece.len() as u8 + 3, number(n)]);
+            header.extend(piece);
+        }
+        let mut made = [&bytes[..sot + 12], &header, &bytes[at..]].concat();
+        let psot = u32::from_be_bytes(bytes[sot + 6..sot + 10].try_into().unwrap());
+        let psot = psot - (at - sot - 12) as u32 + header.len() as u32;
+        made[sot + 6..sot + 10].copy_from_slice(&psot.to_be_bytes());
+        made
+    };
+    let cost = async |made: Vec<u8>| {
+        let (source, raster) = opened(made, PIECEMEAL).await;
+        let raster = raster.unwrap();
+        raster.decode_tile(0, 2, 0).await.unwrap();
+        let cost = source.bytes_read();
+        assert!(level(&*raster, 0).await.unwrap() == right);
+        cost
+    };
+    let wrapped = cost(numbered(&|n| n as u8)).await;
+    let stuck = cost(numbered(&|n| n.min(255) as u8)).await;
+    let neither = cost(numbered(&|n| (n % 7) as u8)).await;
+    println!("{wrapped}, {stuck}, {neither} of {}", bytes.len());
+    assert_eq!(wrapped, stuck);
+    // What is not believed is looked for.
+    assert!(wrapped < neither, "{wrapped} {neither}");
 }
 
 #[tokio::test]

@@ -5,6 +5,8 @@ mod finding;
 mod forms;
 mod giants;
 mod odd;
+mod vast;
+mod windows;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

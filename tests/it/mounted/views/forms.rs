@@ -150,13 +150,6 @@ fn a_file_that_a_program_writes_has_them_too() {
     mount.end();
 }
 
-/// How many entries a folder of indexes has.
-fn entries(folder: &Path) -> usize {
-    let folders = fs::read_dir(folder).unwrap();
-    let files = folders.flat_map(|folder| fs::read_dir(folder.unwrap().path()).unwrap());
-    files.filter(|file| file.as_ref().unwrap().path().extension().is_none()).count()
-}
-
 #[test]
 fn an_index_is_found_once_for_all_mounts_that_share_its_folder() {
     let Some(server) = server() else { return };

@@ -257,6 +257,32 @@ fn without_a_list_of_packets_a_giant_is_walked_once_and_only_as_far_as_allowed()
 }
 
 #[test]
+fn what_a_walk_found_is_there_in_the_next_mount() {
+    let Some(server) = server() else { return };
+    let bytes = giant(20_000, 15_000, false);
+    let size = bytes.len() as u64;
+    server.put(BUCKET, "giant.j2k", bytes);
+    let folder = tempfile::tempdir().unwrap();
+    let options = ["--index-cache", folder.path().to_str().unwrap()];
+    let last = |mount: &Mount| {
+        let file = open_random(&sibling(mount, "giant.j2k", ".tif"));
+        read_tile(&mut Decoder::new(file).unwrap(), 17, 13)
+    };
+    let first = mount(&server, &options);
+    let (tile, cost) = cost_of(&server, || last(&first));
+    assert!(cost.bytes > size / 2, "{cost:?} of {size}");
+    // Where the tile-part is, and its packets.
+    until("what was found is kept", || entries(folder.path()) == 2);
+    first.end();
+    let second = mount(&server, &options);
+    let (again, cost) = cost_of(&server, || last(&second));
+    println!("then {cost:?}");
+    assert!(again == tile);
+    assert!(cost.bytes <= MIB && cost.get <= 20, "{cost:?}");
+    second.end();
+}
+
+#[test]
 fn whole_arrays_of_a_giant_are_read_in_order() {
     let Some(server) = server() else { return };
     let bytes = giant(6000, 4500, true);

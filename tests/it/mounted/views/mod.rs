@@ -131,3 +131,10 @@ fn told_views(json: &str) -> Vec<(String, Option<String>)> {
     });
     told.collect()
 }
+
+/// How many entries a folder of indexes has.
+fn entries(folder: &Path) -> usize {
+    let folders = fs::read_dir(folder).unwrap();
+    let files = folders.flat_map(|folder| fs::read_dir(folder.unwrap().path()).unwrap());
+    files.filter(|file| file.as_ref().unwrap().path().extension().is_none()).count()
+}

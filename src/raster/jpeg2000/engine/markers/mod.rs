@@ -3,6 +3,7 @@
 mod coding;
 mod main_header;
 mod order;
+pub(crate) mod plt;
 mod reader;
 mod siz;
 mod tile_part;

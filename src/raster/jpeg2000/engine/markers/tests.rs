@@ -103,20 +103,23 @@ fn lengths_of_packets_are_read() {
     let spec = Spec::new(Rect::new(0, 0, 9, 9), 1, 1);
     let codestream = Codestream::parse(&header(&spec, &[])).unwrap();
     let lengths = |more: &[Vec<u8>]| {
-        TilePart::parse(&codestream, &part(more), None).map(|part| part.lengths.unwrap().to_vec())
+        let part = TilePart::parse(&codestream, &part(more), None).unwrap();
+        (part.lengths.map_or(vec![], |lengths| lengths.to_vec()), part.lists_all)
     };
     // A number may go on in the next segment; segments may stand in any order.
     let one = segment(0xff58, &[0, 5, 0x81, 0x00, 0x8f]);
     let two = segment(0xff58, &[1, 0x7f, 0]);
-    assert_eq!(lengths(&[one.clone(), two.clone()]), Ok(vec![5, 128, (15 << 7) + 127, 0]));
-    assert_eq!(lengths(&[two.clone(), one.clone()]), Ok(vec![5, 128, (15 << 7) + 127, 0]));
-    assert!(matches!(lengths(std::slice::from_ref(&one)), Err(Error::Corrupt(_))));
-    assert!(matches!(lengths(&[two]), Err(Error::Corrupt(_))));
-    assert!(matches!(
-        lengths(&[segment(0xff58, &[0, 0xff, 0xff, 0xff, 0xff, 0x7f])]),
-        Err(Error::Corrupt(_))
-    ));
-    assert_eq!(lengths(&[segment(0xff58, &[0, 0x8f, 0xff, 0xff, 0xff, 0x7f])]), Ok(vec![u32::MAX]));
+    let all = vec![5, 128, (15 << 7) + 127, 0];
+    assert_eq!(lengths(&[one.clone(), two.clone()]), (all.clone(), true));
+    assert_eq!(lengths(&[two.clone(), one.clone()]), (all, true));
+    // What can't be read ends the list.
+    assert_eq!(lengths(std::slice::from_ref(&one)), (vec![5, 128], false));
+    assert_eq!(lengths(&[two]), (vec![], false));
+    assert_eq!(lengths(&[one, segment(0xff58, &[])]), (vec![5, 128], false));
+    let large = segment(0xff58, &[0, 0xff, 0xff, 0xff, 0xff, 0x7f]);
+    assert_eq!(lengths(&[large]), (vec![], false));
+    let largest = segment(0xff58, &[0, 0x8f, 0xff, 0xff, 0xff, 0x7f]);
+    assert_eq!(lengths(&[largest]), (vec![u32::MAX], true));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::coding::Settings;
 use super::reader::Reader;
-use super::{Codestream, code, next_marker, refuse_extension};
+use super::{Codestream, code, next_marker, plt, refuse_extension};
 use crate::raster::jpeg2000::engine::error::{Error, Result};
 
 /// A tile-part's header.
@@ -23,8 +23,10 @@ pub(crate) struct TilePart {
     /// Bytes from SOT up to the first byte behind SOD.
     pub header_length: usize,
     pub(crate) settings: Settings,
-    /// Packet lengths from PLT.
+    /// Packet lengths from PLT, as far as they can be read.
     pub(crate) lengths: Option<Arc<[u32]>>,
+    /// Whether that is all that PLT lists.
+    pub(crate) lists_all: bool,
     /// Packet headers from PPT or PPM.
     pub(crate) packed: Option<Arc<[u8]>>,
 }
@@ -62,6 +64,7 @@ impl TilePart {
         let mut settings = Settings::default();
         let mut headers: Vec<(u8, &[u8])> = Vec::new();
         let mut plt: Vec<(u8, &[u8])> = Vec::new();
+        let mut lists_all = true;
         let mut at = first.next;
         loop {
             if length != 0 && at + 2 > length as usize {
@@ -73,7 +76,10 @@ impl TilePart {
                 code::SOD => break,
                 code::POC => settings.poc(found.content, components)?,
                 code::PPT => push_numbered(&mut headers, found.content, "PPT")?,
-                code::PLT => push_numbered(&mut plt, found.content, "PLT")?,
+                code::PLT => match found.content {
+                    [number, list @ ..] => plt.push((*number, list)),
+                    [] => lists_all = false,
+                },
                 code::COD | code::COC | code::QCD | code::QCC | code::RGN if index != 0 => {
                     return Err(Error::corrupt(
                         "a coding style in a tile-part that is not the tile's first",
@@ -119,9 +125,11 @@ impl TilePart {
         } else {
             Some(join(headers, "PPT")?.into())
         };
-        let lengths =
-            if plt.is_empty() { None } else { Some(packet_lengths(&join(plt, "PLT")?)?.into()) };
-        Ok(Self { tile, index, count, length, header_length: at, settings, lengths, packed })
+        let listed = plt::listed(&plt);
+        lists_all &= listed.is_all;
+        let lengths = (!listed.lengths.is_empty()).then(|| listed.lengths.into());
+        let header_length = at;
+        Ok(Self { tile, index, count, length, header_length, settings, lengths, lists_all, packed })
     }
 
     /// The length of the body, from the first byte behind SOD; `None` if it goes on to the end of the codestream.
@@ -154,28 +162,6 @@ fn join(mut segments: Vec<(u8, &[u8])>, name: &str) -> Result<Vec<u8>> {
         return Err(Error::corrupt(format!("the {name} marker segments are not numbered from 0")));
     }
     Ok(segments.iter().flat_map(|segment| segment.1).copied().collect())
-}
-
-/// The packet lengths of PLT: seven bits a byte, the high bit says that the number goes on (Table A.37).
-fn packet_lengths(bytes: &[u8]) -> Result<Vec<u32>> {
-    let mut lengths = Vec::new();
-    let mut value: u32 = 0;
-    let mut open = false;
-    for &byte in bytes {
-        if value >> 25 != 0 {
-            return Err(Error::corrupt("PLT: a packet of more than 4 GiB"));
-        }
-        value = value << 7 | u32::from(byte & 0x7f);
-        open = byte & 0x80 != 0;
-        if !open {
-            lengths.push(value);
-            value = 0;
-        }
-    }
-    if open {
-        return Err(Error::corrupt("PLT ends inside a number"));
-    }
-    Ok(lengths)
 }
 
 /// A tile-part and where it stands in a whole codestream.
