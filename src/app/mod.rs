@@ -8,6 +8,7 @@ mod ask_status;
 mod assemble;
 mod config_show;
 mod control;
+mod counted;
 mod daemonize;
 mod deadline;
 mod detach;
