@@ -55,7 +55,7 @@ pub(super) fn run(args: &StatusArgs, environment: &Environment) -> Result<ExitCo
     };
     let (mut pending, mut failed) = (0, false);
     for mounted in &mounts {
-        match ask(mounted, args.json, environment) {
+        match ask(mounted, args, environment) {
             Ok((count, text)) => {
                 pending += count;
                 // A reader that stops reading does not want the rest.
@@ -72,7 +72,7 @@ pub(super) fn run(args: &StatusArgs, environment: &Environment) -> Result<ExitCo
     if args.mount_point.is_none() {
         // One that does not answer is about to end.
         let texts = Daemon::servers(environment).into_iter();
-        for (_, text) in texts.filter_map(|server| answer(server, args.json)) {
+        for (_, text) in texts.filter_map(|server| answer(server, args)) {
             let _ = io::stdout().lock().write_all(text.as_bytes());
         }
     }
@@ -103,7 +103,7 @@ fn find(table: &MountTable, path: PathBuf) -> Result<Mounted, StatusError> {
 /// How many files a mount has that are not in the bucket, and what its daemon says.
 fn ask(
     mounted: &Mounted,
-    json: bool,
+    args: &StatusArgs,
     environment: &Environment,
 ) -> Result<(u64, String), StatusError> {
     let silent = || StatusError::Silent(mounted.mount_point.clone());
@@ -112,12 +112,17 @@ fn ask(
         return Err(StatusError::OfSomebodyElse { path: mounted.mount_point.clone(), user });
     }
     let daemon = Daemon::of(mounted, environment).ok_or_else(silent)?;
-    answer(daemon, json).ok_or_else(silent)
+    answer(daemon, args).ok_or_else(silent)
 }
 
 /// What a daemon says, with the number in front; `None` if it does not say it to the end.
-fn answer(daemon: Daemon, json: bool) -> Option<(u64, String)> {
-    let question = if json { "status json" } else { "status" };
+fn answer(daemon: Daemon, args: &StatusArgs) -> Option<(u64, String)> {
+    let question = match (args.json, args.reset) {
+        (false, false) => "status",
+        (false, true) => "status reset",
+        (true, false) => "status json",
+        (true, true) => "status json reset",
+    };
     let mut lines = daemon.ask(question, LIMIT).ok()?;
     let count = lines.next()?.ok()?.parse().ok()?;
     let mut text = String::new();

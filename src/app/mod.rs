@@ -8,6 +8,7 @@ mod ask_status;
 mod assemble;
 mod config_show;
 mod control;
+mod counted;
 mod daemonize;
 mod deadline;
 mod detach;
@@ -30,6 +31,8 @@ mod mount_point;
 mod mount_table;
 mod namespace;
 mod prerequisites;
+mod progress;
+mod refresh;
 mod rootless;
 mod run;
 mod runtime_folder;
@@ -44,6 +47,7 @@ mod status_text;
 mod text;
 mod umount;
 mod unsent;
+mod warm;
 
 use std::process::ExitCode;
 
@@ -77,6 +81,10 @@ enum AppError {
     Doctor(#[from] doctor::DoctorError),
     #[error(transparent)]
     Manual(#[from] manual::ManualError),
+    #[error(transparent)]
+    Warm(#[from] warm::WarmError),
+    #[error(transparent)]
+    Refresh(#[from] refresh::RefreshError),
     #[error(transparent)]
     ConfigShow(#[from] config_show::ConfigShowError),
 }
@@ -117,6 +125,8 @@ fn do_it(command: Command, environment: &Environment) -> Result<ExitCode, AppErr
         Command::Umount(args) => umount::run(&args, environment)?,
         Command::Status(args) => return Ok(ask_status::run(&args, environment)?),
         Command::Doctor(args) => return Ok(doctor::run(&args, environment)?),
+        Command::Warm(args) => return Ok(warm::run(&args)?),
+        Command::Refresh(args) => refresh::run(&args)?,
         Command::Config(args) => config_show::run(&args, environment)?,
         Command::Completions(args) => manual::print_completions(&args)?,
         Command::Man(args) => manual::write_pages(&args, environment)?,

@@ -250,11 +250,12 @@ struct Served {
 
 impl Answers for Served {
     fn answer(&self, question: &str, to: &mut dyn Write) -> io::Result<()> {
-        match question {
-            "status" => to.write_all(self.report.for_people().as_bytes()),
-            "status json" => to.write_all(self.report.for_programs().as_bytes()),
-            "unmount" => self.unsent.before_unmount(to),
-            _ => writeln!(to, "this question is unknown"),
+        if question == "unmount" {
+            return self.unsent.before_unmount(to);
+        }
+        match self.report.answer(question) {
+            Some(text) => to.write_all(text.as_bytes()),
+            None => writeln!(to, "this question is unknown"),
         }
     }
 }

@@ -123,10 +123,9 @@ struct Asked(Arc<Report>);
 
 impl Answers for Asked {
     fn answer(&self, question: &str, to: &mut dyn Write) -> io::Result<()> {
-        match question {
-            "status" => to.write_all(self.0.for_people().as_bytes()),
-            "status json" => to.write_all(self.0.for_programs().as_bytes()),
-            _ => writeln!(to, "this question is unknown"),
+        match self.0.answer(question) {
+            Some(text) => to.write_all(text.as_bytes()),
+            None => writeln!(to, "this question is unknown"),
         }
     }
 }

@@ -1,19 +1,18 @@
 //! What there is to say about a mount at one moment, gathered once for all who show it.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::assemble::Assembled;
+use super::counted::{Counted, FileFigures};
 use crate::cli::GivenFlag;
 use crate::config::{Bill, Charged, OnUnmount, Pricing};
 use crate::mem::Use;
 use crate::publish::Pending;
 use crate::raster;
-use crate::reader::Ahead;
-use crate::stats::{ClassReads, Distribution, FileUse, RequestKind, STANDARD, Snapshot, Stats};
+use crate::stats::{RequestKind, STANDARD, Stats};
 use crate::store::S3;
 
 /// What stays the same as long as the mount lasts.
@@ -71,21 +70,6 @@ pub(super) struct Cost {
     pub(super) pricing: Pricing,
 }
 
-/// What was counted since the mount.
-#[derive(Debug)]
-pub(super) struct Counted {
-    pub(super) all: Snapshot,
-    pub(super) latencies: Vec<(RequestKind, Distribution)>,
-    pub(super) classes: BTreeMap<String, ClassReads>,
-    pub(super) ahead: Ahead,
-    /// How long decoders worked, wherever they are.
-    pub(super) decoding: Duration,
-    /// Changes that were refused for want of a flag.
-    pub(super) refused: u64,
-    /// The objects that were used, the busiest first.
-    pub(super) files: Vec<(String, Arc<FileUse>)>,
-}
-
 /// All of it at one moment.
 #[derive(Debug)]
 pub(super) struct Facts<'k> {
@@ -93,6 +77,8 @@ pub(super) struct Facts<'k> {
     pub(super) now: SystemTime,
     pub(super) memory: Memory,
     pub(super) counted: Counted,
+    /// Since when that was counted.
+    pub(super) counted_since: SystemTime,
     pub(super) open_files: usize,
     /// Bodies that are being sent, and their bytes.
     pub(super) uploads: (u64, u64),
@@ -108,12 +94,19 @@ impl Facts<'_> {
     }
 }
 
-/// Gathers what is so now.
-pub(super) fn gather<'k>(about: &'k About, known: &Known) -> Facts<'k> {
+/// Gathers what is so now, and what was counted since then if somebody has begun anew.
+pub(super) fn gather<'k>(
+    about: &'k About,
+    known: &Known,
+    since: Option<&(SystemTime, Counted)>,
+) -> Facts<'k> {
     let Known { parts, stats, .. } = known;
     let pending = parts.publisher.as_ref().map_or_else(Vec::new, |publisher| publisher.pending());
-    let all = stats.snapshot();
-    let classes = stats.classes.reads();
+    let counted = count(known);
+    let (counted_since, counted) = match since {
+        None => (about.since, counted),
+        Some((since, earlier)) => (*since, counted.since(earlier)),
+    };
     Facts {
         about,
         now: SystemTime::now(),
@@ -126,19 +119,28 @@ pub(super) fn gather<'k>(about: &'k About, known: &Known) -> Facts<'k> {
                 Decoding::Workers(workers.confinement().map(|said| said.is_complete()))
             }
         },
-        cost: cost(known, &all, &classes),
-        counted: Counted {
-            latencies: RequestKind::ALL.map(|kind| (kind, stats.latencies.of(kind))).into(),
-            classes,
-            ahead: parts.cache.ahead(),
-            decoding: Duration::from_micros(
-                raster::decoding_microseconds().saturating_add(all.decoders_microseconds),
-            ),
-            refused: parts.fs.refused_count(),
-            files: stats.files.busiest(),
-            all,
-        },
+        cost: cost(known, &counted),
+        counted,
+        counted_since,
         pending,
+    }
+}
+
+/// What was counted since the mount.
+pub(super) fn count(known: &Known) -> Counted {
+    let Known { parts, stats, .. } = known;
+    let all = stats.snapshot();
+    let files = stats.files.busiest().into_iter();
+    Counted {
+        latencies: RequestKind::ALL.map(|kind| (kind, stats.latencies.of(kind))).into(),
+        classes: stats.classes.reads(),
+        ahead: parts.cache.ahead(),
+        decoding: Duration::from_micros(
+            raster::decoding_microseconds().saturating_add(all.decoders_microseconds),
+        ),
+        refused: parts.fs.refused_count(),
+        files: files.map(|(key, used)| FileFigures::of(key, &used)).collect(),
+        all,
     }
 }
 
@@ -156,8 +158,9 @@ fn memory(parts: &Assembled) -> Memory {
     }
 }
 
-fn cost(known: &Known, all: &Snapshot, classes: &BTreeMap<String, ClassReads>) -> Option<Cost> {
+fn cost(known: &Known, counted: &Counted) -> Option<Cost> {
     let pricing = known.pricing.clone()?;
+    let Counted { all, classes, .. } = counted;
     let charged = Charged {
         list_requests: all.list_requests,
         head_requests: all.head_requests,

@@ -1,10 +1,11 @@
 //! The status as a line of JSON. `docs/status.md` has every name; a test compares.
 
+use super::counted::{Counted, FileFigures};
 use super::json::{list, maybe, object, string};
-use super::status_facts::{Cost, Counted, Decoding, Facts, Memory};
+use super::status_facts::{Cost, Decoding, Facts, Memory};
 use super::unsent::why;
 use crate::publish::Pending;
-use crate::stats::{ClassReads, Distribution, FileUse, Program};
+use crate::stats::{ClassReads, Distribution, Program};
 
 /// So many objects are named, those of which most was read.
 const FILES: usize = 100;
@@ -29,6 +30,10 @@ pub(super) fn report(facts: &Facts<'_>) -> String {
         ("metrics", maybe(about.metrics.map(|address| string(&address.to_string())))),
         ("since", string(&humantime::format_rfc3339_seconds(about.since).to_string())),
         ("mounted_seconds", seconds(facts.mounted_for().as_secs_f64())),
+        (
+            "counted_since",
+            string(&humantime::format_rfc3339_seconds(facts.counted_since).to_string()),
+        ),
         ("options", list(about.given.iter().map(flag))),
         ("refused", facts.counted.refused.to_string()),
         ("writes", string(about.writes)),
@@ -47,7 +52,7 @@ pub(super) fn report(facts: &Facts<'_>) -> String {
         ("tiles", tiles(&facts.counted)),
         ("uploads", numbers(&[("under_way_requests", uploads), ("under_way_bytes", upload_bytes)])),
         ("cost", maybe(facts.cost.as_ref().map(cost))),
-        ("files", list(facts.counted.files.iter().take(FILES).map(|(key, used)| file(key, used)))),
+        ("files", list(facts.counted.files.iter().take(FILES).map(file))),
         ("decoders", decoders(facts)),
         ("pending", list(facts.pending.iter().map(pending))),
     ])
@@ -152,17 +157,17 @@ fn cost(cost: &Cost) -> String {
     ])
 }
 
-fn file(key: &str, used: &FileUse) -> String {
+fn file(used: &FileFigures) -> String {
     let program = |program: &Program| {
         object([("pid", program.pid.to_string()), ("name", string(&program.name))])
     };
     object([
-        ("key", string(key)),
-        ("get_requests", used.get_requests.get().to_string()),
-        ("get_bytes", used.get_bytes.get().to_string()),
-        ("opens", used.opens.get().to_string()),
-        ("read_bytes", used.read_bytes.get().to_string()),
-        ("programs", list(used.programs().iter().map(program))),
+        ("key", string(&used.key)),
+        ("get_requests", used.get_requests.to_string()),
+        ("get_bytes", used.get_bytes.to_string()),
+        ("opens", used.opens.to_string()),
+        ("read_bytes", used.read_bytes.to_string()),
+        ("programs", list(used.programs.iter().map(program))),
     ])
 }
 

@@ -1,22 +1,26 @@
 //! What the daemon says about its mount, for people and for programs.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use super::assemble::Assembled;
+use super::counted::Counted;
 use super::metrics_server::MetricsServer;
-use super::status_facts::{About, Facts, Known, gather};
+use super::status_facts::{About, Facts, Known, count, gather};
 use super::{metrics, status_json, status_text};
 use crate::config::{MountSettings, Writes};
 use crate::stats::Stats;
 use crate::store::S3;
+use crate::sync::lock;
 
 /// What the daemon reports about its mount.
 #[derive(Debug)]
 pub(super) struct Report {
     about: About,
     known: Known,
+    /// When somebody has begun to count anew, and what was counted until then.
+    since: Mutex<Option<(SystemTime, Counted)>>,
 }
 
 impl Report {
@@ -45,26 +49,46 @@ impl Report {
             metrics: metrics.and_then(|metrics| metrics.address().ok()),
         };
         let pricing = settings.pricing.clone();
-        Report { about, known: Known { parts: parts.clone(), stats, pricing, s3 } }
+        let known = Known { parts: parts.clone(), stats, pricing, s3 };
+        Report { about, known, since: Mutex::default() }
     }
 
     fn facts(&self) -> Facts<'_> {
-        gather(&self.about, &self.known)
+        gather(&self.about, &self.known, lock(&self.since).as_ref())
+    }
+
+    /// The answer to a question about the status, with the number of files that are not in the
+    /// bucket yet in its first line; `None` if the question is another one.
+    pub(super) fn answer(&self, question: &str) -> Option<String> {
+        let (question, resets) = match question.strip_suffix(" reset") {
+            Some(question) => (question, true),
+            None => (question, false),
+        };
+        let text = match question {
+            "status" => self.for_people(),
+            "status json" => self.for_programs(),
+            _ => return None,
+        };
+        if resets {
+            let counted = count(&self.known);
+            *lock(&self.since) = Some((SystemTime::now(), counted));
+        }
+        Some(text)
     }
 
     /// A line with the number of files that are not in the bucket yet, then the report.
-    pub(super) fn for_people(&self) -> String {
+    fn for_people(&self) -> String {
         let facts = self.facts();
         format!("{}\n{}", facts.pending.len(), status_text::report(&facts))
     }
 
-    /// The figures as Prometheus reads them.
+    /// The figures as Prometheus reads them, which only grow.
     pub(super) fn for_metrics(&self) -> String {
-        metrics::text(&self.facts())
+        metrics::text(&gather(&self.about, &self.known, None))
     }
 
     /// A line with the number of files that are not in the bucket yet, then a line of JSON.
-    pub(super) fn for_programs(&self) -> String {
+    fn for_programs(&self) -> String {
         let facts = self.facts();
         format!("{}\n{}\n", facts.pending.len(), status_json::report(&facts))
     }

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use super::status_facts::{Cost, Counted, Decoding, Facts, Memory};
+use super::counted::{Counted, FileFigures};
+use super::status_facts::{Cost, Decoding, Facts, Memory};
 use super::text::printable;
 use super::unsent::why;
 use crate::cli::GivenFlag;
 use crate::config;
 use crate::publish::Pending;
-use crate::stats::{FileUse, Program, Snapshot};
+use crate::stats::{Program, Snapshot};
 
 /// So many objects are named, those of which most was read.
 const FILES: usize = 5;
@@ -27,6 +28,9 @@ pub(super) fn report(facts: &Facts<'_>) -> String {
     );
     let since = humantime::format_rfc3339_seconds(about.since);
     line("since", format!("{since} ({})", time(facts.mounted_for())));
+    if facts.counted_since != about.since {
+        line("counted since", humantime::format_rfc3339_seconds(facts.counted_since).to_string());
+    }
     if !about.given.is_empty() {
         let flags: Vec<String> = about.given.iter().map(flag).collect();
         line("options", printable(&flags.join(" ")).into_owned());
@@ -72,7 +76,7 @@ pub(super) fn report(facts: &Facts<'_>) -> String {
         line("metrics", format!("http://{address}/metrics"));
     }
     let busiest: Vec<String> =
-        counted.files.iter().take(FILES).map(|(key, used)| file(facts, key, used)).collect();
+        counted.files.iter().take(FILES).map(|used| file(facts, used)).collect();
     if !busiest.is_empty() {
         line("busiest files", "by bytes from the bucket, with who opened them last".to_owned());
         lines.extend(busiest);
@@ -223,20 +227,19 @@ fn decoders(facts: &Facts<'_>) -> String {
     }
 }
 
-fn file(facts: &Facts<'_>, key: &str, used: &FileUse) -> String {
-    let path = key.strip_prefix(facts.about.prefix.as_str()).unwrap_or(key);
+fn file(facts: &Facts<'_>, used: &FileFigures) -> String {
+    let path = used.key.strip_prefix(facts.about.prefix.as_str()).unwrap_or(&used.key);
     let program = |program: &Program| match program.pid {
         0 => "a program of another container".to_owned(),
         pid => format!("{} ({pid})", printable(&program.name)),
     };
-    let programs: Vec<String> = used.programs().iter().map(program).collect();
-    let requests = used.get_requests.get();
-    let requests = match requests {
+    let programs: Vec<String> = used.programs.iter().map(program).collect();
+    let requests = match used.get_requests {
         1 => "1 request".to_owned(),
         count => format!("{count} requests"),
     };
     let by = if programs.is_empty() { String::new() } else { format!(": {}", programs.join(", ")) };
-    let bytes = config::show_size(used.get_bytes.get());
+    let bytes = config::show_size(used.get_bytes);
     format!("    {} ({bytes} in {requests}){by}", printable(path))
 }
 

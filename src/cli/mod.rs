@@ -13,22 +13,26 @@ mod helper;
 mod manual;
 mod mount;
 mod options;
+mod refresh;
 mod rootless;
 mod run;
 mod serve;
 mod settings;
 mod status;
 mod views;
+mod warm;
 mod writes;
 
 pub use config::{ConfigAction, ConfigArgs};
 pub use manual::{CompletedShell, CompletionsArgs, ManArgs, ManualPage};
 pub use mount::{LogLevel, MountArgs};
+pub use refresh::RefreshArgs;
 pub use rootless::{Rootless, RootlessArgs};
 pub use serve::ListenArgs;
 pub use settings::{FoundSettings, Setting, SettingShape, SettingValue, SettingsAsked, Takes};
 pub use status::{GivenFlag, PriceArgs, StatusArgs};
 pub use views::ViewArgs;
+pub use warm::WarmArgs;
 pub use writes::WriteArgs;
 
 use std::ffi::{OsStr, OsString};
@@ -100,6 +104,12 @@ pub enum Command {
     /// Show mounts, and which files are not in the bucket yet
     #[command(long_about = status::ABOUT)]
     Status(StatusArgs),
+    /// Fetch files and folders into memory, ahead of work
+    #[command(long_about = warm::ABOUT)]
+    Warm(WarmArgs),
+    /// Forget what is known of files and folders, to see what others have changed
+    #[command(long_about = refresh::ABOUT)]
+    Refresh(RefreshArgs),
     /// Look at this machine and a bucket, and say what is wrong
     #[command(long_about = doctor::ABOUT)]
     Doctor(Box<DoctorArgs>),
@@ -238,6 +248,8 @@ fn mount_in(command: &mut Command) -> Option<&mut MountArgs> {
         Command::Doctor(doctor) => Some(&mut doctor.mount),
         Command::Umount(_)
         | Command::Status(_)
+        | Command::Warm(_)
+        | Command::Refresh(_)
         | Command::Config(_)
         | Command::Completions(_)
         | Command::Man(_) => None,

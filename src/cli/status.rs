@@ -23,6 +23,14 @@ pub struct StatusArgs {
     /// Print a JSON object for each mount, one per line
     #[arg(long)]
     pub json: bool,
+
+    /// Begin to count anew, after this report
+    #[arg(
+        long,
+        long_help = "Begin to count anew, after this report: requests, latencies, bytes, costs, files. Metrics \
+            go on, because counters there only grow."
+    )]
+    pub reset: bool,
 }
 
 /// What a mount tells of itself, and its costs.

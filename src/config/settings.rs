@@ -201,6 +201,8 @@ fn read(path: &Path, shapes: &[SettingShape]) -> Result<Option<SettingsFile>, Se
         {
             return Ok(None);
         }
+        // Nobody knows whether it is there, as in the home of whoever called sudo.
+        Err(_) if path.symlink_metadata().is_err() => return Ok(None),
         Err(error) => return Err(SettingsError::Read { file, why: error.to_string() }),
     };
     let read = SettingsFile::parse(&file, &text, shapes);

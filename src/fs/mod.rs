@@ -64,10 +64,11 @@ pub use list::{DirSink, SinkEntry};
 pub use open::{OpenHow, OpenedFile};
 pub use open_file::ReadAnswer;
 pub use web::{Trouble, Web};
+pub use xattr::{CACHED, REFRESH, ROOM};
 
 pub use crate::drafts::{AttrChange, Attributes, XattrSet};
 pub use crate::mem::{MemFile, Seek};
-pub use crate::names::{Attr, Ino, Kind, Outdated, ROOT, RenameHow};
+pub use crate::names::{Attr, Ino, Kind, Notice, Outdated, ROOT, RenameHow};
 pub use crate::reader::ReadBytes;
 pub use crate::view::{PictureFacts, Place, Ranges, Shot, ShownBands, has_image_name};
 
@@ -138,7 +139,7 @@ impl FileSystem {
 
     /// Takes the receiver of names that the kernel should forget; `None` after the first
     /// call.
-    pub fn outdated_names(&self) -> Option<Receiver<Outdated>> {
+    pub fn outdated_names(&self) -> Option<Receiver<Notice>> {
         self.names.notices().outdated()
     }
 

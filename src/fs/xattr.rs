@@ -9,9 +9,19 @@ use super::{FileSystem, FsError, Ino};
 use crate::drafts::{Draft, XattrSet};
 use crate::names::{KnownHead, Thing};
 use crate::store::{ListedObject, ObjectHead};
+use crate::view::has_image_name;
 
 const OURS: &str = "user.s3.";
 const META: &str = "user.s3.meta.";
+const MEM: &str = "user.s3mem.";
+/// How many bytes of a file are in memory.
+pub const CACHED: &str = "user.s3mem.cached";
+const SIBLINGS: &str = "user.s3mem.siblings";
+/// Whoever reads this of a file or a directory has it refreshed. It is never listed.
+pub const REFRESH: &str = "user.s3mem.refresh";
+/// How many bytes of files the mount may hold, asked of any of its files or directories. It is
+/// never listed.
+pub const ROOM: &str = "user.s3mem.room";
 /// What S3 leaves out of its answers for the class that most objects have.
 const DEFAULT_CLASS: &str = "STANDARD";
 
@@ -19,6 +29,10 @@ const DEFAULT_CLASS: &str = "STANDARD";
 enum Asked<'n> {
     /// Answered from the listing.
     Listed(&'n str),
+    /// How many of its bytes are in memory.
+    Cached,
+    /// Which siblings it is known to have.
+    Siblings,
     /// Answered from a HEAD.
     ContentType,
     /// One of the object's own metadata, from a HEAD.
@@ -33,6 +47,13 @@ impl FileSystem {
     /// ENODATA for a name that is not there (such as ACLs and labels, which programs probe
     /// for on every file: those cost nothing).
     pub async fn get_xattr(&self, ino: Ino, name: &OsStr) -> Result<Vec<u8>, FsError> {
+        if name == REFRESH {
+            self.names.refresh(ino).await?;
+            return Ok(Vec::new());
+        }
+        if name == ROOM {
+            return Ok(self.readers.objects.cache().room_bytes().to_string().into_bytes());
+        }
         if let Ok(Thing::Draft(draft)) = self.names.inodes().thing(ino) {
             return draft.xattr(name).ok_or(FsError::NoAttribute);
         }
@@ -42,6 +63,10 @@ impl FileSystem {
         let (object, known) = object.ok_or(FsError::NoAttribute)?;
         let value = match asked {
             Asked::Listed(name) => listed(&object, name),
+            Asked::Cached => {
+                Some(self.readers.objects.cache().held_bytes(&object.version).to_string())
+            }
+            Asked::Siblings => self.known_siblings(ino),
             Asked::ContentType => self.head(ino, &object, &known).await?.content_type,
             Asked::Meta(name) => self.head(ino, &object, &known).await?.metadata.get(name).cloned(),
         };
@@ -77,6 +102,10 @@ impl FileSystem {
         }
         let metadata = head.iter().flat_map(|head| head.metadata.keys());
         names.extend(metadata.map(|name| format!("{META}{name}")));
+        names.push(CACHED.to_owned());
+        if self.known_siblings(ino).is_some() {
+            names.push(SIBLINGS.to_owned());
+        }
         Ok(names.iter().flat_map(|name| name.bytes().chain([0])).collect())
     }
 
@@ -112,13 +141,29 @@ impl FileSystem {
     fn in_memory(&self, ino: Ino, name: &OsStr) -> Result<Arc<Draft>, FsError> {
         self.drafts()?;
         let bytes = name.as_bytes();
-        let is_theirs = bytes.starts_with(b"user.") && !bytes.starts_with(OURS.as_bytes());
+        let is_theirs = bytes.starts_with(b"user.")
+            && [OURS, MEM].iter().all(|ours| !bytes.starts_with(ours.as_bytes()));
         match self.names.inodes().thing(ino)? {
             Thing::Draft(draft) if is_theirs && draft.progress().is_none() => Ok(draft),
             Thing::Draft(_) | Thing::Dir(_) | Thing::Object(_) | Thing::Sibling(_) => {
                 Err(FsError::Unsupported)
             }
         }
+    }
+
+    /// The siblings that an image is known to have, without a request: their endings, or
+    /// `unknown` if nobody has looked at its header; `None` for what is not named like an image.
+    fn known_siblings(&self, ino: Ino) -> Option<String> {
+        let (thing, place) = self.names.inodes().current(ino).ok()?;
+        if !has_image_name(&place.name) {
+            return None;
+        }
+        let known = self.names.contents(&place.folder).known_siblings(&place.name, &thing);
+        Some(match known {
+            None => "unknown".to_owned(),
+            Some(kinds) if kinds.is_empty() => "none".to_owned(),
+            Some(kinds) => kinds.iter().map(|kind| kind.label()).collect::<Vec<_>>().join(","),
+        })
     }
 
     async fn head(
@@ -160,6 +205,11 @@ fn listed(object: &ListedObject, name: &str) -> Option<String> {
 }
 
 fn asked(name: &str) -> Result<Asked<'_>, FsError> {
+    match name {
+        CACHED => return Ok(Asked::Cached),
+        SIBLINGS => return Ok(Asked::Siblings),
+        _ => {}
+    }
     if let Some(name) = name.strip_prefix(META) {
         return Ok(Asked::Meta(name));
     }

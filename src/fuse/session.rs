@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use fuser::{Config, INodeNo, MountOption, Notifier, Session, SessionACL};
 
 use super::adapter::Adapter;
-use crate::fs::{FileSystem, Outdated};
+use crate::fs::{FileSystem, Notice, Outdated};
 
 /// How a mount shows itself to the system.
 #[derive(Debug, Clone)]
@@ -107,8 +107,16 @@ fn run(session: Session<Adapter>) -> io::Result<JoinHandle<io::Result<()>>> {
 
 /// Makes the kernel forget names that were found outdated, from a thread that
 /// holds nothing: the call blocks while the kernel works in the directory.
-fn tell_outdated(notifier: &Notifier, outdated: &Receiver<Outdated>) {
-    for Outdated { parent, name } in outdated {
+fn tell_outdated(notifier: &Notifier, outdated: &Receiver<Notice>) {
+    for notice in outdated {
+        let Outdated { parent, name } = match notice {
+            Notice::Outdated(outdated) => outdated,
+            Notice::Told(told) => {
+                // Whoever waited may be gone.
+                let _ = told.send(());
+                continue;
+            }
+        };
         if let Err(error) = notifier.inval_entry(INodeNo(parent), OsStr::new(&name)) {
             // ENOENT: the kernel had forgotten it already.
             tracing::debug!("could not invalidate {name:?}: {error}");

@@ -100,6 +100,13 @@ impl Inodes {
         }
     }
 
+    /// The names that the kernel has to forget so that it knows nothing below a directory,
+    /// once it has forgotten that directory's own name: of files, which may be open. Of the
+    /// root, those of its directories too.
+    pub(super) fn names_below(&self, dir: Ino) -> Vec<(Ino, String)> {
+        self.0.lock().names_below(dir)
+    }
+
     /// Takes back look-ups.
     pub fn forget(&self, ino: Ino, count: u64) {
         self.0.lock().forget(ino, count);
@@ -255,6 +262,29 @@ impl Table {
         inode.is_stale = false;
         inode.is_unnamed = false;
         ino
+    }
+
+    fn names_below(&self, dir: Ino) -> Vec<(Ino, String)> {
+        let is_below = |place: &Place| {
+            let mut at = place.parent;
+            // No path is deeper: a key has 1,024 bytes.
+            for _ in 0..1024 {
+                if at == dir {
+                    return true;
+                }
+                match self.parent(at) {
+                    Some(parent) if at != ROOT => at = parent,
+                    _ => return false,
+                }
+            }
+            false
+        };
+        let all = self.inodes.iter().filter(|(ino, inode)| {
+            let is_dir = inode.thing.folder().is_some();
+            let is_told = !is_dir || (dir == ROOT && inode.place.parent == ROOT);
+            **ino != ROOT && is_told && is_below(&inode.place)
+        });
+        all.map(|(_, inode)| (inode.place.parent, inode.place.name.clone())).collect()
     }
 
     /// Takes back `count` look-ups.
@@ -430,6 +460,34 @@ mod tests {
         assert!(table.borrowed.is_empty());
         table.replace(other, dir("d/"));
         assert!(table.borrowed.is_empty(), "nobody knows it");
+    }
+
+    #[test]
+    fn names_below_a_directory_are_those_of_files_and_in_the_root_of_directories() {
+        let (mut table, _) = table();
+        let at = |parent, name: &str| Place { parent, name: name.into(), ..place() };
+        let outer = table.look_up(&dir("o/"), || at(ROOT, "o"));
+        let inner = table.look_up(&dir("o/i/"), || at(outer, "i"));
+        let file = |key: &str| {
+            let version = crate::key::ObjectVersion {
+                key: crate::key::ObjectKey::new(key),
+                size: 1,
+                etag: None,
+                last_modified: std::time::SystemTime::UNIX_EPOCH,
+            };
+            Thing::Object(ListedObject { version, storage_class: None })
+        };
+        table.look_up(&file("o/i/f"), || at(inner, "f"));
+        table.look_up(&file("g"), || at(ROOT, "g"));
+        let below = |dir| {
+            let mut names: Vec<String> =
+                table.names_below(dir).into_iter().map(|(_, name)| name).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(below(inner), ["f"]);
+        assert_eq!(below(outer), ["f"]);
+        assert_eq!(below(ROOT), ["f", "g", "o"]);
     }
 
     #[test]

@@ -29,8 +29,10 @@ mod following;
 mod found;
 mod ino;
 mod inodes;
+mod missing;
 mod originals;
 mod place;
+mod refresh;
 mod rename;
 mod resolve;
 mod siblings;
@@ -57,6 +59,7 @@ pub use thing::{Folder, Sibling, Thing};
 pub use ttl::{Ttl, WritesGo};
 
 use deleted::DeletedSiblings;
+use missing::MissingInRoot;
 use originals::DraftImages;
 use tree::{NodeId, Tree};
 
@@ -76,6 +79,15 @@ pub struct Outdated {
     pub parent: Ino,
     /// The name.
     pub name: String,
+}
+
+/// What the kernel's side is told.
+#[derive(Debug)]
+pub enum Notice {
+    /// The kernel should forget a name.
+    Outdated(Outdated),
+    /// Somebody waits until all that came before is done.
+    Told(tokio::sync::oneshot::Sender<()>),
 }
 
 /// What [`Names`] is built of.
@@ -123,8 +135,9 @@ struct Siblings {
 /// Where it is said which names the kernel should forget.
 #[derive(Debug)]
 pub struct Notices {
-    sender: Sender<Outdated>,
-    receiver: std::sync::Mutex<Option<Receiver<Outdated>>>,
+    sender: Sender<Notice>,
+    receiver: std::sync::Mutex<Option<Receiver<Notice>>>,
+    missing_in_root: MissingInRoot,
 }
 
 impl Names {
@@ -145,7 +158,11 @@ impl Names {
             inodes: Inodes::new(root, &budget),
             ttl,
             looks,
-            notices: Notices { sender, receiver: std::sync::Mutex::new(Some(receiver)) },
+            notices: Notices {
+                sender,
+                receiver: std::sync::Mutex::new(Some(receiver)),
+                missing_in_root: MissingInRoot::default(),
+            },
         }
     }
 
@@ -168,7 +185,11 @@ impl Names {
     pub fn enter(&self, place: &Place, found: Found) -> (Option<Attr>, Duration) {
         let Some(thing) = found.thing else {
             let is_sibling = self.siblings.kinds().sources(&place.name).next().is_some();
-            return (None, self.ttl.missing(found.ttl, is_sibling));
+            let ttl = self.ttl.missing(found.ttl, is_sibling);
+            let is_in_root = place.parent == ROOT;
+            let ttl =
+                if is_in_root { self.notices.missing_in_root.note(&place.name, ttl) } else { ttl };
+            return (None, ttl);
         };
         let ttl = found.ttl.min(ttl::LONGEST).min(self.ttl.name(&thing));
         let ino = self.inodes.look_up(&thing, || place.clone());
@@ -218,13 +239,13 @@ impl Names {
 
 impl Notices {
     /// Takes the receiver; `None` after the first call.
-    pub fn outdated(&self) -> Option<Receiver<Outdated>> {
+    pub fn outdated(&self) -> Option<Receiver<Notice>> {
         crate::sync::lock(&self.receiver).take()
     }
 
     /// Makes the kernel forget what a name stands for.
     pub fn send(&self, parent: Ino, name: String) {
         // Only fails when nobody listens, as in tests without a kernel.
-        let _ = self.sender.send(Outdated { parent, name });
+        let _ = self.sender.send(Notice::Outdated(Outdated { parent, name }));
     }
 }

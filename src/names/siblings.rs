@@ -222,6 +222,31 @@ impl Contents<'_> {
         Some((original, kinds.collect()))
     }
 
+    /// The siblings that something is known to have, without a request; `None` if nobody has
+    /// looked at its header. Forms of JPEG 2000 are known once somebody has asked for them.
+    pub fn known_siblings(&self, name: &str, thing: &Thing) -> Option<Vec<ViewKind>> {
+        let Some(original) = self.original_known(name, thing.clone()) else {
+            return (size_of(thing) == Some(0)).then(Vec::new);
+        };
+        if self.may_be_copied_sibling(name, Some(original.size())) {
+            return Some(Vec::new());
+        }
+        let views = &self.names.siblings.views;
+        let exists = |kind| {
+            let size = views.size_known(&original, kind)?;
+            Some(matches!(size, Ok(Some(_))))
+        };
+        let kinds = self.names.siblings.kinds().kinds();
+        let known: Vec<(ViewKind, Option<bool>)> = kinds.map(|kind| (kind, exists(kind))).collect();
+        known.iter().find_map(|(_, exists)| *exists)?;
+        let is_there = |(kind, exists): &(ViewKind, Option<bool>)| {
+            // Of what has to be made first only the size is unknown.
+            exists.unwrap_or(kind.form().is_none())
+                && self.is_free(&format!("{name}{}", kind.suffix()))
+        };
+        Some(known.into_iter().filter(is_there).map(|(kind, _)| kind).collect())
+    }
+
     /// Whether a sibling may have a name: nothing else has it, and it was not deleted.
     fn is_free(&self, name: &str) -> bool {
         // A real one wins, and one that was deleted is not there either.

@@ -23,7 +23,7 @@ use super::pin::Pin;
 use super::readahead::Limits;
 use super::verify::{self, Completed, Plan, Verify};
 use crate::key::ObjectVersion;
-use crate::mem::{BLOCK_BYTES, BlockPool, Budget};
+use crate::mem::{BLOCK_BYTES, BlockPool, Budget, Use};
 use crate::store::StoreError;
 
 /// The longest range of one GET: larger ones bring nothing, smaller ones cost requests.
@@ -262,6 +262,23 @@ impl BlockCache {
             at = next;
         }
         pieces
+    }
+
+    /// How many bytes of objects may be held now, those included that are: the budget, less
+    /// what can't be dropped for them, and less what may come ahead of whoever reads them.
+    pub fn room_bytes(&self) -> u64 {
+        let budget = self.budget();
+        let others = budget.used_bytes().saturating_sub(budget.used_for_bytes(Use::Blocks));
+        let limit_bytes = budget.limit_bytes();
+        limit_bytes.saturating_sub(others).saturating_sub(limit_bytes * 3 / UNOPENED_SHARE)
+    }
+
+    /// How many bytes of a version are here, whether or not somebody has it open.
+    pub fn held_bytes(&self, version: &ObjectVersion) -> u64 {
+        let inner = self.lock();
+        let blocks = inner.ids.get(version).and_then(|id| inner.versions.get(id));
+        let blocks = blocks.into_iter().flat_map(|version| version.blocks.values());
+        blocks.map(|block| block.filled() as u64).sum()
     }
 
     /// Whether wrong bytes of a version were read, so that whoever keeps some has to drop

@@ -103,6 +103,13 @@ impl Distribution {
         self.counts.iter().sum()
     }
 
+    /// Those of them that came after `earlier`.
+    pub fn since(&self, earlier: &Distribution) -> Distribution {
+        let of = |step: usize| self.counts[step].saturating_sub(earlier.counts[step]);
+        let total = self.total.saturating_sub(earlier.total);
+        Distribution { counts: std::array::from_fn(of), total }
+    }
+
     /// What they took together.
     pub fn total(&self) -> Duration {
         self.total
@@ -158,6 +165,13 @@ mod tests {
         assert_eq!((all.count(), all.total()), (4, Duration::from_millis(40_004)));
         assert_eq!(all.quantile(0.99), Some(30.0), "as long as is told apart");
         assert_eq!(of(&[]).quantile(0.5), None);
+    }
+
+    #[test]
+    fn what_came_after_is_what_was_counted_between() {
+        let (before, all) = (of(&[1, 40_000]), of(&[1, 40_000, 2, 40_000]));
+        assert_eq!(all.since(&before), of(&[2, 40_000]));
+        assert_eq!(before.since(&before), of(&[]));
     }
 
     #[test]

@@ -16,7 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "app",
         &[
             "catalog", "cli", "config", "decoders", "drafts", "fs", "fuse", "key", "mem", "names",
-            "publish", "raster", "reader", "serve", "stats", "store", "sys", "view",
+            "publish", "raster", "reader", "serve", "stats", "store", "sync", "sys", "view",
         ],
     ),
     ("fuse", &["fs", "key", "sys"]),
@@ -60,6 +60,7 @@ const HIDDEN: &[(&str, &[&str])] = &[
     ("hyper::", &["serve"]),
     ("hyper_util::", &["serve"]),
     ("image::", &["raster"]),
+    ("indicatif::", &["app"]),
     ("jxl_oxide", &["raster"]),
     ("landlock::", &["decoders"]),
     ("libc::", &["sys", "fs", "app", "decoders"]),

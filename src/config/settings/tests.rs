@@ -297,6 +297,14 @@ fn a_switch_is_turned_off_by_false_and_the_last_word_wins() {
 }
 
 #[test]
+fn a_file_that_can_not_be_read_is_an_error_and_one_that_is_not_there_is_none() {
+    let machine = Machine::new();
+    machine.mount(&["b", "/mnt"]);
+    fs::create_dir(&machine.places.files[0]).unwrap();
+    assert!(machine.refusal().contains("user.toml can't be read"), "{}", machine.refusal());
+}
+
+#[test]
 fn commands_without_a_bucket_read_no_settings() {
     let machine = Machine::new().user("nonsense");
     for words in [["s3mem", "umount", "/mnt"].as_slice(), &["s3mem", "status"]] {

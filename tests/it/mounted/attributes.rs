@@ -132,7 +132,7 @@ fn extended_attributes_say_what_every_server_knows_of_an_object() {
             let got = attribute(&path, &format!("user.s3.{name}"));
             assert_eq!(got.as_deref(), Ok(value), "{name} on {}", backend.name());
         }
-        for missing in ["user.s3.meta.none", "user.s3.none", "user.none"] {
+        for missing in ["user.s3mem.none", "user.s3.meta.none", "user.s3.none", "user.none"] {
             assert_eq!(attribute(&path, missing), Err(libc::ENODATA), "{missing}");
         }
         let listed: Vec<String> =
@@ -167,7 +167,49 @@ fn attributes_of_the_listing_cost_nothing_and_the_others_one_head_for_all() {
     });
     assert_eq!(cost, Cost { head: 1, ..NOTHING });
     let expected = ["content-type", "etag", "key", "last-modified", "meta.a", "storage-class"];
-    assert_eq!(names, expected.map(|name| format!("user.s3.{name}")));
+    let mut expected: Vec<String> = expected.iter().map(|name| format!("user.s3.{name}")).collect();
+    expected.push("user.s3mem.cached".to_owned());
+    assert_eq!(names, expected);
+    mount.end();
+}
+
+#[test]
+fn what_is_in_memory_of_a_file_is_told_without_a_request() {
+    let Some(server) = server() else { return };
+    let image = fs::read(format!("{}/tests/support/data/B01.jp2", env!("CARGO_MANIFEST_DIR")));
+    server.put_pattern(BUCKET, "file", 3 * MIB, 1);
+    server.put(BUCKET, "image.jp2", image.unwrap());
+    server.put(BUCKET, "none.jp2", "no image");
+    server.put(BUCKET, "empty.png", "");
+    let mount = mount(&server, &[]);
+    let told = |name: &str, what: &str| {
+        let path = mount.join(name);
+        let (value, cost) = cost_of(&server, || attribute(&path, &format!("user.s3mem.{what}")));
+        assert_eq!(cost, NOTHING, "{name} {what}");
+        value
+    };
+    names(mount.path());
+    assert_eq!(told("file", "cached").as_deref(), Ok("0"));
+    reads_whole_pattern(&mount.join("file"), 1);
+    assert_eq!(told("file", "cached"), Ok((3 * MIB).to_string()));
+    // Another version is not in memory.
+    server.put_pattern(BUCKET, "file", 2 * MIB, 2);
+    rustix::fs::getxattr(mount.join("file"), "user.s3mem.refresh", &mut [0; 1]).unwrap();
+    fs::metadata(mount.join("file")).unwrap();
+    assert_eq!(told("file", "cached").as_deref(), Ok("0"));
+    assert_eq!(told("file", "siblings"), Err(libc::ENODATA));
+    for name in ["image.jp2", "none.jp2"] {
+        assert_eq!(told(name, "siblings").as_deref(), Ok("unknown"), "{name}");
+        let _ = fs::metadata(mount.join(format!("{name}.json")));
+    }
+    let known = told("image.jp2", "siblings").unwrap();
+    for kind in ["png", "preview.png", "npy", "tif", "json"] {
+        assert!(known.split(',').any(|known| known == kind), "{kind} is not in {known}");
+    }
+    assert_eq!(told("empty.png", "siblings").as_deref(), Ok("none"));
+    // It is among what getfattr -d asks for.
+    let listed = attribute_names(&mount.join("image.jp2"));
+    assert!(listed.contains(&"user.s3mem.siblings".to_owned()), "{listed:?}");
     mount.end();
 }
 

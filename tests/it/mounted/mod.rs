@@ -19,6 +19,7 @@ mod packages;
 mod patterns;
 mod posix;
 mod programs;
+mod refresh;
 mod spelling;
 mod stalls;
 mod strange_keys;

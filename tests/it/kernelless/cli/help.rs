@@ -76,6 +76,18 @@ fn the_help_of_doctor_is_as_written() {
 }
 
 #[test]
+fn the_help_of_warm_is_as_written() {
+    assert_prints(&["warm", "-h"], "warm-short.txt");
+    assert_prints(&["warm", "--help"], "warm.txt");
+}
+
+#[test]
+fn the_help_of_refresh_is_as_written() {
+    assert_prints(&["refresh", "-h"], "refresh-short.txt");
+    assert_prints(&["refresh", "--help"], "refresh.txt");
+}
+
+#[test]
 fn the_help_of_config_is_as_written() {
     assert_prints(&["config", "-h"], "config-short.txt");
     assert_prints(&["config", "--help"], "config.txt");

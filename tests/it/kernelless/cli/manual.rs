@@ -35,12 +35,33 @@ fn offered_by_bash(shell: &Shell, words: &[&str]) -> BTreeSet<String> {
 fn bash_completes_commands_and_exactly_the_flags_that_the_help_shows() {
     let shell = Shell::new();
     let commands = offered_by_bash(&shell, &["s3mem", ""]);
-    for command in
-        ["mount", "run", "umount", "unmount", "status", "doctor", "config", "completions", "man"]
-    {
+    for command in [
+        "mount",
+        "run",
+        "umount",
+        "unmount",
+        "status",
+        "doctor",
+        "warm",
+        "refresh",
+        "config",
+        "completions",
+        "man",
+    ] {
         assert!(commands.contains(command), "{command} is missing in {commands:?}");
     }
-    for command in ["mount", "run", "umount", "status", "doctor", "config", "completions", "man"] {
+    for command in [
+        "mount",
+        "run",
+        "umount",
+        "status",
+        "doctor",
+        "warm",
+        "refresh",
+        "config",
+        "completions",
+        "man",
+    ] {
         let offered = offered_by_bash(&shell, &["s3mem", command, "--"]);
         assert_eq!(offered, flags_in_help(&shell, command), "{command}");
     }
@@ -89,8 +110,19 @@ fn the_manual_has_a_page_for_each_command_with_each_flag() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     pages.sort();
-    let commands =
-        ["completions", "config", "doctor", "man", "mount", "run", "serve", "status", "umount"];
+    let commands = [
+        "completions",
+        "config",
+        "doctor",
+        "man",
+        "mount",
+        "refresh",
+        "run",
+        "serve",
+        "status",
+        "umount",
+        "warm",
+    ];
     let expected: Vec<String> = commands.iter().map(|name| format!("s3mem-{name}.1")).collect();
     assert_eq!(pages, [expected, vec!["s3mem.1".to_owned()]].concat());
     for command in commands {

@@ -149,6 +149,55 @@ fn the_figures_are_those_of_the_server() {
 }
 
 #[test]
+fn after_a_reset_all_is_counted_that_has_come_since_and_nothing_else() {
+    if !can_mount() {
+        return;
+    }
+    let server = TestServer::start();
+    let shell = used(&server, &["--prices", "prices.toml"]);
+    let before = status(&shell);
+    let ran = shell.s3mem(&["status", shell.mount_point(), "--json", "--reset"]);
+    ran.succeeds();
+    let told: Value = serde_json::from_str(&ran.stdout).unwrap();
+    for name in ["requests", "latency", "files", "cost", "counted_since"] {
+        assert_eq!(told[name], before[name], "the report is of before");
+    }
+    assert_eq!(told["counted_since"], told["since"]);
+    let told = status(&shell);
+    for group in ["requests", "reads", "ahead"] {
+        for (name, figure) in told[group].as_object().unwrap() {
+            assert_eq!(figure, 0, "{group}.{name}");
+        }
+    }
+    assert_eq!((number(&told, "latency.get.count"), money(&told, "total")), (0, 0.0));
+    assert!(told["latency"]["get"]["p50_seconds"].is_null());
+    assert_eq!(
+        (&told["files"], &told["storage_classes"]),
+        (&[0; 0].into(), &serde_json::json!({}))
+    );
+    // What is held is not counted.
+    assert_eq!(told["memory"]["limit_bytes"], before["memory"]["limit_bytes"]);
+    assert!(number(&told, "memory.blocks_bytes") >= 5 << 20);
+    server.put_pattern("tiles", "10/later/one", 123_456, 3);
+    shell.s3mem(&["refresh", shell.mount_point()]).succeeds();
+    server.reset_counts();
+    assert_eq!(fs::read(shell.mount_point.join("later/one")).unwrap().len(), 123_456);
+    assert!(server.wait_idle(FOREVER));
+    let (told, counts) = (status(&shell), server.counts());
+    for (name, counted) in [("list", counts.list), ("head", counts.head), ("get", counts.get)] {
+        assert_eq!(number(&told["requests"], &format!("{name}_requests")), counted, "{name}");
+        assert_eq!(number(&told["latency"], &format!("{name}.count")), counted, "{name}");
+    }
+    assert_eq!(number(&told, "requests.get_bytes"), 123_456);
+    let files = told["files"].as_array().unwrap();
+    assert_eq!((files.len(), &files[0]["key"]), (1, &"10/later/one".into()));
+    assert_eq!(number(&told["storage_classes"]["STANDARD"], "get_requests"), counts.get);
+    let text = shell.s3mem(&["status", shell.mount_point()]).stdout;
+    assert!(text.contains("  counted since "), "{text}");
+    shell.umount().succeeds();
+}
+
+#[test]
 fn what_is_asked_for_again_or_refused_as_too_much_is_counted() {
     if !can_mount() {
         return;

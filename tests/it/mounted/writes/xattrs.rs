@@ -53,6 +53,7 @@ fn attributes_of_the_user_stay_with_what_programs_make_in_memory() {
         assert!(errno_is(set(&file, "user.more", &long, ALWAYS), libc::ENOSPC));
         // What is S3's own, and what is in the bucket, has no others.
         assert!(errno_is(set(&file, "user.s3.key", "x", ALWAYS), libc::EOPNOTSUPP));
+        assert!(errno_is(set(&file, "user.s3mem.cached", "x", ALWAYS), libc::EOPNOTSUPP));
         assert!(errno_is(set(&mount.join("object"), "user.x", "y", ALWAYS), libc::EOPNOTSUPP));
         assert_eq!(value(&mount.join("object"), "user.s3.key").unwrap(), "object");
         mount.end();
