@@ -77,6 +77,7 @@ inputs() {
         jp2_oracle) echo 8000 ;;
         jp2_parts) echo 30000 ;;
         jp2_rewrap) echo 30000 ;;
+        jp2_windows) echo 8000 ;;
         layout_npy) echo 500000 ;;
         layout_png) echo 150000 ;;
         layout_tiff) echo 12000 ;;

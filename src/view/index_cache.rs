@@ -68,6 +68,9 @@ impl IndexCache {
     pub(super) fn save(self: &Arc<Self>, version: &ObjectVersion, what: &str, known: &[u8]) {
         let Some(about) = self.about(version, what) else { return };
         let (path, entry) = (self.path(&about), entry(&about, known));
+        if entry.len() as u64 > MAX_ENTRY_BYTES {
+            return;
+        }
         let cache = self.clone();
         self.runtime.spawn_blocking(move || {
             let Err(error) = cache.write(&path, &entry) else { return };

@@ -32,6 +32,9 @@ const SLACK_BYTES: u64 = 1 << 20;
 /// A run through so many units will go on, most likely: a window of an image in
 /// tiles is fewer.
 const UNITS_IN_ORDER: u64 = 2;
+/// Who reads so little far from where they were may want no more. The kernel asks for 128 KiB on
+/// behalf of a program that reads much, or maps the file.
+const ALONE_BYTES: u64 = 64 << 10;
 /// How far ahead units are looked at for tiles that will be needed.
 const UNITS_AHEAD: u64 = 96;
 
@@ -51,7 +54,7 @@ pub(super) struct Reading {
 struct Noted {
     /// The tiles that will be needed next and that nobody has begun.
     next: Vec<Place>,
-    /// Whether the reader has come from elsewhere.
+    /// Whether the reader has come from elsewhere, and may go elsewhere.
     is_alone: bool,
 }
 
@@ -125,7 +128,7 @@ impl Reading {
 
     /// Notes a read, and has decoded what will be needed next; waits until it is known how that
     /// will be fetched, so that what this read itself waits for comes with it. Returns whether the
-    /// reader has come from elsewhere.
+    /// reader has come from elsewhere, and may go elsewhere.
     pub(super) async fn note(&self, offset: u64, end: u64) -> bool {
         let Noted { next, is_alone } = self.note_read(offset, end);
         self.announce(next).await;
@@ -261,7 +264,8 @@ impl Reading {
         } else {
             (progress.start, progress.end, progress.bytes) = (offset, end, end - offset);
         }
-        Noted { next: self.next_tiles(&mut progress), is_alone: !near }
+        let is_alone = !near && end - offset <= ALONE_BYTES;
+        Noted { next: self.next_tiles(&mut progress), is_alone }
     }
 
     /// The tiles that a reader will need next and that nobody has begun.

@@ -67,8 +67,8 @@ impl Rows {
         Some(bytes)
     }
 
-    /// The bytes of a range, which lies behind the first row's start; `is_alone` if no read
-    /// before it was near.
+    /// The bytes of a range, which lies behind the first row's start; `is_alone` if none
+    /// near it may follow.
     ///
     /// # Errors
     /// What fetching or decoding failed with.

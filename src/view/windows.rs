@@ -1,10 +1,10 @@
 //! Windows of tiles, for reads of a few pixels here and there: a tile need not be decoded whole
 //! for one row of it.
 //!
-//! Contract: a tile that is here, or being made, is taken. Otherwise the first read that comes out
-//! of the blue decodes what it needs, and some rows around it; a read of other pixels of the same
-//! tile decodes the tile. So whoever reads on has no part decoded more than twice, and whoever
-//! reads from the start none.
+//! Contract: a tile that is here, or being made, is taken. Otherwise the first small read that comes
+//! out of the blue decodes what it needs, and some rows around it; a read of other pixels of the
+//! same tile decodes the tile. So nothing is decoded more than twice, and nothing more than once for
+//! whoever reads much, or from the start.
 
 use std::sync::Arc;
 

@@ -60,6 +60,11 @@ impl Known {
         self.tile.parts().iter().map(of).sum()
     }
 
+    /// Whether these are all there are.
+    pub(super) fn is_complete(&self) -> bool {
+        self.tile.parts().iter().all(|part| part.complete)
+    }
+
     fn bytes(&self) -> u64 {
         let of = |part: &super::engine::Part| {
             let lengths = part.lengths.as_ref().map_or(0, |lengths| 4 * lengths.len());
@@ -187,14 +192,14 @@ impl Shelf {
         self.entries.get(&key).map(|entry| entry.known.clone())
     }
 
-    /// Keeps a tile in place of what was known of it before; `count` counts its bytes.
-    fn put(&mut self, key: (u64, u32), known: &Known, count: impl FnOnce(u64) -> Option<Kept>) {
+    /// Keeps a tile, whose bytes are `counted`, in place of what was known of it before.
+    fn put(&mut self, key: (u64, u32), known: &Known, counted: Option<Kept>) {
         let bytes = known.bytes();
         if bytes > self.limit {
             self.take(key);
             return;
         }
-        let entry = Entry { known: known.clone(), bytes, _counted: count(bytes) };
+        let entry = Entry { known: known.clone(), bytes, _counted: counted };
         self.bytes += bytes;
         if let Some((_, before)) = self.entries.push(key, entry) {
             self.bytes = self.bytes.saturating_sub(before.bytes);
@@ -241,7 +246,8 @@ impl Place {
 
     /// Keeps what is known of a tile in place of what was known before.
     pub(super) fn put(&self, tile: u32, known: &Known, index: &Index) {
-        shelf().put((self.0, tile), known, |bytes| index.count(bytes));
+        let counted = index.count(known.bytes());
+        shelf().put((self.0, tile), known, counted);
     }
 
     /// Forgets all of the image; says whether some of it was recalled.
@@ -289,7 +295,7 @@ mod tests {
         assert!((8000..9000).contains(&bytes), "{bytes}");
         let mut shelf = Shelf::new(3 * bytes);
         let put = |shelf: &mut Shelf, key, known: &Known| {
-            shelf.put(key, known, |_| Some(Box::new(Arc::clone(&counted))));
+            shelf.put(key, known, Some(Box::new(Arc::clone(&counted))));
         };
         let has = |shelf: &Shelf| (0..6).map(|tile| shelf.entries.contains(&(1, tile))).collect();
         for tile in 0..3 {

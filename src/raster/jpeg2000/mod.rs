@@ -308,11 +308,19 @@ impl Jpeg2000 {
     }
 
     async fn decode(&self, asked: Asked) -> Result<Pixels, RasterError> {
+        let trusted = self.trusts();
         match self.part(asked).await {
-            // What was kept of an earlier life may be wrong where the file is right.
-            Err(RasterError::Corrupt(_)) if self.distrust() => self.part(asked).await,
+            // What was kept of an earlier life may be wrong where the file is right; somebody else
+            // may have seen that meanwhile.
+            Err(RasterError::Corrupt(_)) if self.distrust() || trusted != self.trusts() => {
+                self.part(asked).await
+            }
             decoded => decoded,
         }
+    }
+
+    fn trusts(&self) -> bool {
+        self.windows.as_ref().is_none_or(Windows::trusts)
     }
 
     /// Lets go of what was remembered; says whether there was something.

@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use super::blocking::blocking;
 use super::engine::Tile;
 use super::index::Index;
 use super::known::Known;
@@ -31,12 +32,17 @@ const LEAST_BYTES: usize = 1;
 /// What is known of a tile with what an earlier walk found, if that is more.
 pub(super) async fn recall(index: &Index, number: u32, known: &Known) -> Option<Known> {
     let bytes = index.recall(About::Packets(number)).await?;
-    parse(number, known, &bytes)
+    let known = known.clone();
+    blocking(move |_| Ok(parse(number, &known, &bytes))).await.ok()?
 }
 
 /// Hands what is known of a tile to whoever keeps it.
-pub(super) fn remember(index: &Index, number: u32, known: &Known) {
-    index.remember(About::Packets(number), form(number, known));
+pub(super) async fn remember(index: &Index, number: u32, known: &Known) {
+    let known = known.clone();
+    // There are up to some millions of them.
+    if let Ok(bytes) = blocking(move |_| Ok(form(number, &known))).await {
+        index.remember(About::Packets(number), bytes);
+    }
 }
 
 fn form(number: u32, known: &Known) -> Bytes {

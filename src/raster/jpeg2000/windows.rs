@@ -6,11 +6,13 @@
 //! grow with the tile, except for 4 bytes for each packet in front of it.
 //!
 //! The way: [`known`] reads headers and keeps what they say, [`walk`] finds packets that are
-//! not listed, which [`walked`] keeps for other lives of the process, [`Pieces`] holds what was fetched, and [`decode`] decodes.
+//! not listed, which [`walked`] keeps for the next mount, [`Pieces`] holds what was fetched, and
+//! [`decode`] decodes.
 //!
 //! [`giant`]: super::giant
 //! [`known`]: super::known
 //! [`walk`]: super::walk
+//! [`walked`]: super::walked
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -38,7 +40,8 @@ const HEADER_BYTES: u64 = 1 << 10;
 const BLOCK_BYTES: u64 = 4;
 /// How many of the image's own tiles one of ours is made from at a time.
 const TILES_AT_ONCE: usize = 8;
-/// What a walk found is remembered whenever it is more than before by one part in so many.
+/// What a walk found is remembered whenever it is more than before by one part in so many, and
+/// when it is all.
 const REMEMBERED_SHARE: usize = 4;
 /// How many tiles' headers are read at a time.
 const LOCKS: usize = 16;
@@ -100,6 +103,11 @@ impl Windows {
     /// Forgets what was found, since the index that it was found by is wrong.
     pub(super) fn clear(&self) {
         self.place.clear();
+    }
+
+    /// Whether what an earlier life remembered is believed.
+    pub(super) fn trusts(&self) -> bool {
+        !self.is_distrusted.load(Ordering::Relaxed)
     }
 
     /// Forgets what was found if some of it was remembered, since it does not fit the file: the
@@ -216,8 +224,9 @@ impl Windows {
         }
         let Walked { mut known, is_done } =
             walk(scene.index, &known, level, part.window, self.walk_bytes).await?;
-        if known.packets() > known.remembered + known.remembered / REMEMBERED_SHARE {
-            walked::remember(scene.index, tile, &known);
+        let is_more = known.packets() > known.remembered + known.remembered / REMEMBERED_SHARE;
+        if is_more || known.is_complete() {
+            walked::remember(scene.index, tile, &known).await;
             known.remembered = known.packets();
         }
         self.place.put(tile, &known, scene.index);
@@ -237,8 +246,7 @@ impl Windows {
         let Part { tile, window, .. } = part;
         let (limit, packets) = (self.decode_bytes, self.packets);
         let mut known = known::read(scene.codestream, scene.index, tile, packets, limit).await?;
-        let is_distrusted = self.is_distrusted.load(Ordering::Relaxed);
-        if !is_distrusted
+        if self.trusts()
             && takes(&known, level, window).await?.is_none()
             && let Some(recalled) = walked::recall(scene.index, tile, &known).await
         {
