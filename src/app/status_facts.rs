@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::assemble::Assembled;
 use crate::cli::GivenFlag;
 use crate::config::{Bill, Charged, OnUnmount, Pricing};
+use crate::disk::Figures;
 use crate::mem::Use;
 use crate::publish::Pending;
 use crate::raster;
@@ -31,6 +32,8 @@ pub(super) struct About {
     pub(super) log: String,
     /// Where its metrics are told.
     pub(super) metrics: Option<SocketAddr>,
+    /// The folder of the cache on disk.
+    pub(super) cache_dir: Option<PathBuf>,
 }
 
 /// Where the facts are.
@@ -92,6 +95,8 @@ pub(super) struct Facts<'k> {
     pub(super) about: &'k About,
     pub(super) now: SystemTime,
     pub(super) memory: Memory,
+    /// The cache on disk, where there is one, and its folder.
+    pub(super) disk: Option<(&'k Path, Figures)>,
     pub(super) counted: Counted,
     pub(super) open_files: usize,
     /// Bodies that are being sent, and their bytes.
@@ -118,6 +123,7 @@ pub(super) fn gather<'k>(about: &'k About, known: &Known) -> Facts<'k> {
         about,
         now: SystemTime::now(),
         memory: memory(parts),
+        disk: about.cache_dir.as_deref().zip(parts.cache.disk().map(|disk| disk.figures())),
         open_files: parts.fs.open_count(),
         uploads: (stats.uploads.requests(), stats.uploads.bytes()),
         decoding: match &parts.workers {

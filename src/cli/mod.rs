@@ -6,6 +6,7 @@
 //! before they are read (see `helper.rs` and `options.rs`), so there is no second
 //! table of options to keep in step.
 
+mod cache;
 mod doctor;
 mod helper;
 mod manual;
@@ -17,6 +18,7 @@ mod status;
 mod views;
 mod writes;
 
+pub use cache::CacheArgs;
 pub use manual::{CompletedShell, CompletionsArgs, ManArgs, ManualPage};
 pub use rootless::{Rootless, RootlessArgs};
 pub use serve::ListenArgs;
@@ -40,7 +42,7 @@ const HELP_COLUMNS: usize = 100;
     version,
     about = "Mounts an S3 bucket so that any program that takes a file name reads objects from memory",
     long_about = "s3mem mounts an S3 bucket as a folder, so that any program that takes a file name can open \
-        an object. It is fetched into memory as it is read, piece by piece, and nothing is written to disk. \
+        an object. It is fetched into memory as it is read, piece by piece, and nothing is written to disk unless you ask for it. \
         Without --writes the mount is read-only.",
     after_help = "Run 's3mem mount --help' for all options with examples.",
     after_long_help = "\
@@ -231,6 +233,10 @@ pub struct MountArgs {
             of the machine's memory, or of what the container or batch job (the cgroup) may use."
     )]
     pub memory: Option<String>,
+
+    /// The cache on disk.
+    #[command(flatten)]
+    pub cache: CacheArgs,
 
     /// How long to trust a listing, in seconds; "forever" is allowed [default: 60]
     #[arg(

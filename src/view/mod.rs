@@ -29,6 +29,7 @@ mod kind;
 mod lab;
 pub mod layout;
 mod masked;
+mod on_disk;
 mod original;
 mod packed;
 mod packed_pixels;
@@ -76,6 +77,7 @@ use reduce::preview_plan;
 use room::Room;
 use source::{FileSource, ObjectSource};
 
+use crate::disk::Ghosts;
 use crate::mem::{Budget, Reservation, Shelf, Use};
 use crate::raster::{self, Decoders, Limits, Pixels, Raster, RasterError, Spliced};
 use crate::reader::{BlockCache, ExactReader, Opener};
@@ -202,6 +204,8 @@ struct Kept {
     forms: Arc<Shelf<(u64, ViewKind), Formed, ViewError>>,
     /// From which value to which bands are shown.
     ranges: Arc<Shelf<(u64, ShownBands), Ranges, ViewError>>,
+    /// Which units were made, where there is a cache on disk.
+    made: Mutex<Ghosts>,
 }
 
 impl Views {
@@ -221,7 +225,7 @@ impl Views {
         let units = (limit / UNITS_SHARE).max(UNITS_BYTES);
         let indexes = config.index_cache.clone();
         Arc::new(Views {
-            indexes: indexes.map(|place| IndexCache::new(place, runtime.clone())),
+            indexes: IndexCache::of(indexes, cache.disk(), runtime.clone()),
             kept: Kept {
                 next_id: AtomicU64::new(0),
                 headers: Mutex::new(LruCache::new(VERSIONS)),
@@ -230,6 +234,7 @@ impl Views {
                 units: Shelf::new(budget.clone(), units),
                 forms: Shelf::new(budget.clone(), limit / FORMS_SHARE),
                 ranges: Shelf::new(budget.clone(), RANGES_BYTES),
+                made: Mutex::default(),
             },
             cores: thread::available_parallelism().map_or(1, NonZeroUsize::get),
             config,

@@ -47,7 +47,15 @@ impl Views {
         let key = (image.id, kind, unit);
         let (views, image, layout) = (self.clone(), image.clone(), layout.clone());
         let made = self.kept.units.get_or_make(key, move || async move {
-            let bytes = views.render(&image, kind, &layout, unit).await?;
+            let range = layout.unit_range(unit);
+            let bytes = match views.unit_on_disk(&image, kind, unit).await {
+                Some(bytes) if bytes.len() as u64 == range.end - range.start => bytes.into(),
+                _ => {
+                    let bytes = views.render(&image, kind, &layout, unit).await?;
+                    views.note_made(&image, kind, (unit, layout.unit_input(unit)), &bytes);
+                    bytes
+                }
+            };
             let weight = bytes.len() as u64;
             Ok((bytes, weight))
         });
