@@ -40,7 +40,7 @@ pub struct ViewArgs {
         long_help = "Keep in this folder, across mounts, where the tiles of JPEG 2000 files are that do \
             not list them. Finding that out once costs about a tenth of such a file; kept, it is a \
             kilobyte. Several mounts and machines may share the folder, and you may delete anything in \
-            it at any time. By default nothing is written to disk."
+            it at any time. By default they are kept where --cache-dir says, or in memory alone."
     )]
     pub index_cache: Option<PathBuf>,
 

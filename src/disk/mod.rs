@@ -150,10 +150,9 @@ impl Disk {
         self.push(Item { name, parts, joins: true });
     }
 
-    /// As [`Disk::join`], or as [`Disk::save`] for one part from 0 on if not `joins`, but waits
-    /// for its turn until `end`; whether it came.
-    pub async fn put(&self, name: Name, parts: Vec<Part>, joins: bool, end: Instant) -> bool {
-        let mut item = Item { name, parts, joins };
+    /// As [`Disk::join`], but waits for its turn until `end`; whether it came.
+    pub async fn put(&self, name: Name, parts: Vec<Part>, end: Instant) -> bool {
+        let mut item = Item { name, parts, joins: true };
         loop {
             match self.shared.queue.push(item) {
                 Ok(()) => return true,

@@ -129,7 +129,7 @@ impl OnDisk {
             }
         }
         for (name, parts) in entries {
-            if !self.0.put(name, parts, true, end).await {
+            if !self.0.put(name, parts, end).await {
                 return;
             }
         }

@@ -32,7 +32,7 @@ impl Views {
         let (views, image) = (self.clone(), image.clone());
         let made = self.kept.units.get_or_make(key, move || async move {
             let file = match views.unit_on_disk(&image, kind, WHOLE).await {
-                Some(file) => file.into(),
+                Some(file) => file,
                 None => {
                     let file = views.pack(&image, kind).await?;
                     views.keep_unit(&image, kind, WHOLE, &file);

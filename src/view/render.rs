@@ -22,6 +22,7 @@ use super::error::ViewError;
 use super::image::Image;
 use super::layout::{Layout, UnitData, UnitIndex, UnitInput};
 use super::masked::{is_converted, png_pixels};
+use super::on_disk::takes_all;
 use super::reduce::Reducer;
 use super::stretch::stretch;
 use super::upright::upright;
@@ -47,20 +48,33 @@ impl Views {
         let key = (image.id, kind, unit);
         let (views, image, layout) = (self.clone(), image.clone(), layout.clone());
         let made = self.kept.units.get_or_make(key, move || async move {
-            let range = layout.unit_range(unit);
-            let bytes = match views.unit_on_disk(&image, kind, unit).await {
-                Some(bytes) if bytes.len() as u64 == range.end - range.start => bytes.into(),
-                _ => {
-                    let bytes = views.render(&image, kind, &layout, unit).await?;
-                    views.note_made(&image, kind, (unit, layout.unit_input(unit)), &bytes);
-                    bytes
-                }
+            let bytes = match takes_all(kind, layout.unit_input(unit)) {
+                true => views.unit_of_all(&image, kind, &layout, unit).await?,
+                false => views.render(&image, kind, &layout, unit).await?,
             };
             let weight = bytes.len() as u64;
             Ok((bytes, weight))
         });
         // Boxed: a unit of checksums is rendered from other units.
         made.wait().boxed()
+    }
+
+    /// A unit that takes a whole image: from the cache on disk, if that has it.
+    async fn unit_of_all(
+        self: &Arc<Self>,
+        image: &Arc<Image>,
+        kind: ViewKind,
+        layout: &Arc<dyn Layout>,
+        unit: UnitIndex,
+    ) -> Result<Vec<u8>, ViewError> {
+        let range = layout.unit_range(unit);
+        let known = self.unit_on_disk(image, kind, unit).await;
+        if let Some(bytes) = known.filter(|known| known.len() as u64 == range.end - range.start) {
+            return Ok(bytes);
+        }
+        let bytes = self.render(image, kind, layout, unit).await?;
+        self.keep_unit(image, kind, unit, &bytes);
+        Ok(bytes)
     }
 
     async fn render(
@@ -160,6 +174,10 @@ impl Views {
             !self.kept.pixels.has(&key)
         };
         let missing: Vec<(u32, u32)> = tiles.iter().copied().filter(is_missing).collect();
+        if missing.len() < 2 {
+            return;
+        }
+        let missing = self.not_on_disk(image, level, missing).await;
         if missing.len() > 1 {
             image.raster.expect(level, &missing).await;
         }
@@ -187,6 +205,10 @@ impl Views {
         let key = PixelsKey::Tile { image: image.id, level, column, row };
         let (views, image) = (self.clone(), image.clone());
         let tile = self.kept.pixels.get_or_make(key, move || async move {
+            if let Some(pixels) = views.tile_on_disk(&image, (level, column, row)).await {
+                let weight = pixels.samples.len() as u64;
+                return Ok((pixels, weight));
+            }
             let begun = Instant::now();
             let room = views.room.enter(image.raster.held_bytes()).await;
             let _room = room.map_err(|error| image.error(error))?;
@@ -194,6 +216,7 @@ impl Views {
             let decoded = image.raster.decode_tile(level, column, row).await;
             let pixels = decoded.map_err(|error| image.error(error))?;
             let microseconds = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+            views.note_tile(&image, (level, column, row), &pixels);
             views.stats.decoded_tiles.add(1);
             views.stats.tile_microseconds.add(microseconds);
             let weight = pixels.samples.len() as u64;
