@@ -16,7 +16,7 @@ use super::layout::{UnitIndex, UnitInput};
 use super::{Header, Opened, PixelsKey, ViewConfig, ViewKind, Views, lock};
 use crate::disk::{Body, Name, Part};
 use crate::mem::{Counted, Reservation, Use};
-use crate::raster::Pixels;
+use crate::raster::{Pixels, Rect};
 
 /// Another version of the program may make other bytes of the same image.
 const RENDERING: &str = concat!(env!("CARGO_PKG_VERSION"), "-1");
@@ -146,7 +146,10 @@ impl Views {
     }
 
     fn name_of_tile(&self, image: &Image, (level, column, row): Place) -> Option<Name> {
-        self.name_of(image, &format!("{ORDER} tile {level} {column} {row}"))
+        // Also where it lies: how an image is cut into tiles may change.
+        let Rect { x, y, width, height } = image.info().tile(level, column, row);
+        let place = format!("{x} {y} {width} {height}");
+        self.name_of(image, &format!("{ORDER} tile {level} {column} {row} {place}"))
     }
 
     fn name_of_unit(&self, image: &Image, kind: ViewKind, unit: UnitIndex) -> Option<Name> {
