@@ -148,10 +148,10 @@ fn disk(folder: &str, figures: &Figures) -> String {
         text += &format!("; {} of {asked} found", share(figures.hits, asked));
     }
     if figures.read_bytes > 0 {
-        text += &format!(", {} read", speed(figures.read_bytes, figures.read_time));
+        text += &format!("; read {}", speed(figures.read_bytes, figures.read_time));
     }
     if figures.entries > 0 {
-        text += &format!("; {} written", speed(figures.written_bytes, figures.write_time));
+        text += &format!("; wrote {}", speed(figures.written_bytes, figures.write_time));
     }
     for (count, what) in [
         (figures.dropped, "not written, too much waited"),
