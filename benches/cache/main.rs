@@ -90,7 +90,13 @@ fn run(part: u64) -> Result<()> {
             }
             Err(error) => println!("| {} | {what} | {error} | | |", daemon.name()),
         };
-        let first = mount()?;
+        let first = match mount() {
+            Ok(first) => first,
+            Err(error) => {
+                println!("| {} | {error} | | | |", daemon.name());
+                continue;
+            }
+        };
         tell("first", read(&server, &first, "once", (once, 1)));
         first.end()?;
         let second = mount()?;

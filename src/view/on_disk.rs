@@ -75,6 +75,9 @@ impl Views {
 
     /// Notes that a tile was decoded, and has it written if that is worth it.
     pub(super) fn note_tile(&self, image: &Image, place: Place, pixels: &Pixels) {
+        if self.cache.disk().is_none() {
+            return;
+        }
         let is_again = {
             let mut made = lock(&self.kept.made);
             let what = (image.id, place);
