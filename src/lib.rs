@@ -18,6 +18,7 @@
 //! - [`raster`]: images as tiles at resolution levels
 //! - [`reader`]: the bytes of one object version
 //! - [`store`]: requests to S3
+//! - [`disk`]: memory that outlives the mount, in a folder
 //! - [`mem`], [`stats`], [`sync`], [`key`], [`sys`]: memory, counters, locks, nouns, calls to libc
 
 pub mod app;
@@ -25,6 +26,7 @@ pub mod catalog;
 pub mod cli;
 pub mod config;
 pub mod decoders;
+pub mod disk;
 pub mod drafts;
 pub mod fs;
 pub mod fuse;

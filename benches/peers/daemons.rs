@@ -102,6 +102,19 @@ impl Daemon {
         format!("{}: {}", self.name(), told.lines().next().unwrap_or("tells no version"))
     }
 
+    /// The flags of a cache on disk that outlives the mount; `None` for a daemon without one.
+    pub(crate) fn cache_flags(self, cache: &Path) -> Option<Vec<String>> {
+        let cache = cache.display();
+        let flags = match self {
+            Daemon::S3mem => format!("--memory 128M --cache-dir {cache}"),
+            Daemon::Rclone => format!("--vfs-cache-mode full --cache-dir {cache}"),
+            Daemon::S3fs => format!("-o use_cache={cache}"),
+            Daemon::Mountpoint => format!("--cache {cache}"),
+            Daemon::Goofys => return None,
+        };
+        Some(flags.split(' ').map(str::to_owned).collect())
+    }
+
     fn command(
         self,
         endpoint: &str,
@@ -217,11 +230,22 @@ pub(crate) struct Mounted {
 impl Mounted {
     /// Mounts, and returns when the bucket is there.
     pub(crate) fn start(daemon: Daemon, endpoint: &str, access: Access) -> Result<Self> {
+        Mounted::start_with(daemon, endpoint, access, &[])
+    }
+
+    /// As [`Mounted::start`], with more flags.
+    pub(crate) fn start_with(
+        daemon: Daemon,
+        endpoint: &str,
+        access: Access,
+        flags: &[String],
+    ) -> Result<Self> {
         let folder = TempDir::new()?;
         let (point, log) = (folder.path().join("mount"), folder.path().join("log"));
         fs::create_dir(&point)?;
         let child = daemon
             .command(endpoint, &point, folder.path(), access)?
+            .args(flags)
             .stderr(fs::File::create(&log)?)
             .spawn()?;
         let mut mounted = Mounted { child, point, log, _folder: folder };

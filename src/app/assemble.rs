@@ -3,13 +3,14 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::runtime::Handle as Runtime;
 
 use crate::catalog::{Catalog, CatalogConfig, Dir, is_object};
 use crate::config::{FsConfig, Writes};
 use crate::decoders::{Place, Workers, WorkersConfig};
+use crate::disk::Disk;
 use crate::drafts::Drafts;
 use crate::fs::{FileSystem, FsParts};
 use crate::mem::Budget;
@@ -20,6 +21,9 @@ use crate::reader::{BlockCache, CacheConfig};
 use crate::stats::Stats;
 use crate::store::{ObjectStore, StoreError};
 use crate::view::{ViewSet, Views};
+
+/// How long the end of a mount waits for the cache on disk.
+const PUT_DOWN: Duration = Duration::from_secs(5);
 
 /// The parts of a mount that others go on with.
 #[derive(Debug, Clone)]
@@ -34,19 +38,35 @@ pub struct Assembled {
     pub workers: Option<Arc<Workers>>,
     /// The bytes of objects that are in memory.
     pub cache: Arc<BlockCache>,
+    /// The virtual siblings of images.
+    pub views: Arc<Views>,
     /// What everything that is held is counted in.
     pub budget: Arc<Budget>,
 }
 
+impl Assembled {
+    /// Has what is in memory written to the cache on disk, if there is one, as far as that is
+    /// worth it and does not take long: the mount is over.
+    pub async fn put_down(&self) {
+        let Some(disk) = self.cache.disk() else { return };
+        let end = Instant::now() + PUT_DOWN;
+        // What took a decoder is worth more than what took a request.
+        self.views.put_down(end).await;
+        self.cache.put_down(end).await;
+        disk.settle(end).await;
+    }
+}
+
 /// Opens a file system over `store`: one LIST, of the root, which also proves that the
 /// bucket is there and may be listed. Must be called on the runtime that its requests
-/// shall run on. What decoders do is counted in `stats`.
+/// shall run on. What is worth it is kept on `disk`. What decoders do is counted in `stats`.
 ///
 /// # Errors
 /// What that LIST failed with.
 pub async fn assemble(
     store: Arc<dyn ObjectStore>,
     config: FsConfig,
+    disk: Option<Arc<Disk>>,
     stats: Arc<Stats>,
 ) -> Result<Assembled, Arc<StoreError>> {
     let runtime = Runtime::current();
@@ -66,7 +86,8 @@ pub async fn assemble(
             prefix => tracing::warn!("the bucket has nothing below \"{}\"", prefix.escape_debug()),
         }
     }
-    let cache = BlockCache::new(CacheConfig { budget: budget.clone(), verify: config.verify });
+    let cache =
+        BlockCache::new(CacheConfig { budget: budget.clone(), verify: config.verify, disk });
     let (views, store_of_views) = (config.views.clone(), store.clone());
     let workers = start_workers(&config, &budget, stats.clone());
     let decoders: Arc<dyn Decoders> = match &workers {
@@ -119,13 +140,13 @@ pub async fn assemble(
         names,
         drafts: drafts.clone(),
         publisher: publisher.clone(),
-        views,
+        views: views.clone(),
         cache: cache.clone(),
         store,
         runtime,
         stats,
     });
-    Ok(Assembled { fs: Arc::new(fs), drafts, publisher, workers, cache, budget })
+    Ok(Assembled { fs: Arc::new(fs), drafts, publisher, workers, cache, views, budget })
 }
 
 /// The processes that decode images: one for each core, if there are siblings at all.

@@ -4,6 +4,7 @@
 use std::fmt::{Display, Write};
 
 use super::status_facts::{Cost, Facts};
+use crate::disk::Figures;
 
 /// How a figure behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +105,9 @@ pub(super) fn text(facts: &Facts<'_>) -> String {
     about(facts, &mut text);
     requests(facts, &mut text);
     memory(facts, &mut text);
+    if let Some((_, figures)) = &facts.disk {
+        disk(figures, &mut text);
+    }
     reads(facts, &mut text);
     images(facts, &mut text);
     if let Some(known) = &facts.cost {
@@ -189,6 +193,30 @@ fn memory(facts: &Facts<'_>, text: &mut Text) {
         text.gauge("s3mem_written_files_limit_bytes", help, limit);
         text.gauge("s3mem_written_files_bytes", "What written files take.", used);
     }
+}
+
+fn disk(figures: &Figures, text: &mut Text) {
+    let help = "What the cache on disk may hold, for all mounts that share it.";
+    text.gauge("s3mem_disk_limit_bytes", help, figures.limit_bytes);
+    text.gauge("s3mem_disk_bytes", "What it holds.", figures.used_bytes);
+    let help = "Questions to the cache on disk.";
+    let mut family = text.family("s3mem_disk_questions", Kind::Counter, help);
+    family.sample(&[("found", "yes")], figures.hits);
+    family.sample(&[("found", "no")], figures.misses);
+    text.counter("s3mem_disk_read_bytes", "Bytes taken from it.", figures.read_bytes);
+    let seconds = figures.read_time.as_secs_f64();
+    text.counter("s3mem_disk_reading_seconds", "How long that took.", seconds);
+    text.counter("s3mem_disk_written_entries", "Entries written.", figures.entries);
+    text.counter("s3mem_disk_written_bytes", "Bytes written.", figures.written_bytes);
+    let seconds = figures.write_time.as_secs_f64();
+    text.counter("s3mem_disk_writing_seconds", "How long that took.", seconds);
+    let help = "What was not written since too much was waiting.";
+    text.counter("s3mem_disk_dropped_writes", help, figures.dropped);
+    text.counter("s3mem_disk_failed_writes", "What could not be written.", figures.failed);
+    text.counter("s3mem_disk_evicted_entries", "Entries deleted for room.", figures.evicted);
+    text.counter("s3mem_disk_damaged_entries", "Entries found damaged.", figures.damaged);
+    let help = "Whether it is not read, since it is slower than the network.";
+    text.gauge("s3mem_disk_paused", help, u8::from(figures.is_paused));
 }
 
 fn reads(facts: &Facts<'_>, text: &mut Text) {

@@ -4,6 +4,7 @@
 //! standard error what went wrong, in one sentence that tells what to do. Knows
 //! processes, signals, the mount table and the log; never a request or an inode.
 
+mod account;
 mod ask_status;
 mod assemble;
 mod config_show;

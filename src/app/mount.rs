@@ -10,10 +10,11 @@ use std::thread;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::runtime::{self, Runtime};
+use tokio::runtime::{self, Handle, Runtime};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
+use super::account;
 use super::assemble::{Assembled, assemble};
 use super::control::{Answers, Control, Listening};
 use super::daemonize::{self, DaemonError};
@@ -35,6 +36,7 @@ use super::text::tell;
 use super::unsent::Unsent;
 use crate::cli::MountArgs;
 use crate::config::{self, ConfigError, Environment, MountSettings};
+use crate::disk::{Disk, DiskConfig, DiskError};
 use crate::fs::FileSystem;
 use crate::fuse;
 use crate::stats::Stats;
@@ -63,6 +65,8 @@ pub(super) enum StartError {
     Daemon(#[from] DaemonError),
     #[error(transparent)]
     Log(#[from] LogError),
+    #[error(transparent)]
+    Disk(#[from] DiskError),
     #[error("{0}")]
     Store(String),
     #[error(
@@ -150,7 +154,8 @@ fn serve(settings: &MountSettings, environment: &Environment) -> Result<(), Star
         metrics.serve(runtime.handle(), Arc::new(move || report.for_metrics()))?;
     }
     let start = Start { settings, environment, path: &path, runtime: &runtime, log, start_lock };
-    let outcome = serve_mounted(start, parts.fs, Arc::new(served));
+    let outcome = serve_mounted(start, parts.fs.clone(), Arc::new(served));
+    runtime.block_on(parts.put_down());
     // Requests still in the air have nobody left to answer.
     runtime.shutdown_background();
     outcome
@@ -212,8 +217,21 @@ async fn open(settings: &MountSettings, stats: Arc<Stats>) -> Result<(Assembled,
     let s3 = connect_with_notice(settings).await?.map_err(|error| told(&error))?;
     let stack = StackConfig::new(settings.retry.clone(), settings.fs.memory_bytes);
     let store = production_stack(Arc::new(s3.clone()), stack, stats.clone());
-    let parts = assemble(store, settings.fs.clone(), stats).await;
+    let disk = settings.disk.clone().map(|config| open_disk(config, settings, &s3)).transpose()?;
+    let parts = assemble(store, settings.fs.clone(), disk, stats).await;
     Ok((parts.map_err(|error| told(&error))?, s3))
+}
+
+/// Opens the cache on disk, for the account that asks.
+fn open_disk(
+    config: DiskConfig,
+    settings: &MountSettings,
+    s3: &S3,
+) -> Result<Arc<Disk>, DiskError> {
+    let owner = settings.s3.expected_bucket_owner.as_deref();
+    let account = account::name(owner, s3.credentials().as_ref(), !settings.s3.is_own_server);
+    let place = format!("{} {account}", config.place);
+    Disk::open(DiskConfig { place, ..config }, Handle::current())
 }
 
 /// Looks up the credentials, and says so when that takes longer than a moment.

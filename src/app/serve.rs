@@ -106,13 +106,14 @@ pub(super) fn run(args: &ServeArgs, environment: &Environment) -> Result<(), Ser
             tracing::warn!("{signal} again: not waiting for answers");
         };
         tokio::select! {
-            outcome = server.run(parts.fs, figures, end, GRACE) => outcome,
+            outcome = server.run(parts.fs.clone(), figures, end, GRACE) => outcome,
             () = twice => Ok(()),
         }
     });
     if let Some(listening) = listening {
         listening.stop();
     }
+    runtime.block_on(parts.put_down());
     // Requests still in the air have nobody left to answer.
     runtime.shutdown_background();
     Ok(outcome?)

@@ -1,7 +1,7 @@
 //! What there is to say about a mount at one moment, gathered once for all who show it.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -9,6 +9,7 @@ use super::assemble::Assembled;
 use super::counted::{Counted, FileFigures};
 use crate::cli::GivenFlag;
 use crate::config::{Bill, Charged, OnUnmount, Pricing};
+use crate::disk::Figures;
 use crate::mem::Use;
 use crate::publish::Pending;
 use crate::raster;
@@ -30,6 +31,8 @@ pub(super) struct About {
     pub(super) log: String,
     /// Where its metrics are told.
     pub(super) metrics: Option<SocketAddr>,
+    /// The folder of the cache on disk.
+    pub(super) cache_dir: Option<PathBuf>,
 }
 
 /// Where the facts are.
@@ -76,6 +79,8 @@ pub(super) struct Facts<'k> {
     pub(super) about: &'k About,
     pub(super) now: SystemTime,
     pub(super) memory: Memory,
+    /// The cache on disk, where there is one, and its folder.
+    pub(super) disk: Option<(&'k Path, Figures)>,
     pub(super) counted: Counted,
     /// Since when that was counted.
     pub(super) counted_since: SystemTime,
@@ -111,6 +116,7 @@ pub(super) fn gather<'k>(
         about,
         now: SystemTime::now(),
         memory: memory(parts),
+        disk: about.cache_dir.as_deref().zip(parts.cache.disk().map(|disk| disk.figures())),
         open_files: parts.fs.open_count(),
         uploads: (stats.uploads.requests(), stats.uploads.bytes()),
         decoding: match &parts.workers {

@@ -1,9 +1,12 @@
 //! The status as a line of JSON. `docs/status.md` has every name; a test compares.
 
+use std::path::Path;
+
 use super::counted::{Counted, FileFigures};
 use super::json::{list, maybe, object, string};
 use super::status_facts::{Cost, Decoding, Facts, Memory};
 use super::unsent::why;
+use crate::disk::Figures;
 use crate::publish::Pending;
 use crate::stats::{ClassReads, Distribution, Program};
 
@@ -40,6 +43,7 @@ pub(super) fn report(facts: &Facts<'_>) -> String {
         ("on_unmount", maybe(on_unmount)),
         ("write_memory", write_memory(&facts.memory)),
         ("memory", memory(&facts.memory)),
+        ("disk", maybe(facts.disk.as_ref().map(|(folder, figures)| disk(folder, figures)))),
         ("open_files", facts.open_files.to_string()),
         ("requests", requests(&facts.counted)),
         ("latency", latency(&facts.counted)),
@@ -79,6 +83,27 @@ fn memory(memory: &Memory) -> String {
     ];
     fields.extend(memory.by_use.iter().map(|(what, n)| (format!("{}_bytes", what.name()), *n)));
     object(fields.iter().map(|(name, number)| (name.as_str(), number.to_string())))
+}
+
+fn disk(folder: &Path, figures: &Figures) -> String {
+    object([
+        ("folder", string(&folder.to_string_lossy())),
+        ("limit_bytes", figures.limit_bytes.to_string()),
+        ("used_bytes", figures.used_bytes.to_string()),
+        ("hits", figures.hits.to_string()),
+        ("misses", figures.misses.to_string()),
+        ("read_bytes", figures.read_bytes.to_string()),
+        ("read_seconds", seconds(figures.read_time.as_secs_f64())),
+        ("entries", figures.entries.to_string()),
+        ("written_bytes", figures.written_bytes.to_string()),
+        ("write_seconds", seconds(figures.write_time.as_secs_f64())),
+        ("dropped", figures.dropped.to_string()),
+        ("failed", figures.failed.to_string()),
+        ("evicted", figures.evicted.to_string()),
+        ("damaged", figures.damaged.to_string()),
+        ("pauses", figures.pauses.to_string()),
+        ("paused", figures.is_paused.to_string()),
+    ])
 }
 
 fn requests(counted: &Counted) -> String {

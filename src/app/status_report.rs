@@ -46,6 +46,7 @@ impl Report {
             writes,
             on_unmount,
             log,
+            cache_dir: settings.disk.as_ref().map(|disk| disk.folder.clone()),
             metrics: metrics.and_then(|metrics| metrics.address().ok()),
         };
         let pricing = settings.pricing.clone();

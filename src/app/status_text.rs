@@ -8,6 +8,7 @@ use super::text::printable;
 use super::unsent::why;
 use crate::cli::GivenFlag;
 use crate::config;
+use crate::disk::Figures;
 use crate::publish::Pending;
 use crate::stats::{Program, Snapshot};
 
@@ -40,6 +41,13 @@ pub(super) fn report(facts: &Facts<'_>) -> String {
         line("written files", format!("{used} of {limit} of memory"));
     }
     line("memory", memory(&facts.memory));
+    line(
+        "disk cache",
+        match &facts.disk {
+            None => "off: no byte of an object goes to disk".to_owned(),
+            Some((folder, figures)) => disk(&folder.display().to_string(), figures),
+        },
+    );
     line("open files", facts.open_files.to_string());
     line("requests", requests(&counted.all));
     if let Some(text) = latency(counted) {
@@ -129,6 +137,39 @@ fn memory(memory: &Memory) -> String {
         true => format!("{used} of {limit}"),
         false => format!("{used} of {limit}: {}", uses.join(", ")),
     }
+}
+
+fn disk(folder: &str, figures: &Figures) -> String {
+    let (used, limit) =
+        (config::show_size(figures.used_bytes), config::show_size(figures.limit_bytes));
+    let speed = |bytes: u64, time: Duration| {
+        let megabytes = bytes as f64 / 1e6 / time.as_secs_f64().max(1e-6);
+        format!("{} at {megabytes:.0} MB/s", config::show_size(bytes))
+    };
+    let asked = figures.hits + figures.misses;
+    let mut text = format!("{used} of {limit} in {}", printable(folder));
+    if asked > 0 {
+        text += &format!("; {} of {asked} found", share(figures.hits, asked));
+    }
+    if figures.read_bytes > 0 {
+        text += &format!("; read {}", speed(figures.read_bytes, figures.read_time));
+    }
+    if figures.entries > 0 {
+        text += &format!("; wrote {}", speed(figures.written_bytes, figures.write_time));
+    }
+    for (count, what) in [
+        (figures.dropped, "not written, too much waited"),
+        (figures.failed, "could not be written"),
+        (figures.damaged, "were damaged"),
+    ] {
+        if count > 0 {
+            text += &format!("; {count} {what}");
+        }
+    }
+    if figures.is_paused {
+        text += "; slower than the network, so it is not read for a while";
+    }
+    text
 }
 
 fn requests(counts: &Snapshot) -> String {

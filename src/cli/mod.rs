@@ -7,6 +7,7 @@
 //! table of options to keep in step. Settings of files and variables become flags in the same
 //! way (`settings.rs`).
 
+mod cache;
 mod config;
 mod doctor;
 mod helper;
@@ -23,6 +24,7 @@ mod views;
 mod warm;
 mod writes;
 
+pub use cache::CacheArgs;
 pub use config::{ConfigAction, ConfigArgs};
 pub use manual::{CompletedShell, CompletionsArgs, ManArgs, ManualPage};
 pub use mount::{LogLevel, MountArgs};
@@ -52,7 +54,7 @@ const HELP_COLUMNS: usize = 100;
     version,
     about = "Mounts an S3 bucket so that any program that takes a file name reads objects from memory",
     long_about = "s3mem mounts an S3 bucket as a folder, so that any program that takes a file name can open \
-        an object. It is fetched into memory as it is read, piece by piece, and nothing is written to disk. \
+        an object. It is fetched into memory as it is read, piece by piece, and nothing is written to disk unless you ask for it. \
         Without --writes the mount is read-only.",
     after_help = "Run 's3mem mount --help' for all options with examples.",
     after_long_help = "\

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
 
+use super::cache::CacheArgs;
 use super::rootless::RootlessArgs;
 use super::status::{GivenFlag, PriceArgs};
 use super::views::ViewArgs;
@@ -143,6 +144,10 @@ pub struct MountArgs {
             of the machine's memory, or of what the container or batch job (the cgroup) may use."
     )]
     pub memory: Option<String>,
+
+    /// The cache on disk.
+    #[command(flatten)]
+    pub cache: CacheArgs,
 
     /// How long to trust a listing, in seconds; "forever" is allowed [default: 60]
     #[arg(

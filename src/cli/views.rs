@@ -41,7 +41,7 @@ pub struct ViewArgs {
             not list them, and where the packets are in huge tiles that do not list these. Finding \
             that out once costs about a tenth of such a file, or a walk through the tile; kept, it \
             is a kilobyte, or about two bytes for each packet. Several mounts and machines may share the folder, and you may delete anything in \
-            it at any time. By default nothing is written to disk."
+            it at any time. By default they are kept where --cache-dir says, or in memory alone."
     )]
     pub index_cache: Option<PathBuf>,
 

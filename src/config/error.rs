@@ -261,6 +261,18 @@ pub enum ConfigError {
         /// The path of the folder, as an absolute one.
         folder: String,
     },
+    /// The cache would be written into the mount itself.
+    #[error("the folder {folder} of --cache-dir lies inside the mount point; put it elsewhere")]
+    CacheInsideMount {
+        /// The path of the folder, as an absolute one.
+        folder: String,
+    },
+    /// `--cache-size` is no size, or too small a one.
+    #[error("--cache-size \"{0}\" is not a size of at least 16M; write it like 512M or 100G")]
+    CacheSize(String),
+    /// There is nothing that it is the size of.
+    #[error("--cache-size has no effect without --cache-dir: say where the cache is to be")]
+    CacheSizeAlone,
     /// `--metrics` is no address.
     #[error(
         "--metrics \"{0}\" is not an address: give a port of this machine, such as 9310, or an \

@@ -6,6 +6,7 @@
 //! Never touches the network or the mount point.
 
 mod absolute;
+mod cache;
 mod environment;
 mod error;
 mod machine;
@@ -40,6 +41,7 @@ pub use tree::{FsConfig, Writes};
 pub use writes::OnUnmount;
 
 use crate::cli::{GivenFlag, LogLevel, MountArgs};
+use crate::disk::DiskConfig;
 use crate::fuse::MountConfig;
 use crate::store::{RetryConfig, S3Config};
 use crate::sys;
@@ -80,6 +82,8 @@ pub struct MountSettings {
     pub retry: RetryConfig,
     /// How objects look as files: names, owners, modes, lifetimes, memory.
     pub fs: FsConfig,
+    /// What is kept on disk, and where; its place lacks the account.
+    pub disk: Option<DiskConfig>,
     /// What to do with files that are not in the bucket when the mount ends.
     pub on_unmount: OnUnmount,
     /// Mount options for the kernel.
@@ -128,6 +132,7 @@ impl MountSettings {
         let mut notes = Vec::new();
         let memory_bytes = memory_bytes(args, environment, &mut notes)?;
         let place = format!("{}/{}", endpoint_url.as_deref().unwrap_or("aws"), source.bucket);
+        let disk = cache::cache_config(&args.cache, &place, &mount_point, memory_bytes)?;
         let writes::Shared { memory_bytes, writes } = writes::write_config(
             &args.writes,
             environment,
@@ -176,6 +181,7 @@ impl MountSettings {
             s3,
             retry: RetryConfig::within(request_timeout(args)?),
             fs,
+            disk,
             on_unmount: writes::on_unmount(&args.writes)?,
             mount,
             follow_symlinks: !args.nosymfollow,

@@ -98,6 +98,12 @@ where
         inner.kept.contains(key) || is_made()
     }
 
+    /// All things that are there, the one used last first.
+    pub fn kept(&self) -> Vec<(K, Arc<Counted<V>>)> {
+        let inner = self.lock();
+        inner.kept.iter().map(|(key, thing)| (key.clone(), thing.clone())).collect()
+    }
+
     /// The thing, or its making: the one under way, or else what `make` returns,
     /// which gives the thing and its size in bytes.
     pub fn get_or_make<F>(self: &Arc<Self>, key: K, make: impl FnOnce() -> F) -> OnShelf<V, E>

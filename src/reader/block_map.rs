@@ -9,6 +9,7 @@ use lru::LruCache;
 use tokio::task::AbortHandle;
 
 use super::pin::Pin;
+use crate::disk::Ghosts;
 use crate::key::ObjectVersion;
 use crate::mem::{Block, BlockWriter};
 use crate::store::StoreError;
@@ -29,6 +30,9 @@ pub struct Ahead {
     pub used_bytes: u64,
 }
 
+/// How much of a block was read so far, in bytes; those that were read twice count twice.
+type Reads = u64;
+
 /// The blocks of all versions.
 #[derive(Debug)]
 pub(super) struct BlockMap {
@@ -36,12 +40,14 @@ pub(super) struct BlockMap {
     pub(super) versions: HashMap<VersionId, VersionBlocks>,
     next_id: VersionId,
     /// Blocks that somebody has read, least recently read first.
-    seen: LruCache<(VersionId, u64), ()>,
+    seen: LruCache<(VersionId, u64), Reads>,
     /// Blocks that were fetched ahead and not read yet, with their weight.
     unread: LruCache<(VersionId, u64), u64>,
     unread_bytes: u64,
     /// What was fetched ahead and is not in `unread` any more.
     ahead: Ahead,
+    /// Blocks that were read and had to go; kept where there is a cache on disk.
+    pub(super) gone: Option<Ghosts>,
     /// Versions of which wrong bytes were read and that nobody has opened since.
     pub(super) damaged: HashSet<ObjectVersion>,
 }
@@ -57,7 +63,8 @@ pub(super) struct VersionBlocks {
 }
 
 impl BlockMap {
-    pub(super) fn new() -> Self {
+    /// No blocks. `remembers` says whether those that have to go are remembered.
+    pub(super) fn new(remembers: bool) -> Self {
         BlockMap {
             ids: HashMap::new(),
             versions: HashMap::new(),
@@ -66,6 +73,7 @@ impl BlockMap {
             unread: LruCache::unbounded(),
             unread_bytes: 0,
             ahead: Ahead::default(),
+            gone: remembers.then(Ghosts::default),
             damaged: HashSet::new(),
         }
     }
@@ -96,29 +104,43 @@ impl BlockMap {
         }
     }
 
-    /// Puts a block into the queue that says when it may go.
+    /// Puts a block into the queue that says when it may go; whether some of its bytes have now
+    /// been read twice.
     pub(super) fn note_use(
         &mut self,
         id: VersionId,
         offset: u64,
         block: &ObjectBlock,
         read: Option<&Range<u64>>,
-    ) {
+    ) -> bool {
         let place = (id, offset);
-        let end = offset + block.len() as u64;
-        let is_read = read.is_some_and(|read| read.start < end && offset < read.end);
-        if is_read {
+        let bytes = block.len() as u64;
+        let end = offset + bytes;
+        if let Some(read) = read.filter(|read| read.start < end && offset < read.end) {
             if self.forget_unread(place) {
-                let bytes = block.len() as u64;
                 self.ahead.fetched_bytes += bytes;
                 self.ahead.used_bytes += bytes;
             }
-            self.seen.put(place, ());
+            let before = self.seen.get(&place).copied().unwrap_or_default();
+            let now = before + read.end.min(end) - read.start.max(offset);
+            self.seen.put(place, now);
+            return before <= bytes && now > bytes;
         } else if !self.seen.contains(&place) && !self.unread.contains(&place) {
             let weight = block.weight_bytes() as u64;
             self.unread.put(place, weight);
             self.unread_bytes += weight;
         }
+        false
+    }
+
+    /// The complete blocks that somebody has read, the one read last first.
+    pub(super) fn read_blocks(&self) -> Vec<(ObjectVersion, u64, Arc<ObjectBlock>)> {
+        let block = |(&(id, offset), _): (&(VersionId, u64), &Reads)| {
+            let version = self.versions.get(&id)?;
+            let block = version.blocks.get(&offset).filter(|block| block.is_complete())?;
+            Some((version.pin.version.clone(), offset, block.clone()))
+        };
+        self.seen.iter().filter_map(block).collect()
     }
 
     /// Takes a block out of those that nobody has read; whether it was one.
@@ -171,8 +193,12 @@ impl BlockMap {
 
     fn evict_seen(&mut self) -> bool {
         for _ in 0..self.seen.len() {
-            let Some((&place, ())) = self.seen.peek_lru() else { break };
+            let Some((&place, _)) = self.seen.peek_lru() else { break };
+            let version = self.versions.get(&place.0).map(|version| version.pin.clone());
             if self.evict(place) {
+                if let Some((gone, pin)) = self.gone.as_mut().zip(version) {
+                    gone.note(&(&pin.version, place.1));
+                }
                 return true;
             }
             // In flight or being answered from: it comes round again.

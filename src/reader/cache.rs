@@ -15,13 +15,16 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tokio::task::AbortHandle;
 
 use super::block_map::{Ahead, BlockMap, ObjectBlock, ObjectWriter, VersionBlocks, VersionId};
+use super::on_disk::{OnDisk, Whole};
 use super::pin::Pin;
 use super::readahead::Limits;
 use super::verify::{self, Completed, Plan, Verify};
+use crate::disk::Disk;
 use crate::key::ObjectVersion;
 use crate::mem::{BLOCK_BYTES, BlockPool, Budget, Use};
 use crate::store::StoreError;
@@ -41,6 +44,8 @@ pub struct CacheConfig {
     /// Whether objects that are read whole are compared with the checksum that their
     /// server keeps, for the price of a HEAD.
     pub verify: bool,
+    /// Where blocks go that are worth it, and are asked for before a GET is sent.
+    pub disk: Option<Arc<Disk>>,
 }
 
 /// All object bytes that are in memory or on their way.
@@ -50,6 +55,7 @@ pub struct BlockCache {
     inner: Mutex<BlockMap>,
     streaming: AtomicUsize,
     verify: bool,
+    on_disk: Option<OnDisk>,
 }
 
 /// What a range consists of: blocks in order, each with the offset of its first byte.
@@ -83,10 +89,29 @@ impl BlockCache {
     pub fn new(config: CacheConfig) -> Arc<Self> {
         Arc::new(BlockCache {
             pool: BlockPool::new(config.budget),
-            inner: Mutex::new(BlockMap::new()),
+            inner: Mutex::new(BlockMap::new(config.disk.is_some())),
             streaming: AtomicUsize::new(0),
             verify: config.verify,
+            on_disk: config.disk.map(OnDisk::new),
         })
+    }
+
+    /// The cache on disk, if there is one.
+    pub fn disk(&self) -> Option<&Arc<Disk>> {
+        self.on_disk.as_ref().map(OnDisk::disk)
+    }
+
+    /// As the reader sees it.
+    pub(super) fn on_disk(&self) -> Option<&OnDisk> {
+        self.on_disk.as_ref()
+    }
+
+    /// Has the blocks that were read written to the cache on disk, the latest first, until `end`:
+    /// the mount is over.
+    pub async fn put_down(&self, end: Instant) {
+        let Some(on_disk) = &self.on_disk else { return };
+        let blocks = self.lock().read_blocks();
+        on_disk.save_all(blocks, end).await;
     }
 
     /// Drops blocks that nobody uses until the budget is kept: something was
@@ -197,11 +222,18 @@ impl BlockCache {
     ) -> Claim {
         let mut inner = self.lock();
         let mut claim = Claim { found: Vec::new(), jobs: Vec::new(), short_of_memory: false };
+        let mut read_twice: Vec<Whole> = Vec::new();
         let mut at = range.start;
         while at < range.end {
             if let Some((offset, block)) = inner.block_at(id, at) {
                 at = offset + block.len() as u64;
-                inner.note_use(id, offset, &block, read);
+                if inner.note_use(id, offset, &block, read)
+                    && self.on_disk.is_some()
+                    && block.is_complete()
+                    && let Some(version) = inner.versions.get(&id)
+                {
+                    read_twice.push((version.pin.version.clone(), offset, block.clone()));
+                }
                 claim.found.push((offset, block));
                 continue;
             }
@@ -220,7 +252,24 @@ impl BlockCache {
             }
             at += len;
         }
+        drop(inner);
+        if let Some(on_disk) = &self.on_disk {
+            read_twice.into_iter().for_each(|block| on_disk.save(block));
+        }
         claim
+    }
+
+    /// Has a block that a GET has completed written to the cache on disk, if it was here before
+    /// and had to go.
+    fn note_completed(&self, id: VersionId, offset: u64, block: &Arc<ObjectBlock>) {
+        let Some(on_disk) = &self.on_disk else { return };
+        let mut inner = self.lock();
+        let Some(version) = inner.versions.get(&id) else { return };
+        let version = version.pin.version.clone();
+        if inner.gone.as_mut().is_some_and(|gone| gone.take(&(&version, offset))) {
+            drop(inner);
+            on_disk.save((version, offset, block.clone()));
+        }
     }
 
     /// The blocks that all bytes of a range are in, if they are here. It makes nothing, and is
@@ -362,13 +411,22 @@ pub(super) struct FetchJob {
     /// here already.
     writers: VecDeque<(u64, ObjectWriter)>,
     failure: Option<Arc<StoreError>>,
+    /// Whether the bytes that come now come from the cache on disk.
+    is_from_disk: bool,
 }
 
 impl FetchJob {
     fn new(cache: Arc<BlockCache>, id: VersionId, start: u64, writer: ObjectWriter) -> Self {
-        let writers = VecDeque::new();
-        let mut job =
-            FetchJob { cache, id, start, end: start, next: start, writers, failure: None };
+        let mut job = FetchJob {
+            cache,
+            id,
+            start,
+            end: start,
+            next: start,
+            writers: VecDeque::new(),
+            failure: None,
+            is_from_disk: false,
+        };
         job.push(start, writer);
         job
     }
@@ -399,11 +457,18 @@ impl FetchJob {
         Some(offset + (writer.block().len() - writer.missing()) as u64)
     }
 
-    /// What has to be asked for now: the bytes that have not come.
-    pub(super) fn ask(&mut self) -> Range<u64> {
+    /// What has to be asked for now: the bytes up to `stop` that have not come. Says whether
+    /// they are to come from the cache on disk.
+    pub(super) fn ask(&mut self, stop: u64, is_from_disk: bool) -> Range<u64> {
         let missing = self.missing();
         self.next = missing.start;
-        missing
+        self.is_from_disk = is_from_disk;
+        missing.start..missing.end.min(stop)
+    }
+
+    /// Whether every byte up to `stop` has come.
+    pub(super) fn has_reached(&self, stop: u64) -> bool {
+        self.missing().start >= stop.min(self.end)
     }
 
     /// Whether every byte has come.
@@ -456,11 +521,15 @@ impl FetchJob {
     /// Fills in the bytes that come next.
     pub(super) fn append(&mut self, chunk: &[u8]) {
         let mut rest = self.step_over(chunk);
-        while let Some((_, writer)) = self.writers.front_mut() {
+        while let Some((offset, writer)) = self.writers.front_mut() {
             let left = writer.append(rest);
             self.next += (rest.len() - left.len()) as u64;
             rest = left;
             if writer.missing() == 0 {
+                if !self.is_from_disk {
+                    let (offset, block) = (*offset, writer.block().clone());
+                    self.cache.note_completed(self.id, offset, &block);
+                }
                 self.writers.pop_front();
                 // Complete blocks can make room for others.
                 self.cache.budget().announce_freed();

@@ -1,6 +1,6 @@
 //! Exact ranges of one version, fetched as asked for and not kept: for whoever
 //! keeps what it makes of the bytes. What is in memory, since somebody has read the object
-//! itself, is not fetched.
+//! itself, is not fetched, and neither is what the cache on disk has all of.
 
 use std::io;
 use std::ops::Range;
@@ -95,6 +95,11 @@ impl ExactReader {
 
     async fn fetch(&self, range: Range<u64>) -> Result<Bytes, Arc<StoreError>> {
         let parts = parts(range).map(|part| async move {
+            if let Some(on_disk) = self.cache.on_disk()
+                && let Some(bytes) = on_disk.whole(self.version(), &part).await
+            {
+                return Ok(bytes);
+            }
             let mut bytes = Vec::with_capacity((part.end - part.start) as usize);
             let take = |_, chunk: &[u8]| {
                 bytes.extend_from_slice(chunk);

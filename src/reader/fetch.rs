@@ -1,6 +1,7 @@
-//! One GET that fills the blocks of a job, from its request to the last byte or its
-//! failure.
+//! What fills the blocks of a job: what the cache on disk has of them, and a GET for each gap,
+//! from its request to the last byte or its failure.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
@@ -8,6 +9,7 @@ use futures_util::future::join;
 use tokio::time::Instant;
 
 use super::cache::FetchJob;
+use super::on_disk::useful;
 use super::pin::Pin;
 use crate::key::ObjectVersion;
 use crate::mem::Use;
@@ -17,7 +19,7 @@ use crate::store::{GetRequest, ObjectStore, StoreError, StoreErrorKind};
 const CONNECTION_BYTES: u64 = 400 << 10;
 
 impl FetchJob {
-    /// Runs the GET to its end; what went wrong reaches the blocks' waiters.
+    /// Runs to its end; what went wrong reaches the blocks' waiters.
     pub(super) async fn run(mut self, store: Arc<dyn ObjectStore>, pin: Arc<Pin>) {
         let begun = Instant::now();
         if let Err(error) = self.fill(&*store, &pin).await {
@@ -27,6 +29,9 @@ impl FetchJob {
             let error = Arc::new(error);
             if error.kind == StoreErrorKind::Damaged {
                 pin.note_damage(&error);
+                if let Some(on_disk) = self.cache().on_disk() {
+                    on_disk.forget(&pin.version);
+                }
             }
             pin.note_failure(self.missing(), begun, &error);
             self.fail_with(error);
@@ -35,9 +40,67 @@ impl FetchJob {
     }
 
     async fn fill(&mut self, store: &dyn ObjectStore, pin: &Pin) -> Result<(), StoreError> {
+        let mut on_disk = self.find_on_disk(pin).await;
+        while !self.is_complete() {
+            let at = self.missing().start;
+            on_disk.retain(|range| range.end > at);
+            match on_disk.first() {
+                Some(next) if next.start <= at => {
+                    let range = at..next.end;
+                    if !self.fill_from_disk(&range, store, pin).await? {
+                        on_disk.remove(0);
+                    }
+                }
+                next => {
+                    let stop = next.map_or(u64::MAX, |next| next.start);
+                    self.fill_to(stop, store, pin).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the cache on disk has of the missing bytes, as far as taking it from there saves
+    /// something.
+    async fn find_on_disk(&self, pin: &Pin) -> Vec<Range<u64>> {
+        let Some(on_disk) = self.cache().on_disk() else { return Vec::new() };
+        let missing = self.missing();
+        useful(on_disk.find(&pin.version, &missing).await, &missing)
+    }
+
+    /// Fills in bytes that the cache on disk has; whether they were right.
+    async fn fill_from_disk(
+        &mut self,
+        range: &Range<u64>,
+        store: &dyn ObjectStore,
+        pin: &Pin,
+    ) -> Result<bool, StoreError> {
+        let Some(on_disk) = self.cache().on_disk().cloned() else { return Ok(false) };
+        let _buffered = self.cache().budget().charge(range.end - range.start).of(Use::Bodies);
+        let Some(bytes) = on_disk.read(&pin.version, range).await else { return Ok(false) };
+        self.ask(range.end, true);
+        let Some(verify) = &pin.verify else {
+            self.append(&bytes);
+            return Ok(true);
+        };
+        let place = pin.place();
+        match verify.plan(store, &place).await {
+            None => self.append(&bytes),
+            Some(plan) => self.append_verified(&bytes, &place, (verify, &plan))?,
+        }
+        Ok(true)
+    }
+
+    /// Fetches what is missing up to `stop`.
+    async fn fill_to(
+        &mut self,
+        stop: u64,
+        store: &dyn ObjectStore,
+        pin: &Pin,
+    ) -> Result<(), StoreError> {
         loop {
             let place = pin.place();
-            match self.fill_from(&place, store, pin).await {
+            match self.fill_from(&place, stop, store, pin).await {
                 // Renamed meanwhile: the rest is in the copy.
                 Err(_) if !Arc::ptr_eq(&place, &pin.place()) => {}
                 outcome => return outcome,
@@ -45,14 +108,16 @@ impl FetchJob {
         }
     }
 
-    /// Fills what is missing with the bytes that are at a place.
+    /// Fills what is missing up to `stop` with the bytes that are at a place.
     async fn fill_from(
         &mut self,
         place: &ObjectVersion,
+        stop: u64,
         store: &dyn ObjectStore,
         pin: &Pin,
     ) -> Result<(), StoreError> {
-        let range = self.ask();
+        let range = self.ask(stop, false);
+        let begun = Instant::now();
         let etag = pin.etag(place).cloned();
         let request = GetRequest { key: place.key.clone(), range: range.clone(), etag };
         let (body, plan) = match &pin.verify {
@@ -68,7 +133,10 @@ impl FetchJob {
                 None => self.append(&chunk?),
                 Some(verified) => self.append_verified(&chunk?, place, verified)?,
             }
-            if self.is_complete() {
+            if self.has_reached(range.end) {
+                if let Some(on_disk) = self.cache().on_disk() {
+                    on_disk.note_network(range.end - range.start, begun.elapsed());
+                }
                 return Ok(());
             }
         }

@@ -17,12 +17,18 @@
 //! 4. If all bytes are here, the caller gets them at once, without a copy if one
 //!    block holds them all. Otherwise it waits for the bytes asked for, not for the
 //!    whole GET.
-//! 5. Each gap is a GET of up to 8 MiB, sent with If-Match (`fetch`). Its bytes are
+//! 5. What the cache on disk has of a gap is taken from there, if there is one (`on_disk`).
+//! 6. Each gap is a GET of up to 8 MiB, sent with If-Match (`fetch`). Its bytes are
 //!    appended to blocks of up to 1 MiB, where waiting readers see them as they
 //!    arrive. An answer with another ETag is refused, or, on servers without ETags,
 //!    one with another time or size.
-//! 6. When the last handle of a version is closed, GETs that nobody waits for are
+//! 7. When the last handle of a version is closed, GETs that nobody waits for are
 //!    cancelled. Complete blocks stay.
+//!
+//! What goes to the cache on disk, in the background: a block of which some byte was read twice;
+//! one that was fetched again after it had to go; and when the mount ends, those that were read
+//! and are still here, the latest first. What a program reads once, from front to back, and is
+//! more than memory holds, wears no disk.
 //!
 //! If the object is renamed by this mount, its readers are pinned to the copy before
 //! the original is deleted ([`BlockCache::note_copied`]). The copy was made of the
@@ -36,6 +42,7 @@ mod delivered;
 mod exact;
 mod fetch;
 mod object;
+mod on_disk;
 mod opener;
 mod pin;
 mod readahead;

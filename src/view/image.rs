@@ -34,6 +34,8 @@ pub(super) struct Image {
     pub(super) preview: PreviewPlan,
     /// Which of its pixels are valid.
     pub(super) mask: Option<Arc<Image>>,
+    /// Whether it says that of another one.
+    pub(super) is_mask: bool,
     layouts: [OnceLock<Planned>; ViewKind::LISTED.len()],
     /// How large the siblings are that are made without decoding, or why they do not exist.
     forms: [OnceLock<Result<u64, NoView>>; FORMS],
@@ -61,6 +63,7 @@ impl Image {
             raster,
             preview,
             mask: None,
+            is_mask: false,
             layouts: Default::default(),
             forms: Default::default(),
             checksums: Mutex::default(),
@@ -73,7 +76,7 @@ impl Image {
 
     /// With an image that says which pixels are valid.
     pub(super) fn with_mask(self, mask: Image) -> Self {
-        Image { mask: Some(Arc::new(mask)), ..self }
+        Image { mask: Some(Arc::new(Image { is_mask: true, ..mask })), ..self }
     }
 
     /// What it was read from.

@@ -31,6 +31,7 @@ mod kind;
 mod lab;
 pub mod layout;
 mod masked;
+mod on_disk;
 mod original;
 mod packed;
 mod packed_pixels;
@@ -80,6 +81,7 @@ use reduce::preview_plan;
 use room::Room;
 use source::{FileSource, ObjectSource};
 
+use crate::disk::Ghosts;
 use crate::mem::{Budget, Reservation, Shelf, Use};
 use crate::raster::{self, Decoders, Limits, Pixels, Raster, RasterError, Spliced};
 use crate::reader::{BlockCache, ExactReader, Opener};
@@ -208,6 +210,8 @@ struct Kept {
     forms: Arc<Shelf<(u64, ViewKind), Formed, ViewError>>,
     /// From which value to which bands are shown.
     ranges: Arc<Shelf<(u64, ShownBands), Ranges, ViewError>>,
+    /// Which units were made, where there is a cache on disk.
+    made: Mutex<Ghosts>,
 }
 
 impl Views {
@@ -227,7 +231,7 @@ impl Views {
         let units = (limit / UNITS_SHARE).max(UNITS_BYTES);
         let indexes = config.index_cache.clone();
         Arc::new(Views {
-            indexes: indexes.map(|place| IndexCache::new(place, runtime.clone())),
+            indexes: IndexCache::of(indexes, cache.disk(), runtime.clone()),
             kept: Kept {
                 next_id: AtomicU64::new(0),
                 headers: Mutex::new(LruCache::new(VERSIONS)),
@@ -236,6 +240,7 @@ impl Views {
                 units: Shelf::new(budget.clone(), units),
                 forms: Shelf::new(budget.clone(), limit / FORMS_SHARE),
                 ranges: Shelf::new(budget.clone(), RANGES_BYTES),
+                made: Mutex::default(),
             },
             cores: thread::available_parallelism().map_or(1, NonZeroUsize::get),
             config,

@@ -31,7 +31,14 @@ impl Views {
         let key = (image.id, kind, WHOLE);
         let (views, image) = (self.clone(), image.clone());
         let made = self.kept.units.get_or_make(key, move || async move {
-            let file = views.pack(&image, kind).await?;
+            let file = match views.unit_on_disk(&image, kind, WHOLE).await {
+                Some(file) => file,
+                None => {
+                    let file = views.pack(&image, kind).await?;
+                    views.keep_unit(&image, kind, WHOLE, &file);
+                    file
+                }
+            };
             let size = file.len() as u64;
             image.note_packed_size(kind, size);
             Ok((file, size))

@@ -22,6 +22,7 @@ use super::error::ViewError;
 use super::image::Image;
 use super::layout::{Layout, UnitData, UnitIndex, UnitInput};
 use super::masked::{is_converted, png_pixels};
+use super::on_disk::takes_all;
 use super::reduce::Reducer;
 use super::stretch::stretch;
 use super::upright::upright;
@@ -47,12 +48,33 @@ impl Views {
         let key = (image.id, kind, unit);
         let (views, image, layout) = (self.clone(), image.clone(), layout.clone());
         let made = self.kept.units.get_or_make(key, move || async move {
-            let bytes = views.render(&image, kind, &layout, unit).await?;
+            let bytes = match takes_all(kind, layout.unit_input(unit)) {
+                true => views.unit_of_all(&image, kind, &layout, unit).await?,
+                false => views.render(&image, kind, &layout, unit).await?,
+            };
             let weight = bytes.len() as u64;
             Ok((bytes, weight))
         });
         // Boxed: a unit of checksums is rendered from other units.
         made.wait().boxed()
+    }
+
+    /// A unit that takes a whole image: from the cache on disk, if that has it.
+    async fn unit_of_all(
+        self: &Arc<Self>,
+        image: &Arc<Image>,
+        kind: ViewKind,
+        layout: &Arc<dyn Layout>,
+        unit: UnitIndex,
+    ) -> Result<Vec<u8>, ViewError> {
+        let range = layout.unit_range(unit);
+        let known = self.unit_on_disk(image, kind, unit).await;
+        if let Some(bytes) = known.filter(|known| known.len() as u64 == range.end - range.start) {
+            return Ok(bytes);
+        }
+        let bytes = self.render(image, kind, layout, unit).await?;
+        self.keep_unit(image, kind, unit, &bytes);
+        Ok(bytes)
     }
 
     async fn render(
@@ -152,6 +174,10 @@ impl Views {
             !self.kept.pixels.has(&key)
         };
         let missing: Vec<(u32, u32)> = tiles.iter().copied().filter(is_missing).collect();
+        if missing.len() < 2 {
+            return;
+        }
+        let missing = self.not_on_disk(image, level, missing).await;
         if missing.len() > 1 {
             image.raster.expect(level, &missing).await;
         }
@@ -179,8 +205,13 @@ impl Views {
         let key = PixelsKey::Tile { image: image.id, level, column, row };
         let (views, image) = (self.clone(), image.clone());
         let tile = self.kept.pixels.get_or_make(key, move || async move {
+            if let Some(pixels) = views.tile_on_disk(&image, (level, column, row)).await {
+                let weight = pixels.samples.len() as u64;
+                return Ok((pixels, weight));
+            }
             let decoding = image.raster.decode_tile(level, column, row);
             let pixels = views.decoded(&image, image.raster.held_bytes(), decoding).await?;
+            views.note_tile(&image, (level, column, row), &pixels);
             let weight = pixels.samples.len() as u64;
             Ok((pixels, weight))
         });

@@ -136,7 +136,7 @@ fn test_image(name: &str) -> Vec<u8> {
 
 fn views(png_compression: PngCompression) -> Arc<Views> {
     let budget = Budget::new(256 << 20);
-    let cache = BlockCache::new(CacheConfig { budget: budget.clone(), verify: false });
+    let cache = BlockCache::new(CacheConfig { budget: budget.clone(), verify: false, disk: None });
     let config = ViewConfig { png_compression, ..ViewConfig::default() };
     let decoders = Arc::new(InProcess);
     let (store, runtime) = (Arc::new(NoStore), Runtime::current());

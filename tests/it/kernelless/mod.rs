@@ -8,6 +8,7 @@ mod cli;
 mod conformance;
 mod copying;
 mod cutting;
+mod disk_model;
 mod doubtful_writes;
 mod in_order;
 mod lanes;

@@ -9,6 +9,7 @@ mod changes;
 mod cli;
 mod costs;
 mod directories;
+mod disk;
 mod faults;
 mod in_order;
 mod interrupts;

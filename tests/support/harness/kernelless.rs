@@ -4,9 +4,10 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use s3mem::app::assemble;
+use s3mem::app::{Assembled, assemble};
 use s3mem::config::{FsConfig, Writes};
 use s3mem::decoders::Place;
+use s3mem::disk::Disk;
 use s3mem::fs::{Attr, DirSink, FileSystem, FsError, Kind, OpenHow, ROOT, ReadAnswer, SinkEntry};
 use s3mem::key::Prefix;
 use s3mem::publish::{Pending, Publisher};
@@ -21,6 +22,7 @@ pub(crate) struct Tree {
     pub(crate) fs: Arc<FileSystem>,
     pub(crate) publisher: Option<Arc<Publisher>>,
     pub(crate) store: Arc<MemoryStore>,
+    parts: Assembled,
 }
 
 /// Settings that differ from test to test.
@@ -54,7 +56,21 @@ pub(crate) struct Listed {
 
 impl Tree {
     pub(crate) async fn over(store: Arc<MemoryStore>, config: TreeConfig) -> Tree {
-        Self::through(store.clone(), store, config).await
+        Self::through(store.clone(), store, config, None).await
+    }
+
+    /// A file system with a cache on disk.
+    pub(crate) async fn with_disk(
+        store: Arc<MemoryStore>,
+        config: TreeConfig,
+        disk: Arc<Disk>,
+    ) -> Tree {
+        Self::through(store.clone(), store, config, Some(disk)).await
+    }
+
+    /// Ends it as an unmount does.
+    pub(crate) async fn end(self) {
+        self.parts.put_down().await;
     }
 
     /// A file system whose requests are tried again as the program tries them.
@@ -66,13 +82,14 @@ impl Tree {
         let retry = RetryConfig::within(timeout);
         let stack = StackConfig::new(retry, config.memory_bytes);
         let stack = production_stack(store.clone(), stack, Stats::new());
-        Self::through(stack, store, config).await
+        Self::through(stack, store, config, None).await
     }
 
     async fn through(
         stack: Arc<dyn ObjectStore>,
         store: Arc<MemoryStore>,
         config: TreeConfig,
+        disk: Option<Arc<Disk>>,
     ) -> Tree {
         let fs_config = FsConfig {
             prefix: Prefix::from_user(config.prefix),
@@ -87,8 +104,8 @@ impl Tree {
             decoders: Place::InProcess,
             writes: config.writes,
         };
-        let parts = assemble(stack, fs_config, Stats::new()).await.unwrap();
-        Tree { fs: parts.fs, publisher: parts.publisher, store }
+        let parts = assemble(stack, fs_config, disk, Stats::new()).await.unwrap();
+        Tree { fs: parts.fs.clone(), publisher: parts.publisher.clone(), store, parts }
     }
 
     /// The files that are not in the bucket yet.

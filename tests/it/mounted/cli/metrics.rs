@@ -119,7 +119,9 @@ fn every_metric_is_documented_with_its_type_and_no_other_one_is() {
         put_per_1000 = 1.0\nget_per_1000 = 1.0\negress_per_gb = 1.0\n";
     let file = shell.path("prices.toml");
     fs::write(&file, prices).unwrap();
-    let shell = mounted(&server, &["--writes", "memory", "--prices", &file]);
+    let cache = shell.path("cache");
+    let flags = ["--writes", "memory", "--prices", &file, "--cache-dir", &cache];
+    let shell = mounted(&server, &flags);
     let text = get(&address(&shell));
     let told: BTreeSet<String> = text
         .lines()
