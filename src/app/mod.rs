@@ -6,6 +6,7 @@
 
 mod ask_status;
 mod assemble;
+mod buckets;
 mod control;
 mod daemonize;
 mod deadline;

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use super::assemble::{Assembled, assemble};
+use super::buckets::{Connected, trouble};
 use super::control::{Answers, Control, Listening};
 use super::daemonize::{self, DaemonError};
 use super::deadline::{Deadline, LastActs};
@@ -38,7 +39,7 @@ use crate::config::{self, ConfigError, Environment, MountSettings};
 use crate::fs::FileSystem;
 use crate::fuse;
 use crate::stats::Stats;
-use crate::store::{S3, StackConfig, StoreError, production_stack};
+use crate::store::{S3, StoreError};
 use crate::sys;
 
 /// How long programs may go on reading from the mount after a signal.
@@ -132,7 +133,7 @@ fn serve(settings: &MountSettings, environment: &Environment) -> Result<(), Star
         runtime::Builder::new_multi_thread().enable_all().build().map_err(StartError::System)?;
     let metrics = settings.metrics.map(listen_for_metrics).transpose()?;
     let stats = Stats::new();
-    let (parts, s3) = runtime.block_on(open_with_notice(settings, &stats))?;
+    let (parts, server) = runtime.block_on(open_with_notice(settings, &stats))?;
     let (publisher, handle) = (parts.publisher.clone(), runtime.handle().clone());
     let served = Served {
         unsent: Unsent::new(publisher, handle, settings.on_unmount, &path),
@@ -141,7 +142,7 @@ fn serve(settings: &MountSettings, environment: &Environment) -> Result<(), Star
             path.clone(),
             &parts,
             stats,
-            (s3, metrics.as_ref()),
+            (server, metrics.as_ref()),
             log.place(),
         )),
     };
@@ -180,7 +181,7 @@ fn wait_for_others(
 pub(super) async fn open_with_notice(
     settings: &MountSettings,
     stats: &Arc<Stats>,
-) -> Result<(Assembled, S3), StartError> {
+) -> Result<(Assembled, Connected), StartError> {
     let opening = AssertUnwindSafe(open(settings, stats.clone())).catch_unwind();
     let opening = opening.map(|opened| opened.unwrap_or_else(|panic| Err(panicked(&*panic))));
     tokio::pin!(opening);
@@ -203,17 +204,31 @@ fn panicked(panic: &(dyn Any + Send)) -> StartError {
     StartError::Panicked(first.split(": ").next().unwrap_or_default().to_owned())
 }
 
-/// Connects to the bucket and lists its root, which proves that it can be read.
-async fn open(settings: &MountSettings, stats: Arc<Stats>) -> Result<(Assembled, S3), StartError> {
-    let told = |error: &StoreError| {
+/// Connects to the bucket and lists its root, which proves that it can be read. Of several
+/// buckets some may be in trouble, which is said.
+async fn open(
+    settings: &MountSettings,
+    stats: Arc<Stats>,
+) -> Result<(Assembled, Connected), StartError> {
+    let told = |(name, error): (&str, &StoreError)| {
         tracing::debug!("the mount failed: {error}");
-        StartError::Store(explain(error, &Asked::by(settings)))
+        let folders = settings.source.folders();
+        let source = settings.source.one().or_else(|| folders.get(name));
+        StartError::Store(explain(error, &Asked::about(settings, source)))
     };
-    let s3 = connect_with_notice(settings).await?.map_err(|error| told(&error))?;
-    let stack = StackConfig::new(settings.retry.clone(), settings.fs.memory_bytes);
-    let store = production_stack(Arc::new(s3.clone()), stack, stats.clone());
+    let s3 = connect_with_notice(settings).await?.map_err(|error| told(("", &error)))?;
+    let (server, store) = Connected::new(s3, settings, &stats);
     let parts = assemble(store, settings.fs.clone(), stats).await;
-    Ok((parts.map_err(|error| told(&error))?, s3))
+    let parts = parts.map_err(|refused| told((&refused.folder, &refused.error)))?;
+    for refused in &parts.refused {
+        let error = &*refused.error;
+        let told = trouble((&refused.folder, error), settings, |source| {
+            explain(error, &Asked::about(settings, source))
+        });
+        tracing::warn!("{told}");
+        tell(&told);
+    }
+    Ok((parts, server))
 }
 
 /// Looks up the credentials, and says so when that takes longer than a moment.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::assemble::Assembled;
+use super::buckets::{Connected, OpenedBucket};
 use crate::cli::GivenFlag;
 use crate::config::{Bill, Charged, OnUnmount, Pricing};
 use crate::mem::Use;
@@ -14,7 +15,6 @@ use crate::publish::Pending;
 use crate::raster;
 use crate::reader::Ahead;
 use crate::stats::{ClassReads, Distribution, FileUse, RequestKind, STANDARD, Snapshot, Stats};
-use crate::store::S3;
 
 /// What stays the same as long as the mount lasts.
 #[derive(Debug)]
@@ -39,8 +39,8 @@ pub(super) struct Known {
     pub(super) parts: Assembled,
     pub(super) stats: Arc<Stats>,
     pub(super) pricing: Option<Pricing>,
-    /// Who knows the bucket's region.
-    pub(super) s3: S3,
+    /// Who knows in which region a bucket is.
+    pub(super) server: Connected,
 }
 
 /// Memory that is held, in bytes.
@@ -99,6 +99,8 @@ pub(super) struct Facts<'k> {
     pub(super) decoding: Decoding,
     pub(super) cost: Option<Cost>,
     pub(super) pending: Vec<Pending>,
+    /// The buckets that were asked for, where there are several.
+    pub(super) buckets: Option<Vec<OpenedBucket>>,
 }
 
 impl Facts<'_> {
@@ -116,6 +118,7 @@ pub(super) fn gather<'k>(about: &'k About, known: &Known) -> Facts<'k> {
     let classes = stats.classes.reads();
     Facts {
         about,
+        buckets: known.server.buckets(),
         now: SystemTime::now(),
         memory: memory(parts),
         open_files: parts.fs.open_count(),
@@ -171,7 +174,7 @@ fn cost(known: &Known, all: &Snapshot, classes: &BTreeMap<String, ClassReads>) -
             })
             .collect(),
     };
-    let region = known.s3.region();
+    let region = known.server.region();
     let bill = pricing.bill(&region, &charged);
     Some(Cost { bill, is_listed: pricing.list.knows(&region), region, pricing })
 }

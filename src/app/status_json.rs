@@ -1,5 +1,6 @@
 //! The status as a line of JSON. `docs/status.md` has every name; a test compares.
 
+use super::buckets::OpenedBucket;
 use super::json::{list, maybe, object, string};
 use super::status_facts::{Cost, Counted, Decoding, Facts, Memory};
 use super::unsent::why;
@@ -22,6 +23,7 @@ pub(super) fn report(facts: &Facts<'_>) -> String {
     };
     object([
         ("source", string(&about.source)),
+        ("buckets", maybe(facts.buckets.as_ref().map(|all| list(all.iter().map(bucket))))),
         ("mount_point", string(&about.mount_point.to_string_lossy())),
         ("pid", std::process::id().to_string()),
         ("log", string(&about.log)),
@@ -49,6 +51,14 @@ pub(super) fn report(facts: &Facts<'_>) -> String {
         ("files", list(facts.counted.files.iter().take(FILES).map(|(key, used)| file(key, used)))),
         ("decoders", decoders(facts)),
         ("pending", list(facts.pending.iter().map(pending))),
+    ])
+}
+
+fn bucket(of: &OpenedBucket) -> String {
+    object([
+        ("folder", string(&of.folder)),
+        ("bucket", string(&of.bucket)),
+        ("region", string(&of.region)),
     ])
 }
 

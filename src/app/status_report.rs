@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::assemble::Assembled;
+use super::buckets::Connected;
 use super::metrics_server::MetricsServer;
 use super::status_facts::{About, Facts, Known, gather};
 use super::{metrics, status_json, status_text};
 use crate::config::{MountSettings, Writes};
 use crate::stats::Stats;
-use crate::store::S3;
 
 /// What the daemon reports about its mount.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ impl Report {
         mount_point: PathBuf,
         parts: &Assembled,
         stats: Arc<Stats>,
-        (s3, metrics): (S3, Option<&MetricsServer>),
+        (server, metrics): (Connected, Option<&MetricsServer>),
         log: String,
     ) -> Self {
         let (writes, on_unmount) = match settings.fs.writes {
@@ -45,7 +45,7 @@ impl Report {
             metrics: metrics.and_then(|metrics| metrics.address().ok()),
         };
         let pricing = settings.pricing.clone();
-        Report { about, known: Known { parts: parts.clone(), stats, pricing, s3 } }
+        Report { about, known: Known { parts: parts.clone(), stats, pricing, server } }
     }
 
     fn facts(&self) -> Facts<'_> {

@@ -133,18 +133,25 @@ Examples:
   At boot, as a line in /etc/fstab:
     s3://data/2024  /mnt/data  fuse.s3mem  _netdev,nofail,allow_other,memory=4G  0  0
 
+  Several buckets side by side, as /mnt/s3/landsat and /mnt/s3/2024:
+    s3mem mount landsat data/2024 /mnt/s3
+
+  All of your buckets, each as a folder:
+    s3mem mount s3:// /mnt/s3
+
   In the foreground, with the log on the terminal, until Ctrl-C:
     s3mem mount -f --log-level debug data /mnt/data",
     args_override_self = true,
     max_term_width = HELP_COLUMNS
 )]
 pub struct MountArgs {
-    /// What to mount: BUCKET, BUCKET/PREFIX, s3://BUCKET/PREFIX, or an access point's ARN
+    /// What to mount: BUCKET, BUCKET/PREFIX, s3://BUCKET/PREFIX, or an access point's ARN; several for a folder of each; s3:// for all
     #[arg(
         value_name = "BUCKET[/PREFIX]",
         long_help = "What to mount: the name of a bucket, s3://BUCKET, or the ARN of an access point. \
             With /PREFIX after it you see only the objects under that prefix, as if that folder \
-            were the bucket."
+            were the bucket. Give several, and each is a folder of its name (the last one of its \
+            prefix, or else the bucket's). s3:// alone shows all your buckets, as --all-buckets does."
     )]
     pub source: OsString,
 
@@ -155,6 +162,20 @@ pub struct MountArgs {
             be mounted on it. A dead mount left there by a crashed s3mem is replaced."
     )]
     pub mount_point: PathBuf,
+
+    /// What follows the first two words: further buckets, and the mount point as the last one.
+    #[arg(hide = true, value_hint = ValueHint::DirPath)]
+    pub more: Vec<OsString>,
+
+    /// Show each bucket as a folder
+    #[arg(
+        long, help_heading = HEADING_WHERE,
+        long_help = "Show each of your buckets as a folder, and any other bucket that you may read by \
+            its name: it is found when a program asks for it, although the top folder does not list \
+            it. Without the permission s3:ListAllMyBuckets the top folder can't be listed, and \
+            buckets are found by their names alone."
+    )]
+    pub all_buckets: bool,
 
     /// The server, if it is not AWS, such as https://s3.example.org
     #[arg(
@@ -542,7 +563,10 @@ fn parsed(words: &[OsString]) -> Result<Command, clap::Error> {
         .and_then(|((_, typed), name)| Some(status::given(program.find_subcommand(name)?, typed)));
     let mut command = Cli::from_arg_matches_mut(&mut matches)?.command;
     match &mut command {
-        Command::Mount(mount) => mount.given = given.unwrap_or_default(),
+        Command::Mount(mount) => {
+            mount.given = given.unwrap_or_default();
+            mount.put_in_place().map_err(usage_error)?;
+        }
         Command::Run(run) => run.mount.given = given.unwrap_or_default(),
         Command::Serve(serve) => serve.mount.given = given.unwrap_or_default(),
         Command::Umount(_)
@@ -564,6 +588,27 @@ fn grammar() -> clap::Command {
 }
 
 impl MountArgs {
+    /// Takes the last word for the mount point, where there are more than the grammar has
+    /// places for, and the only one where no bucket is to be named.
+    fn put_in_place(&mut self) -> Result<(), String> {
+        if let Some(last) = self.more.pop() {
+            let first = std::mem::replace(&mut self.mount_point, last.into());
+            self.more.insert(0, first.into());
+        } else if self.all_buckets && self.folder().is_none() {
+            self.mount_point = std::mem::take(&mut self.source).into();
+        }
+        if self.folder().is_none() && self.rootless.rootless.is_none() {
+            return Err("the mount point is missing: s3mem mount --all-buckets MOUNTPOINT".into());
+        }
+        Ok(())
+    }
+
+    /// What to mount, in the order in which it was typed.
+    pub fn sources(&self) -> Vec<OsString> {
+        let first = Some(&self.source).filter(|source| !source.is_empty() || !self.all_buckets);
+        first.into_iter().chain(&self.more).cloned().collect()
+    }
+
     /// The arguments that make this program mount the same as the daemon, started by a
     /// process that waits for it; without the program's own name.
     pub fn daemon_call(mut typed: Vec<OsString>) -> Result<Vec<OsString>, clap::Error> {
@@ -587,6 +632,8 @@ impl MountArgs {
         let flags = ["--enter", "--ends-with"].map(|flag| format!("{flag}={holder}").into());
         words.splice(2..2, flags);
         if self.folder().is_none() {
+            // It may have been left out, or left empty.
+            words.pop_if(|last| last.is_empty());
             words.push(folder.into());
         }
         Ok(words)
