@@ -18,6 +18,7 @@ mod doctor_server;
 mod ends_with;
 mod explain;
 mod folder;
+mod handed;
 mod holder;
 mod json;
 mod log;

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use super::deadline::{Deadline, LastActs};
 use super::detach::{How, UnmountError, unmount};
 use super::ends_with;
 use super::explain::{Asked, explain};
+use super::handed;
 use super::log::{self, Log, LogError};
 use super::metrics_server::MetricsServer;
 use super::mount_point::{self, MountPointError};
@@ -111,15 +113,23 @@ pub(super) fn run(args: &MountArgs, environment: &Environment) -> Result<(), Sta
     if settings.foreground || settings.daemon {
         serve(&settings, environment)
     } else {
-        daemonize::start().map_err(StartError::from)
+        let device = handed::descriptor(&settings.mount_point);
+        device.map(handed::check).transpose()?;
+        daemonize::start(device).map_err(StartError::from)
     }
 }
 
 /// Mounts, and serves until the mount ends.
 fn serve(settings: &MountSettings, environment: &Environment) -> Result<(), StartError> {
-    let start_lock = wait_for_others(settings, environment)?;
-    let path = mount_point::claim(&settings.mount_point, environment)?;
-    prerequisites::check(settings.mount.allow_other, environment)?;
+    let (start_lock, path, device) = match handed::descriptor(&settings.mount_point) {
+        Some(descriptor) => (None, settings.mount_point.clone(), Some(handed::take(descriptor)?)),
+        None => {
+            let start_lock = wait_for_others(settings, environment)?;
+            let path = mount_point::claim(&settings.mount_point, environment)?;
+            prerequisites::check(settings.mount.allow_other, environment)?;
+            (start_lock, path, None)
+        }
+    };
     // The log and the record of uploads name keys.
     sys::keep_new_files_private();
     let (target, level) = (&settings.log_target, settings.log_level);
@@ -151,7 +161,7 @@ fn serve(settings: &MountSettings, environment: &Environment) -> Result<(), Star
         metrics.serve(runtime.handle(), Arc::new(move || report.for_metrics()))?;
     }
     let start = Start { settings, environment, path: &path, runtime: &runtime, log, start_lock };
-    let outcome = serve_mounted(start, parts.fs, Arc::new(served));
+    let outcome = serve_mounted(start, device, parts.fs, Arc::new(served));
     // Requests still in the air have nobody left to answer.
     runtime.shutdown_background();
     outcome
@@ -284,8 +294,10 @@ struct Start<'s> {
     start_lock: Option<StartLock>,
 }
 
+/// Mounts, or serves the `handed` device that somebody else has mounted, until that ends.
 fn serve_mounted(
     start: Start<'_>,
+    handed: Option<OwnedFd>,
     fs: Arc<FileSystem>,
     served: Arc<Served>,
 ) -> Result<(), StartError> {
@@ -293,14 +305,24 @@ fn serve_mounted(
     // Before there is a mount: a signal must find somebody who unmounts.
     let deadline = Deadline::default();
     let mut signals = EndSignals::catch(deadline.clone(), move || log.reopen())?;
-    let mounted =
-        fuse::mount(fs, path, &settings.mount).map_err(|error| mount_error(path, &error))?;
-    if !settings.follow_symlinks
+    let is_ours = handed.is_none();
+    let mounted = match handed {
+        Some(device) => fuse::serve_device(fs, device).map_err(|error| {
+            let hint = ". Whoever has opened it has to mount it before it is handed over";
+            StartError::Mount { path: path.into(), reason: error.to_string(), hint }
+        }),
+        None => fuse::mount(fs, path, &settings.mount).map_err(|error| mount_error(path, &error)),
+    }?;
+    if is_ours
+        && !settings.follow_symlinks
         && let Err(error) = sys::forbid_symlinks(path)
     {
         tracing::warn!("the mount option \"nosymfollow\" is ignored: {error}");
     }
-    let device = device_on(path);
+    let device = match handed::descriptor(path) {
+        Some(descriptor) => handed::device(descriptor),
+        None => device_on(path),
+    };
     drop(start_lock);
     let acts = last_acts(path, device.as_deref(), environment, &served.unsent);
     deadline.watch(move || acts)?;
@@ -349,10 +371,13 @@ fn serve_mounted(
             return Ok(());
         }
         let outcome = tokio::select! {
-            ended = timeout(GRACE, &mut end) => match ended {
+            // What we don't unmount has no reason to end now.
+            ended = timeout(if is_ours { GRACE } else { Duration::ZERO }, &mut end) => match ended {
                 Ok(ended) => session_end(path, ended),
                 Err(_) => {
-                    tracing::warn!("files in {shown} are still open; they stop working now");
+                    if is_ours {
+                        tracing::warn!("files in {shown} are still open; they stop working now");
+                    }
                     unsent.send(&mut signals).await;
                     return Ok(());
                 }
@@ -385,7 +410,7 @@ fn last_acts(
     };
     // Without a word: the log may be what hangs.
     let leave = move || {
-        if device_on(&path) == device {
+        if handed::descriptor(&path).is_none() && device_on(&path) == device {
             let _ = unmount(&path, How::Lazily, &environment);
         }
     };
@@ -430,6 +455,10 @@ fn session_end(
 
 /// Takes our mount out of the tree; in use or not, it is gone afterwards.
 fn leave(path: &Path, device: Option<&str>, environment: &Environment) {
+    if handed::descriptor(path).is_some() {
+        tracing::info!("whoever has mounted this unmounts it");
+        return;
+    }
     // Somebody may have unmounted ours already, or mounted theirs over it.
     if device.is_some() && device_on(path).as_deref() != device {
         return;

@@ -159,7 +159,9 @@ pub struct MountArgs {
     #[arg(
         value_name = "MOUNTPOINT", value_hint = ValueHint::DirPath,
         long_help = "The folder where the files will appear. It must exist and be empty, and nothing may \
-            be mounted on it. A dead mount left there by a crashed s3mem is replaced."
+            be mounted on it. A dead mount left there by a crashed s3mem is replaced. /dev/fd/N is a \
+            FUSE device that another program has opened and mounted, and hands over: s3mem only \
+            serves it."
     )]
     pub mount_point: PathBuf,
 

@@ -63,13 +63,18 @@ impl Buckets {
 
     /// The store that a key or a prefix belongs to.
     fn of(&self, text: &str) -> Result<Arc<dyn ObjectStore>, StoreError> {
+        self.of_or_new(text).map(|(store, _)| store)
+    }
+
+    /// As [`Buckets::of`], and whether it was opened for this.
+    fn of_or_new(&self, text: &str) -> Result<(Arc<dyn ObjectStore>, bool), StoreError> {
         let Some(name) = folder_of(text) else {
             let detail = "there are only buckets here";
             return Err(StoreError::new(StoreErrorKind::NotFound, text, detail));
         };
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(store) = opened.get(name) {
-            return Ok(store.clone());
+            return Ok((store.clone(), false));
         }
         let may_exist = match &self.folders {
             Folders::Named(names) => names.contains(name),
@@ -80,7 +85,7 @@ impl Buckets {
         }
         let store = self.opener.open(name)?;
         opened.insert(name.to_owned(), store.clone());
-        Ok(store)
+        Ok((store, true))
     }
 
     /// The one store that two keys belong to.
@@ -92,14 +97,17 @@ impl Buckets {
         Err(StoreError::new(StoreErrorKind::Other, format!("COPY {from} to {to}"), detail))
     }
 
-    /// Forgets a bucket that does not let anybody in, so that names that somebody tries out
-    /// take no memory.
-    fn forget_refused(&self, prefix: &str, error: &StoreError) {
+    /// Forgets a bucket whose first answer is that nobody may come in, so that names that
+    /// somebody tries out take no memory. One that has had other requests is kept: it may know
+    /// of writes that nobody knows the outcome of.
+    fn forget_refused(&self, prefix: &str, store: &Arc<dyn ObjectStore>, error: &StoreError) {
         use StoreErrorKind::{AccessDenied, NoSuchBucket, NotFound};
         let is_refused = matches!(error.kind, NoSuchBucket | NotFound | AccessDenied);
         let Some(name) = folder_of(prefix).filter(|_| is_refused) else { return };
-        if self.folders == Folders::All {
-            self.opened.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        // One of them is in the table, and one is ours.
+        if self.folders == Folders::All && Arc::strong_count(store) == 2 {
+            opened.remove(name);
             self.opener.forget(name);
         }
     }
@@ -132,8 +140,13 @@ impl ObjectStore for Buckets {
             return self.list_top(request).await;
         }
         let prefix = request.prefix.clone();
-        let page = self.of(prefix.as_str())?.list_page(request).await;
-        page.inspect_err(|error| self.forget_refused(prefix.as_str(), error))
+        let (store, is_new) = self.of_or_new(prefix.as_str())?;
+        let page = store.list_page(request).await;
+        page.inspect_err(|error| {
+            if is_new {
+                self.forget_refused(prefix.as_str(), &store, error);
+            }
+        })
     }
 
     async fn head(&self, key: &ObjectKey) -> Result<ObjectHead, StoreError> {

@@ -120,7 +120,9 @@ impl Connection {
         }
         let client = build_client(&config, &line.shared, region, self.listener.clone());
         let line = Line { client, region: region.map(str::to_owned), ..line };
-        Ok(Connection { config, line: Arc::new(RwLock::new(line)), ..self.clone() })
+        // Credentials are replaced for each by itself, as each finds out that they are refused.
+        let (line, renewed) = (Arc::new(RwLock::new(line)), Arc::default());
+        Ok(Connection { config, line, renewed, listener: self.listener.clone() })
     }
 
     /// The server's address, if it is known not to be the region's.
