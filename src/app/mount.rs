@@ -236,7 +236,6 @@ async fn open(
             explain(error, &Asked::about(settings, source))
         });
         tracing::warn!("{told}");
-        tell(&told);
     }
     Ok((parts, server))
 }
