@@ -3,7 +3,8 @@
 //! Contract: an [`ObjectStore`] answers three questions (what is here, what is
 //! this, give me these bytes) for one bucket, and writes, copies and deletes its
 //! objects, each on a condition. [`S3`] is the only one in production, under the
-//! decorators of [`production_stack`]. Never sees inodes, file names or directories.
+//! decorators of [`production_stack`]; [`Buckets`] makes several of these one, with a
+//! folder for each. Never sees inodes, file names or directories.
 
 mod ambiguous;
 mod buckets;
