@@ -23,11 +23,11 @@ pub(super) fn report(facts: &Facts<'_>) -> String {
     };
     object([
         ("source", string(&about.source)),
-        ("buckets", maybe(facts.buckets.as_ref().map(|all| list(all.iter().map(bucket))))),
         ("mount_point", string(&about.mount_point.to_string_lossy())),
         ("pid", std::process::id().to_string()),
         ("log", string(&about.log)),
         ("metrics", maybe(about.metrics.map(|address| string(&address.to_string())))),
+        ("buckets", maybe(facts.buckets.as_ref().map(|all| list(all.iter().map(bucket))))),
         ("since", string(&humantime::format_rfc3339_seconds(about.since).to_string())),
         ("mounted_seconds", seconds(facts.mounted_for().as_secs_f64())),
         ("options", list(about.given.iter().map(flag))),
