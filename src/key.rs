@@ -36,6 +36,11 @@ pub enum KeyError {
 pub struct Bucket(Arc<str>);
 
 impl Bucket {
+    /// None in particular, as where a server is spoken to about all of its buckets.
+    pub fn none() -> Self {
+        Bucket("".into())
+    }
+
     /// The name or ARN as S3 knows it.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -43,7 +48,18 @@ impl Bucket {
 
     /// Whether the name is one that AWS allows; other servers allow more.
     pub fn is_legal_on_aws(&self) -> bool {
-        self.0.starts_with("arn:") || (self.0.len() >= 3 && !self.0.contains(':'))
+        let is_none = self.0.is_empty();
+        is_none || self.0.starts_with("arn:") || (self.0.len() >= 3 && !self.0.contains(':'))
+    }
+
+    /// Whether a bucket that is made today may have this name: in small letters, and at least
+    /// three of them.
+    pub fn is_usual_name(name: &str) -> bool {
+        let is_inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+        let bytes = name.as_bytes();
+        (3..=63).contains(&bytes.len())
+            && [bytes.first(), bytes.last()].iter().flatten().all(|end| is_inner(**end))
+            && bytes.iter().all(|b| is_inner(*b) || matches!(b, b'-' | b'.' | b'_'))
     }
 
     /// The region that an access point's ARN names; `None` for a plain bucket.
@@ -294,6 +310,17 @@ mod tests {
         assert_eq!("plain".parse::<Bucket>().unwrap().arn_region(), None);
         let is_legal = |name: &str| name.parse::<Bucket>().unwrap().is_legal_on_aws();
         assert!(is_legal("plain") && !is_legal("ab") && !is_legal("tenant:bucket"));
+    }
+
+    #[test]
+    fn what_programs_look_for_in_every_folder_is_no_usual_name() {
+        for name in ["sentinel-s2-l1c", "my.bucket", "a_b", "abc", "1234"] {
+            assert!(Bucket::is_usual_name(name), "{name}");
+        }
+        for name in [".git", "Thumbs.db", "README", "__pycache__", "ab", "a b", "abc-", ".Trash-0"]
+        {
+            assert!(!Bucket::is_usual_name(name), "{name}");
+        }
     }
 
     #[test]

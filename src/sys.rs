@@ -185,13 +185,53 @@ pub fn keep_new_files_private() {
     unsafe { libc::umask(0o077) };
 }
 
-/// Has every descriptor but the standard streams closed in programs that this
-/// process starts. Kernels before 5.11 do not know how; then nothing changes.
-pub fn keep_descriptors_from_children() {
-    // SAFETY: only sets a flag on descriptors: none is closed, and no memory is touched.
-    // A failure leaves all as it was.
-    let _ =
-        unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+/// Has every descriptor but the standard streams, and the one `but`, closed in programs that
+/// this process starts. Kernels before 5.11 do not know how; then nothing changes.
+pub fn keep_descriptors_from_children(but: Option<u32>) {
+    let ranges = match but {
+        None => [Some((3, u32::MAX)), None],
+        Some(one) => {
+            let before = (one > 3).then(|| (3, one - 1));
+            [before, Some((one.saturating_add(1).max(3), u32::MAX))]
+        }
+    };
+    for (first, last) in ranges.into_iter().flatten() {
+        // SAFETY: only sets a flag on descriptors: none is closed, and no memory is touched.
+        // A failure leaves all as it was.
+        let _ =
+            unsafe { libc::syscall(libc::SYS_close_range, first, last, libc::CLOSE_RANGE_CLOEXEC) };
+    }
+}
+
+/// Whether this descriptor, which another program has handed to this one, is a FUSE device.
+///
+/// # Errors
+/// There is no such descriptor.
+pub fn is_fuse_device(descriptor: u32) -> io::Result<bool> {
+    // 10 is for what has no number of its own, 229 is FUSE.
+    const FUSE: libc::dev_t = libc::makedev(10, 229);
+    let mut told = MaybeUninit::<libc::stat>::zeroed();
+    // SAFETY: the kernel writes into `told`, which lives until the call returns.
+    check(unsafe { libc::fstat(descriptor as i32, told.as_mut_ptr()) })?;
+    // SAFETY: zeros are a valid `stat`, and the kernel has written one over them.
+    let told = unsafe { told.assume_init() };
+    Ok(told.st_mode & libc::S_IFMT == libc::S_IFCHR && told.st_rdev == FUSE)
+}
+
+/// Takes a FUSE device that another program has handed to this one. Programs that this one
+/// starts don't get it.
+///
+/// # Errors
+/// It is none, or one of the standard streams.
+pub fn take_fuse_device(descriptor: u32) -> io::Result<OwnedFd> {
+    if descriptor < 3 || !is_fuse_device(descriptor)? {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: touches no memory, and the descriptor is open.
+    check(unsafe { libc::fcntl(descriptor as i32, libc::F_SETFD, libc::FD_CLOEXEC) })?;
+    // SAFETY: it is open, and is a FUSE device; nothing in this process opens one of them
+    // before it mounts, so nobody here owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor as i32) })
 }
 
 /// Closes every descriptor but the standard streams. Kernels before 5.9 do not know how;

@@ -177,6 +177,7 @@ fn file_system() -> Result<FsConfig, String> {
     let me = fs::metadata("/proc/self").map_err(|error| format!("/proc/self: {error}"))?;
     Ok(FsConfig {
         prefix: Prefix::root(),
+        top: None,
         metadata_ttl: Duration::from_secs(60),
         verify: false,
         uid: me.uid(),

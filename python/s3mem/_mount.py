@@ -95,7 +95,7 @@ class Mount(ContextManager[Path]):
 
 
 def mount(
-    source: str,
+    source: str | Sequence[str],
     *,
     at: str | os.PathLike[str] | None = None,
     writes: str | None = None,
@@ -103,6 +103,8 @@ def mount(
     **options: Option,
 ) -> Mount:
     """Mounts a bucket, or a folder of it: ``BUCKET``, ``BUCKET/PREFIX`` or ``s3://BUCKET/PREFIX``.
+
+    Of a list of these, each is a folder of its name; of ``"s3://"``, each bucket.
 
     When this returns, the files are there. They stay until the end of the ``with`` block,
     :meth:`Mount.unmount`, or the end of this process, however it ends.
@@ -123,7 +125,11 @@ def mount(
         words.append("--rootless" if rootless else "--rootless=if-needed")
     elif folder is None:
         raise MountError("with rootless=False, name a folder to mount on (at=...)")
-    words += ["--", source] + ([] if folder is None else [folder])
+    sources = [source] if isinstance(source, str) else list(source)
+    words += ["--", *sources]
+    if folder is not None or len(sources) > 1:
+        # The last of several words is the folder; an empty one stands for one that is made.
+        words.append(folder or "")
     ran = run(words)
     if ran.status != 0:
         if ran.sentence.startswith(_FORBIDDEN):
@@ -131,7 +137,7 @@ def mount(
         raise MountError(ran.sentence or f"s3mem ended with status {ran.status}")
     for line in ran.sentence.splitlines():
         _log.warning(line)
-    mounted = Mount(Path(ran.output.strip("\n") or folder or ""), source)
+    mounted = Mount(Path(ran.output.strip("\n") or folder or ""), " ".join(sources))
     try:
         os.stat(mounted.path)
     except OSError as error:

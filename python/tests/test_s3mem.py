@@ -100,6 +100,15 @@ class Mounting(unittest.TestCase):
         self.assertEqual(list(folder.iterdir()), [])
         folder.rmdir()
 
+    def test_several_buckets_and_all_of_them_are_folders(self) -> None:
+        with s3mem.mount(["tiles", "tiles/many"]) as path:
+            self.assertEqual(sorted(os.listdir(path)), ["many", "tiles"])
+            self.assertEqual((path / "many" / "3").read_text(), "3")
+            self.assertEqual((path / "tiles" / "readme").read_text(), "hello")
+        self.assertFalse((path / "tiles").exists())
+        with s3mem.mount("s3://") as path:
+            self.assertEqual((path / "tiles" / "readme").read_text(), "hello")
+
     def test_exceptions_and_keys_end_a_block_too(self) -> None:
         for kind in (ValueError, KeyboardInterrupt):
             with self.assertRaises(kind):

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use futures_util::future::join_all;
 use tokio::runtime::Handle as Runtime;
 
 use crate::catalog::{Catalog, CatalogConfig, Dir, is_object};
@@ -13,17 +14,27 @@ use crate::decoders::{Place, Workers, WorkersConfig};
 use crate::disk::Disk;
 use crate::drafts::Drafts;
 use crate::fs::{FileSystem, FsParts};
+use crate::key::Prefix;
 use crate::mem::Budget;
 use crate::names::{Looks, Names, NamesParts, Ttl, WritesGo};
 use crate::publish::{Publisher, PublisherParts};
 use crate::raster::{Decoders, InProcess};
 use crate::reader::{BlockCache, CacheConfig};
 use crate::stats::Stats;
-use crate::store::{ObjectStore, StoreError};
+use crate::store::{Folders, ObjectStore, StoreError, StoreErrorKind};
 use crate::view::{ViewSet, Views};
 
 /// How long the end of a mount waits for the cache on disk.
 const PUT_DOWN: Duration = Duration::from_secs(5);
+
+/// What can't be listed.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    /// The folder; empty for the top, and where there is one bucket.
+    pub folder: String,
+    /// Why.
+    pub error: Arc<StoreError>,
+}
 
 /// The parts of a mount that others go on with.
 #[derive(Debug, Clone)]
@@ -42,6 +53,8 @@ pub struct Assembled {
     pub views: Arc<Views>,
     /// What everything that is held is counted in.
     pub budget: Arc<Budget>,
+    /// Of several buckets, those that can't be looked into, which are there all the same.
+    pub refused: Vec<Refused>,
 }
 
 impl Assembled {
@@ -58,34 +71,35 @@ impl Assembled {
 }
 
 /// Opens a file system over `store`: one LIST, of the root, which also proves that the
-/// bucket is there and may be listed. Must be called on the runtime that its requests
-/// shall run on. What is worth it is kept on `disk`. What decoders do is counted in `stats`.
+/// bucket is there and may be listed; of several buckets, one of each. Must be called on the
+/// runtime that its requests shall run on. What is worth it is kept on `disk`. What decoders do is
+/// counted in `stats`.
 ///
 /// # Errors
-/// What that LIST failed with.
+/// What that LIST failed with; the first of several, if all of them did.
 pub async fn assemble(
     store: Arc<dyn ObjectStore>,
     config: FsConfig,
     disk: Option<Arc<Disk>>,
     stats: Arc<Stats>,
-) -> Result<Assembled, Arc<StoreError>> {
+) -> Result<Assembled, Refused> {
     let runtime = Runtime::current();
     let budget = Budget::new(config.memory_bytes);
-    let catalog_config =
-        CatalogConfig { ttl: config.metadata_ttl, budget: budget.clone(), stats: stats.clone() };
+    let catalog_config = CatalogConfig {
+        ttl: config.metadata_ttl,
+        budget: budget.clone(),
+        stats: stats.clone(),
+        top: config.top.clone(),
+    };
     let catalog = Catalog::new(store.clone(), catalog_config, runtime.clone());
     let root = Dir::root(config.prefix.clone());
-    if !catalog.list_root(&root).await? {
-        match config.prefix.as_str() {
-            "" => tracing::warn!("the bucket is empty"),
-            prefix if is_object(&*store, &config.prefix).await => tracing::warn!(
-                "\"{}\" is an object and no folder, so the mount is empty; mount the folder that it \
-                 is in",
-                prefix.trim_end_matches('/').escape_debug()
-            ),
-            prefix => tracing::warn!("the bucket has nothing below \"{}\"", prefix.escape_debug()),
+    let refused = match &config.top {
+        None => {
+            list_bucket(&*store, &catalog, &root).await?;
+            Vec::new()
         }
-    }
+        Some(folders) => list_buckets(folders, &catalog, &root).await?,
+    };
     let cache =
         BlockCache::new(CacheConfig { budget: budget.clone(), verify: config.verify, disk });
     let (views, store_of_views) = (config.views.clone(), store.clone());
@@ -146,7 +160,71 @@ pub async fn assemble(
         runtime,
         stats,
     });
-    Ok(Assembled { fs: Arc::new(fs), drafts, publisher, workers, cache, views, budget })
+    let fs = Arc::new(fs);
+    Ok(Assembled { fs, drafts, publisher, workers, cache, views, budget, refused })
+}
+
+/// Lists the root of the one bucket, and says so if there is nothing.
+async fn list_bucket(
+    store: &dyn ObjectStore,
+    catalog: &Catalog,
+    root: &Dir,
+) -> Result<(), Refused> {
+    let listed = catalog.list_root(root).await;
+    if listed.map_err(|error| Refused { folder: String::new(), error })? {
+        return Ok(());
+    }
+    match root.prefix().as_str() {
+        "" => tracing::warn!("the bucket is empty"),
+        prefix if is_object(store, root.prefix()).await => tracing::warn!(
+            "\"{}\" is an object and no folder, so the mount is empty; mount the folder that it \
+             is in",
+            prefix.trim_end_matches('/').escape_debug()
+        ),
+        prefix => tracing::warn!("the bucket has nothing below \"{}\"", prefix.escape_debug()),
+    }
+    Ok(())
+}
+
+/// Lists the root of each bucket that was named, or else all buckets. What can't be listed is
+/// the trouble of whoever looks there, unless it is all of them.
+async fn list_buckets(
+    folders: &Folders,
+    catalog: &Catalog,
+    root: &Dir,
+) -> Result<Vec<Refused>, Refused> {
+    let Folders::Named(names) = folders else {
+        return match catalog.list_root(root).await {
+            Ok(true) => Ok(Vec::new()),
+            Ok(false) => {
+                tracing::warn!("no buckets are listed; others can be opened by their names");
+                Ok(Vec::new())
+            }
+            Err(error) => {
+                let refused = Refused { folder: String::new(), error };
+                match refused.error.kind {
+                    StoreErrorKind::AccessDenied => Ok(vec![refused]),
+                    _ => Err(refused),
+                }
+            }
+        };
+    };
+    let listed = names.iter().map(|name| async move {
+        let folder = Dir::root(Prefix::new(format!("{name}/")));
+        match catalog.list_root(&folder).await {
+            Ok(true) => None,
+            Ok(false) => {
+                tracing::warn!("there is nothing in the folder \"{}\"", name.escape_debug());
+                None
+            }
+            Err(error) => Some(Refused { folder: name.clone(), error }),
+        }
+    });
+    let refused: Vec<Refused> = join_all(listed).await.into_iter().flatten().collect();
+    match refused.first() {
+        Some(first) if refused.len() == names.len() => Err(first.clone()),
+        Some(_) | None => Ok(refused),
+    }
 }
 
 /// The processes that decode images: one for each core, if there are siblings at all.

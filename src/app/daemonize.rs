@@ -35,16 +35,16 @@ pub(super) enum DaemonError {
     AlreadyTold,
 }
 
-/// Starts the daemon and waits until its mount is usable.
-pub(super) fn start() -> Result<(), DaemonError> {
+/// Starts the daemon and waits until its mount is usable. It gets the descriptor `device`.
+pub(super) fn start(device: Option<u32>) -> Result<(), DaemonError> {
     let call = MountArgs::daemon_call(env::args_os().collect());
-    started(call).map(drop)
+    started(call, device).map(drop)
 }
 
 /// As [`start`], for `s3mem run`: the daemon mounts on `folder`, in the mounts of process
 /// `holder` if there is one, and ends with this process.
 pub(super) fn start_for_command(folder: &Path, holder: Option<u32>) -> Result<Child, DaemonError> {
-    started(RunArgs::daemon_call(env::args_os().collect(), folder, holder))
+    started(RunArgs::daemon_call(env::args_os().collect(), folder, holder), None)
 }
 
 /// As [`start`], for `s3mem mount --rootless`: the daemon mounts on `folder` in the mounts of
@@ -54,17 +54,17 @@ pub(super) fn start_for_holder(
     folder: &Path,
     holder: u32,
 ) -> Result<Child, DaemonError> {
-    started(args.rootless_daemon_call(env::args_os().collect(), folder, holder))
+    started(args.rootless_daemon_call(env::args_os().collect(), folder, holder), None)
 }
 
-fn started<E>(call: Result<Vec<OsString>, E>) -> Result<Child, DaemonError>
+fn started<E>(call: Result<Vec<OsString>, E>, device: Option<u32>) -> Result<Child, DaemonError>
 where
     E: Error + Send + Sync + 'static,
 {
     let call = call.map_err(|error| DaemonError::Start(io::Error::other(error)))?;
     // By its own name, which `ps` shows; by the kernel's when the file was replaced.
     let program = env::current_exe().ok().filter(|path| path.is_file());
-    sys::keep_descriptors_from_children();
+    sys::keep_descriptors_from_children(device);
     let mut daemon = Command::new(program.unwrap_or_else(|| "/proc/self/exe".into()))
         .arg0("s3mem")
         .args(call)

@@ -34,6 +34,9 @@ pub(super) fn run(args: &DoctorArgs, environment: &Environment) -> Result<ExitCo
     // Before anything is looked at: what is misspelled is said at once.
     let settings = bucket.map(|_| MountSettings::new(&args.for_settings(), environment));
     let settings = settings.transpose()?;
+    if settings.as_ref().is_some_and(|settings| settings.source.one().is_none()) {
+        return Err(ConfigError::DoctorOfSeveral.into());
+    }
     let mut findings = doctor_machine::look(mount_point, args.mount.allow_other, environment);
     match &settings {
         None => {

@@ -214,7 +214,7 @@ async fn write(
                 Ok(()) => Finding::good("delete", "allowed: the object is gone again"),
                 Err(error) => {
                     let finding = denied("delete", "s3:DeleteObject", &error);
-                    let bucket = &settings.source.bucket;
+                    let bucket = &settings.s3.bucket;
                     finding.mended_by(format!(
                         "aws s3api delete-object --bucket {bucket} --key '{key}'"
                     ))

@@ -9,7 +9,7 @@ use std::error::Error;
 use std::iter;
 use std::time::Duration;
 
-use crate::config::MountSettings;
+use crate::config::{MountSettings, Source};
 use crate::store::{StoreError, StoreErrorKind, tls_reason};
 
 /// What was asked for, as far as the sentences need it.
@@ -41,11 +41,17 @@ pub(super) struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     pub(super) fn by(settings: &'a MountSettings) -> Self {
+        Asked::about(settings, settings.source.one())
+    }
+
+    /// About one of several buckets, or about none of them.
+    pub(super) fn about(settings: &'a MountSettings, source: Option<&'a Source>) -> Self {
+        let of_arn = source.and_then(|source| source.bucket.arn_region());
         Asked {
-            bucket: settings.source.bucket.as_str(),
-            prefix: settings.source.prefix.as_str(),
+            bucket: source.map_or("", |source| source.bucket.as_str()),
+            prefix: source.map_or("", |source| source.prefix.as_str()),
             endpoint_url: settings.endpoint_url.as_deref(),
-            region: settings.s3.region.as_deref().or(settings.source.bucket.arn_region()),
+            region: settings.s3.region.as_deref().or(of_arn),
             profile: settings.profile.as_deref(),
             path_style: settings.s3.path_style,
             missing_half: settings.missing_half,
@@ -79,7 +85,7 @@ impl<'a> Asked<'a> {
         let authority = self.endpoint_url?.split_once("://")?.1.split('/').next()?;
         let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
         let has_name = host.contains(char::is_alphabetic) && !host.contains(['[', ':']);
-        (!self.path_style && has_name && host != "localhost")
+        (!self.bucket.is_empty() && !self.path_style && has_name && host != "localhost")
             .then(|| format!("{}.{authority}", self.bucket))
     }
 

@@ -57,7 +57,7 @@ impl Holder {
         leftovers: &Leftovers<'_>,
     ) -> io::Result<Result<Holder, io::Error>> {
         let program = env::current_exe().ok().filter(|path| path.is_file());
-        sys::keep_descriptors_from_children();
+        sys::keep_descriptors_from_children(None);
         let or_none = |path: Option<&Path>| path.map_or_else(OsString::new, OsString::from);
         let mut child = Command::new(program.unwrap_or_else(|| "/proc/self/exe".into()))
             .arg0("s3mem")

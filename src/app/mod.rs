@@ -7,6 +7,7 @@
 mod account;
 mod ask_status;
 mod assemble;
+mod buckets;
 mod config_show;
 mod control;
 mod counted;
@@ -20,6 +21,7 @@ mod doctor_server;
 mod ends_with;
 mod explain;
 mod folder;
+mod handed;
 mod holder;
 mod json;
 mod log;

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,12 +17,14 @@ use tokio::time::{sleep, timeout};
 
 use super::account;
 use super::assemble::{Assembled, assemble};
+use super::buckets::{Connected, trouble};
 use super::control::{Answers, Control, Listening};
 use super::daemonize::{self, DaemonError};
 use super::deadline::{Deadline, LastActs};
 use super::detach::{How, UnmountError, unmount};
 use super::ends_with;
 use super::explain::{Asked, explain};
+use super::handed;
 use super::log::{self, Log, LogError};
 use super::metrics_server::MetricsServer;
 use super::mount_point::{self, MountPointError};
@@ -40,7 +43,7 @@ use crate::disk::{Disk, DiskConfig, DiskError};
 use crate::fs::FileSystem;
 use crate::fuse;
 use crate::stats::Stats;
-use crate::store::{S3, StackConfig, StoreError, production_stack};
+use crate::store::{S3, StoreError};
 use crate::sys;
 
 /// How long programs may go on reading from the mount after a signal.
@@ -114,15 +117,23 @@ pub(super) fn run(args: &MountArgs, environment: &Environment) -> Result<(), Sta
     if settings.foreground || settings.daemon {
         serve(&settings, environment)
     } else {
-        daemonize::start().map_err(StartError::from)
+        let device = handed::descriptor(&settings.mount_point);
+        device.map(handed::check).transpose()?;
+        daemonize::start(device).map_err(StartError::from)
     }
 }
 
 /// Mounts, and serves until the mount ends.
 fn serve(settings: &MountSettings, environment: &Environment) -> Result<(), StartError> {
-    let start_lock = wait_for_others(settings, environment)?;
-    let path = mount_point::claim(&settings.mount_point, environment)?;
-    prerequisites::check(settings.mount.allow_other, environment)?;
+    let (start_lock, path, device) = match handed::descriptor(&settings.mount_point) {
+        Some(descriptor) => (None, settings.mount_point.clone(), Some(handed::take(descriptor)?)),
+        None => {
+            let start_lock = wait_for_others(settings, environment)?;
+            let path = mount_point::claim(&settings.mount_point, environment)?;
+            prerequisites::check(settings.mount.allow_other, environment)?;
+            (start_lock, path, None)
+        }
+    };
     // The log and the record of uploads name keys.
     sys::keep_new_files_private();
     let (target, level) = (&settings.log_target, settings.log_level);
@@ -136,7 +147,7 @@ fn serve(settings: &MountSettings, environment: &Environment) -> Result<(), Star
         runtime::Builder::new_multi_thread().enable_all().build().map_err(StartError::System)?;
     let metrics = settings.metrics.map(listen_for_metrics).transpose()?;
     let stats = Stats::new();
-    let (parts, s3) = runtime.block_on(open_with_notice(settings, &stats))?;
+    let (parts, server) = runtime.block_on(open_with_notice(settings, &stats))?;
     let (publisher, handle) = (parts.publisher.clone(), runtime.handle().clone());
     let served = Served {
         unsent: Unsent::new(publisher, handle, settings.on_unmount, &path),
@@ -145,7 +156,7 @@ fn serve(settings: &MountSettings, environment: &Environment) -> Result<(), Star
             path.clone(),
             &parts,
             stats,
-            (s3, metrics.as_ref()),
+            (server, metrics.as_ref()),
             log.place(),
         )),
     };
@@ -154,7 +165,7 @@ fn serve(settings: &MountSettings, environment: &Environment) -> Result<(), Star
         metrics.serve(runtime.handle(), Arc::new(move || report.for_metrics()))?;
     }
     let start = Start { settings, environment, path: &path, runtime: &runtime, log, start_lock };
-    let outcome = serve_mounted(start, parts.fs.clone(), Arc::new(served));
+    let outcome = serve_mounted(start, device, parts.fs.clone(), Arc::new(served));
     runtime.block_on(parts.put_down());
     // Requests still in the air have nobody left to answer.
     runtime.shutdown_background();
@@ -185,7 +196,7 @@ fn wait_for_others(
 pub(super) async fn open_with_notice(
     settings: &MountSettings,
     stats: &Arc<Stats>,
-) -> Result<(Assembled, S3), StartError> {
+) -> Result<(Assembled, Connected), StartError> {
     let opening = AssertUnwindSafe(open(settings, stats.clone())).catch_unwind();
     let opening = opening.map(|opened| opened.unwrap_or_else(|panic| Err(panicked(&*panic))));
     tokio::pin!(opening);
@@ -208,18 +219,31 @@ fn panicked(panic: &(dyn Any + Send)) -> StartError {
     StartError::Panicked(first.split(": ").next().unwrap_or_default().to_owned())
 }
 
-/// Connects to the bucket and lists its root, which proves that it can be read.
-async fn open(settings: &MountSettings, stats: Arc<Stats>) -> Result<(Assembled, S3), StartError> {
-    let told = |error: &StoreError| {
+/// Connects to the bucket and lists its root, which proves that it can be read. Of several
+/// buckets some may be in trouble, which is said.
+async fn open(
+    settings: &MountSettings,
+    stats: Arc<Stats>,
+) -> Result<(Assembled, Connected), StartError> {
+    let told = |(name, error): (&str, &StoreError)| {
         tracing::debug!("the mount failed: {error}");
-        StartError::Store(explain(error, &Asked::by(settings)))
+        let folders = settings.source.folders();
+        let source = settings.source.one().or_else(|| folders.get(name));
+        StartError::Store(explain(error, &Asked::about(settings, source)))
     };
-    let s3 = connect_with_notice(settings).await?.map_err(|error| told(&error))?;
-    let stack = StackConfig::new(settings.retry.clone(), settings.fs.memory_bytes);
-    let store = production_stack(Arc::new(s3.clone()), stack, stats.clone());
+    let s3 = connect_with_notice(settings).await?.map_err(|error| told(("", &error)))?;
     let disk = settings.disk.clone().map(|config| open_disk(config, settings, &s3)).transpose()?;
+    let (server, store) = Connected::new(s3, settings, &stats);
     let parts = assemble(store, settings.fs.clone(), disk, stats).await;
-    Ok((parts.map_err(|error| told(&error))?, s3))
+    let parts = parts.map_err(|refused| told((&refused.folder, &refused.error)))?;
+    for refused in &parts.refused {
+        let error = &*refused.error;
+        let told = trouble((&refused.folder, error), settings, |source| {
+            explain(error, &Asked::about(settings, source))
+        });
+        tracing::warn!("{told}");
+    }
+    Ok((parts, server))
 }
 
 /// Opens the cache on disk, for the account that asks.
@@ -288,8 +312,10 @@ struct Start<'s> {
     start_lock: Option<StartLock>,
 }
 
+/// Mounts, or serves the `handed` device that somebody else has mounted, until that ends.
 fn serve_mounted(
     start: Start<'_>,
+    handed: Option<OwnedFd>,
     fs: Arc<FileSystem>,
     served: Arc<Served>,
 ) -> Result<(), StartError> {
@@ -297,14 +323,24 @@ fn serve_mounted(
     // Before there is a mount: a signal must find somebody who unmounts.
     let deadline = Deadline::default();
     let mut signals = EndSignals::catch(deadline.clone(), move || log.reopen())?;
-    let mounted =
-        fuse::mount(fs, path, &settings.mount).map_err(|error| mount_error(path, &error))?;
-    if !settings.follow_symlinks
+    let is_ours = handed.is_none();
+    let mounted = match handed {
+        Some(device) => fuse::serve_device(fs, device).map_err(|error| {
+            let hint = ". Whoever has opened it has to mount it before it is handed over";
+            StartError::Mount { path: path.into(), reason: error.to_string(), hint }
+        }),
+        None => fuse::mount(fs, path, &settings.mount).map_err(|error| mount_error(path, &error)),
+    }?;
+    if is_ours
+        && !settings.follow_symlinks
         && let Err(error) = sys::forbid_symlinks(path)
     {
         tracing::warn!("the mount option \"nosymfollow\" is ignored: {error}");
     }
-    let device = device_on(path);
+    let device = match handed::descriptor(path) {
+        Some(descriptor) => handed::device(descriptor),
+        None => device_on(path),
+    };
     drop(start_lock);
     let acts = last_acts(path, device.as_deref(), environment, &served.unsent);
     deadline.watch(move || acts)?;
@@ -353,10 +389,13 @@ fn serve_mounted(
             return Ok(());
         }
         let outcome = tokio::select! {
-            ended = timeout(GRACE, &mut end) => match ended {
+            // What we don't unmount has no reason to end now.
+            ended = timeout(if is_ours { GRACE } else { Duration::ZERO }, &mut end) => match ended {
                 Ok(ended) => session_end(path, ended),
                 Err(_) => {
-                    tracing::warn!("files in {shown} are still open; they stop working now");
+                    if is_ours {
+                        tracing::warn!("files in {shown} are still open; they stop working now");
+                    }
                     unsent.send(&mut signals).await;
                     return Ok(());
                 }
@@ -389,7 +428,7 @@ fn last_acts(
     };
     // Without a word: the log may be what hangs.
     let leave = move || {
-        if device_on(&path) == device {
+        if handed::descriptor(&path).is_none() && device_on(&path) == device {
             let _ = unmount(&path, How::Lazily, &environment);
         }
     };
@@ -434,6 +473,10 @@ fn session_end(
 
 /// Takes our mount out of the tree; in use or not, it is gone afterwards.
 fn leave(path: &Path, device: Option<&str>, environment: &Environment) {
+    if handed::descriptor(path).is_some() {
+        tracing::info!("whoever has mounted this unmounts it");
+        return;
+    }
     // Somebody may have unmounted ours already, or mounted theirs over it.
     if device.is_some() && device_on(path).as_deref() != device {
         return;

@@ -45,6 +45,11 @@ pub(super) enum MountPointError {
         "the mount point {0} lies in a folder shared by all and belongs to somebody else; create a folder of your own with: mkdir ~/s3"
     )]
     NotOwned(PathBuf),
+    #[error(
+        "the mount point /dev/fd/{descriptor} is no FUSE device that another program has opened and \
+         mounted: {reason}"
+    )]
+    NoDevice { descriptor: u32, reason: String },
     #[error("another s3mem is starting on {0}, and does not get on; try again when it has ended")]
     Starting(PathBuf),
     #[error("the mount point {path} can't be looked at: {cause}")]

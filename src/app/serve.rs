@@ -65,7 +65,7 @@ pub(super) fn run(args: &ServeArgs, environment: &Environment) -> Result<(), Ser
     let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
     let metrics = settings.metrics.map(listen_for_metrics).transpose()?;
     let stats = Stats::new();
-    let (parts, s3) = runtime.block_on(open_with_notice(&settings, &stats))?;
+    let (parts, server_of_buckets) = runtime.block_on(open_with_notice(&settings, &stats))?;
     let (deadline, log_place) = (Deadline::default(), log.place());
     let mut signals = EndSignals::catch(deadline.clone(), move || log.reopen())?;
     deadline.watch(Vec::new)?;
@@ -74,7 +74,7 @@ pub(super) fn run(args: &ServeArgs, environment: &Environment) -> Result<(), Ser
         tell(&format!("everybody who can reach {address} can read {}", settings.source));
     }
     let url = format!("http://{address}/");
-    let known = (s3, metrics.as_ref());
+    let known = (server_of_buckets, metrics.as_ref());
     let report = Report::new(&settings, url.into(), &parts, stats.clone(), known, log_place);
     let report = Arc::new(report);
     if let Some(metrics) = metrics {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::assemble::Assembled;
+use super::buckets::{Connected, OpenedBucket};
 use super::counted::{Counted, FileFigures};
 use crate::cli::GivenFlag;
 use crate::config::{Bill, Charged, OnUnmount, Pricing};
@@ -14,7 +15,6 @@ use crate::mem::Use;
 use crate::publish::Pending;
 use crate::raster;
 use crate::stats::{RequestKind, STANDARD, Stats};
-use crate::store::S3;
 
 /// What stays the same as long as the mount lasts.
 #[derive(Debug)]
@@ -41,8 +41,8 @@ pub(super) struct Known {
     pub(super) parts: Assembled,
     pub(super) stats: Arc<Stats>,
     pub(super) pricing: Option<Pricing>,
-    /// Who knows the bucket's region.
-    pub(super) s3: S3,
+    /// Who knows in which region a bucket is.
+    pub(super) server: Connected,
 }
 
 /// Memory that is held, in bytes.
@@ -90,6 +90,8 @@ pub(super) struct Facts<'k> {
     pub(super) decoding: Decoding,
     pub(super) cost: Option<Cost>,
     pub(super) pending: Vec<Pending>,
+    /// The buckets that were asked for, where there are several.
+    pub(super) buckets: Option<Vec<OpenedBucket>>,
 }
 
 impl Facts<'_> {
@@ -114,6 +116,7 @@ pub(super) fn gather<'k>(
     };
     Facts {
         about,
+        buckets: known.server.buckets(),
         now: SystemTime::now(),
         memory: memory(parts),
         disk: about.cache_dir.as_deref().zip(parts.cache.disk().map(|disk| disk.figures())),
@@ -180,7 +183,7 @@ fn cost(known: &Known, counted: &Counted) -> Option<Cost> {
             })
             .collect(),
     };
-    let region = known.s3.region();
+    let region = known.server.region();
     let bill = pricing.bill(&region, &charged);
     Some(Cost { bill, is_listed: pricing.list.knows(&region), region, pricing })
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::buckets::OpenedBucket;
 use super::counted::{Counted, FileFigures};
 use super::json::{list, maybe, object, string};
 use super::status_facts::{Cost, Decoding, Facts, Memory};
@@ -31,6 +32,7 @@ pub(super) fn report(facts: &Facts<'_>) -> String {
         ("pid", std::process::id().to_string()),
         ("log", string(&about.log)),
         ("metrics", maybe(about.metrics.map(|address| string(&address.to_string())))),
+        ("buckets", maybe(facts.buckets.as_ref().map(|all| list(all.iter().map(bucket))))),
         ("since", string(&humantime::format_rfc3339_seconds(about.since).to_string())),
         ("mounted_seconds", seconds(facts.mounted_for().as_secs_f64())),
         (
@@ -59,6 +61,14 @@ pub(super) fn report(facts: &Facts<'_>) -> String {
         ("files", list(facts.counted.files.iter().take(FILES).map(file))),
         ("decoders", decoders(facts)),
         ("pending", list(facts.pending.iter().map(pending))),
+    ])
+}
+
+fn bucket(of: &OpenedBucket) -> String {
+    object([
+        ("folder", string(&of.folder)),
+        ("bucket", string(&of.bucket)),
+        ("region", string(&of.region)),
     ])
 }
 

@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use super::assemble::Assembled;
+use super::buckets::Connected;
 use super::counted::Counted;
 use super::metrics_server::MetricsServer;
 use super::status_facts::{About, Facts, Known, count, gather};
 use super::{metrics, status_json, status_text};
 use crate::config::{MountSettings, Writes};
 use crate::stats::Stats;
-use crate::store::S3;
 use crate::sync::lock;
 
 /// What the daemon reports about its mount.
@@ -29,7 +29,7 @@ impl Report {
         mount_point: PathBuf,
         parts: &Assembled,
         stats: Arc<Stats>,
-        (s3, metrics): (S3, Option<&MetricsServer>),
+        (server, metrics): (Connected, Option<&MetricsServer>),
         log: String,
     ) -> Self {
         let (writes, on_unmount) = match settings.fs.writes {
@@ -50,7 +50,7 @@ impl Report {
             metrics: metrics.and_then(|metrics| metrics.address().ok()),
         };
         let pricing = settings.pricing.clone();
-        let known = Known { parts: parts.clone(), stats, pricing, s3 };
+        let known = Known { parts: parts.clone(), stats, pricing, server };
         Report { about, known, since: Mutex::default() }
     }
 

@@ -20,6 +20,13 @@ pub(super) fn report(facts: &Facts<'_>) -> String {
     let mount_point = about.mount_point.display().to_string();
     let mut lines = vec![format!("{} on {}", printable(&about.source), printable(&mount_point))];
     let mut line = |name: &str, text: String| lines.push(format!("  {name:<14} {text}"));
+    if let Some(buckets) = &facts.buckets {
+        let shown = buckets.iter().map(|of| match of.folder == of.bucket {
+            true => format!("{} ({})", of.bucket, of.region),
+            false => format!("{} is {} ({})", of.folder, of.bucket, of.region),
+        });
+        line("buckets", printable(&shown.collect::<Vec<_>>().join(", ")).into_owned());
+    }
     line(
         "writes",
         match about.on_unmount {

@@ -64,7 +64,7 @@ impl Catalog {
     /// whoever asks next.
     pub async fn list_ahead(&self, dir: &Dir) {
         // A server without an order is asked for whole directories, which may be large.
-        if self.listings.order() != KeyOrder::Any {
+        if self.listings.order(dir.prefix()) != KeyOrder::Any {
             let request = PageRequest::first(dir.prefix());
             let _ = self.listings.page(request, self.believed()).await;
         }
@@ -86,7 +86,8 @@ impl Catalog {
     fn outdated_soon(&self, dir: &Dir, name: &str) -> Option<PageRequest> {
         // What one name asks for first then is worth a page of them.
         let oldest = Instant::now().checked_sub(self.ttl / 4 * 3)?;
-        let key = dir.key_of(name).filter(|_| self.listings.order() != KeyOrder::Any)?;
+        let is_ordered = self.listings.order(dir.prefix()) != KeyOrder::Any;
+        let key = dir.key_of(name).filter(|_| is_ordered)?;
         let rest = key.as_str().get(dir.prefix().as_str().len()..)?;
         self.listings.outdated(dir.prefix(), rest, oldest)
     }

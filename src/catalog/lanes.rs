@@ -149,7 +149,7 @@ impl Lanes {
             self.lanes.push_back(Lane::behind(request.clone()));
         }
         loop {
-            if listings.order() == KeyOrder::Any {
+            if listings.order(&request.dir) == KeyOrder::Any {
                 self.lanes.clear();
             }
             self.advance(listings, walked);
@@ -303,7 +303,7 @@ impl Lanes {
         let is_all_there = here.len() <= there.len() || first.last().is_some();
         let is_all_here =
             page.last().is_some() || (here.len() >= there.len() && first.last().is_none());
-        let is_shown = !here.is_empty() || listings.order() == KeyOrder::OfBytes;
+        let is_shown = !here.is_empty() || listings.order(&page.request().dir) == KeyOrder::OfBytes;
         match is_same && is_all_there && is_all_here && is_shown {
             true => Seam::Fits,
             false => Seam::Differs,

@@ -119,11 +119,11 @@ impl Listings {
         }
     }
 
-    /// In which order the server lists, as far as that is known.
-    pub(super) fn order(&self) -> KeyOrder {
+    /// In which order the server lists a directory, as far as that is known.
+    pub(super) fn order(&self, dir: &Prefix) -> KeyOrder {
         match self.is_unordered.load(Ordering::Relaxed) {
             true => KeyOrder::Any,
-            false => self.store.key_order(),
+            false => self.store.key_order(dir),
         }
     }
 
@@ -187,9 +187,10 @@ impl Listings {
     pub(super) async fn page(&self, request: PageRequest, oldest: Instant) -> PageResult {
         let is_first = request.is_first();
         let whole = PageRequest { whole: true, ..PageRequest::first(&request.dir) };
-        if self.order() != KeyOrder::Any {
+        if self.order(&request.dir) != KeyOrder::Any {
+            let dir = request.dir.clone();
             let page = self.page_in_order(request, oldest).await?;
-            if self.order() != KeyOrder::Any || (is_first && page.next.is_none()) {
+            if self.order(&dir) != KeyOrder::Any || (is_first && page.next.is_none()) {
                 return Ok(page);
             }
         }
@@ -404,9 +405,10 @@ impl Listings {
             let mut inner = lock(&inner);
             inner.in_flight.remove(&request);
             let listed = listed.map_err(Arc::new)?;
+            let order = store.key_order(&request.dir);
             let mut is_in_order =
-                !is_unordered.load(Ordering::Relaxed) && store.key_order() == KeyOrder::OfBytes;
-            if store.key_order() != KeyOrder::Any
+                !is_unordered.load(Ordering::Relaxed) && order == KeyOrder::OfBytes;
+            if order != KeyOrder::Any
                 && is_out_of_order(&request, &listed)
                 && !is_unordered.swap(true, Ordering::Relaxed)
             {

@@ -6,6 +6,7 @@
 //! like its own only, which answers a file's sidecars with it. No HEAD is ever
 //! sent to learn that something exists. Never reads an object's bytes.
 
+mod absent;
 mod dir;
 mod following;
 mod guess;
@@ -15,6 +16,7 @@ mod listing;
 mod names;
 mod order;
 mod page;
+mod top;
 mod walk;
 mod whole;
 
@@ -26,6 +28,7 @@ use std::time::{Duration, Instant};
 pub use dir::{Dir, Node};
 pub use walk::{DirEntry, Listed, Walk};
 
+use absent::Absent;
 use dir::Wanted;
 use listing::Listings;
 use page::{Known, Page, PageEntry, PageRequest};
@@ -33,7 +36,7 @@ use page::{Known, Page, PageEntry, PageRequest};
 use crate::key::{ObjectKey, Prefix};
 use crate::mem::Budget;
 use crate::stats::Stats;
-use crate::store::{KeyOrder, ListRequest, ListedObject, ObjectStore, StoreError, Trail};
+use crate::store::{Folders, KeyOrder, ListRequest, ListedObject, ObjectStore, StoreError, Trail};
 
 /// So many different keys are warned about; beyond that the log would be the harm.
 const MAX_WARNINGS: usize = 1000;
@@ -48,9 +51,11 @@ pub struct CatalogConfig {
     pub budget: Arc<Budget>,
     /// Where look-ups are counted.
     pub stats: Arc<Stats>,
+    /// The folders at the top of the mount, if there is one for each of several buckets.
+    pub top: Option<Folders>,
 }
 
-/// What exists in one bucket, as far as it was looked at.
+/// What exists in one bucket, or in several, as far as it was looked at.
 #[derive(Debug)]
 pub struct Catalog {
     listings: Listings,
@@ -58,6 +63,8 @@ pub struct Catalog {
     budget: Arc<Budget>,
     stats: Arc<Stats>,
     ttl: Duration,
+    top: Option<Folders>,
+    absent: Absent,
     warned: Mutex<HashSet<u64>>,
     hasher: RandomState,
 }
@@ -89,6 +96,8 @@ impl Catalog {
             budget: config.budget,
             stats: config.stats,
             ttl: config.ttl,
+            top: config.top,
+            absent: Absent::default(),
             warned: Mutex::default(),
             hasher: RandomState::new(),
         }
@@ -101,8 +110,12 @@ impl Catalog {
         let Some(wanted) = dir.wanted(name) else {
             return Some(Lookup { node: None, ttl: self.ttl });
         };
-        self.resolve(dir, &wanted, self.oldest_believed(Instant::now()))
-            .map(|resolved| self.lookup_of(resolved))
+        let oldest = self.oldest_believed(Instant::now());
+        let resolved = match self.has_unlisted(dir) {
+            true => self.bucket_known(dir, &wanted, oldest),
+            false => self.resolve(dir, &wanted, oldest),
+        };
+        resolved.map(|resolved| self.lookup_of(resolved))
     }
 
     /// What `name` is in `dir`, after as few requests as it takes to know.
@@ -117,6 +130,9 @@ impl Catalog {
         };
         let begun = Instant::now();
         let oldest = self.oldest_believed(begun);
+        if self.has_unlisted(dir) {
+            return self.bucket(dir, &wanted, oldest).await;
+        }
         if let Some(resolved) = self.resolve(dir, &wanted, oldest) {
             self.stats.here_looked_up_names.add(1);
             return Ok(self.lookup_of(resolved));
@@ -138,7 +154,10 @@ impl Catalog {
     /// # Errors
     /// What the listing failed with.
     pub async fn list_root(&self, root: &Dir) -> Result<bool, Arc<StoreError>> {
-        let page = self.listings.first_page(root.prefix()).await?;
+        let page = match self.has_unlisted(root) {
+            true => self.listings.page(PageRequest::first(root.prefix()), Instant::now()).await?,
+            false => self.listings.first_page(root.prefix()).await?,
+        };
         Ok(!page.entries.is_empty() || page.next.is_some())
     }
 
@@ -183,7 +202,7 @@ impl Catalog {
         dir: &Dir,
         rest: &str,
     ) -> Result<(bool, Option<PageEntry>), Arc<StoreError>> {
-        if self.listings.order() == KeyOrder::Any {
+        if self.listings.order(dir.prefix()) == KeyOrder::Any {
             return self.exact_segment(dir, rest).await;
         }
         let base = dir.prefix().as_str().len();
@@ -196,7 +215,7 @@ impl Catalog {
                 Known::Unknown => match &page.next {
                     None => None,
                     // What the page steps over may stand on any other one.
-                    Some(_) if self.listings.order() != KeyOrder::OfBytes => {
+                    Some(_) if self.listings.order(dir.prefix()) != KeyOrder::OfBytes => {
                         return self.exact_segment(dir, rest).await;
                     }
                     Some(token) => {
@@ -248,7 +267,7 @@ impl Catalog {
     /// Whether any segment that starts with `part` is too long for one name.
     async fn probe_long_part(&self, dir: &Dir, part: &str) -> Result<bool, Arc<StoreError>> {
         let base = dir.prefix().as_str().len();
-        if self.listings.order() == KeyOrder::Any {
+        if self.listings.order(dir.prefix()) == KeyOrder::Any {
             let page = self.listings.page(PageRequest::first(dir.prefix()), Instant::now()).await?;
             return Ok(page.starting_with(base, part).any(|entry| holds_long(dir, part, entry)));
         }

@@ -61,6 +61,7 @@ pub(super) fn grammar(doctor: clap::Command) -> clap::Command {
         .mut_args(kept)
         .mut_arg("source", source)
         .mut_arg("mount_point", mount_point)
+        .mut_arg("more", |more| more)
         .after_help("Run 's3mem doctor --help' (not -h) for explanations and examples.")
         .after_long_help(
             "\

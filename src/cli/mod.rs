@@ -290,6 +290,9 @@ fn parsed(words: &[OsString]) -> Result<Command, clap::Error> {
     let given = typed
         .and_then(|((_, typed), name)| Some(status::given(program.find_subcommand(name)?, typed)));
     let mut command = Cli::from_arg_matches_mut(&mut matches)?.command;
+    if let Command::Mount(mount) = &mut command {
+        mount.put_in_place().map_err(usage_error)?;
+    }
     if let Some(mount) = mount_in(&mut command) {
         mount.given = given.unwrap_or_default();
     }
@@ -307,6 +310,27 @@ fn grammar() -> clap::Command {
 }
 
 impl MountArgs {
+    /// Takes the last word for the mount point, where there are more than the grammar has
+    /// places for, and the only one where no bucket is to be named.
+    fn put_in_place(&mut self) -> Result<(), String> {
+        if let Some(last) = self.more.pop() {
+            let first = std::mem::replace(&mut self.mount_point, last.into());
+            self.more.insert(0, first.into());
+        } else if self.all_buckets && self.folder().is_none() {
+            self.mount_point = std::mem::take(&mut self.source).into();
+        }
+        if self.folder().is_none() && self.rootless.rootless.is_none() {
+            return Err("the mount point is missing: s3mem mount --all-buckets MOUNTPOINT".into());
+        }
+        Ok(())
+    }
+
+    /// What to mount, in the order in which it was typed.
+    pub fn sources(&self) -> Vec<OsString> {
+        let first = Some(&self.source).filter(|source| !source.is_empty() || !self.all_buckets);
+        first.into_iter().chain(&self.more).cloned().collect()
+    }
+
     /// The arguments that make this program mount the same as the daemon, started by a
     /// process that waits for it; without the program's own name.
     pub fn daemon_call(mut typed: Vec<OsString>) -> Result<Vec<OsString>, clap::Error> {
@@ -330,6 +354,8 @@ impl MountArgs {
         let flags = ["--enter", "--ends-with"].map(|flag| format!("{flag}={holder}").into());
         words.splice(2..2, flags);
         if self.folder().is_none() {
+            // It may have been left out, or left empty.
+            words.pop_if(|last| last.is_empty());
             words.push(folder.into());
         }
         Ok(words)

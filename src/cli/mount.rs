@@ -47,17 +47,24 @@ Examples:
   At boot, as a line in /etc/fstab:
     s3://data/2024  /mnt/data  fuse.s3mem  _netdev,nofail,allow_other,memory=4G  0  0
 
+  Several buckets side by side, as /mnt/s3/landsat and /mnt/s3/2024:
+    s3mem mount landsat data/2024 /mnt/s3
+
+  All of your buckets, each as a folder:
+    s3mem mount s3:// /mnt/s3
+
   In the foreground, with the log on the terminal, until Ctrl-C:
     s3mem mount -f --log-level debug data /mnt/data",
     args_override_self = true
 )]
 pub struct MountArgs {
-    /// What to mount: BUCKET, BUCKET/PREFIX, s3://BUCKET/PREFIX, or an access point's ARN
+    /// What to mount: BUCKET, BUCKET/PREFIX, s3://BUCKET/PREFIX, or an access point's ARN; several for a folder of each; s3:// for all
     #[arg(
         value_name = "BUCKET[/PREFIX]",
         long_help = "What to mount: the name of a bucket, s3://BUCKET, or the ARN of an access point. \
             With /PREFIX after it you see only the objects under that prefix, as if that folder \
-            were the bucket."
+            were the bucket. Give several, and each is a folder of its name (the last one of its \
+            prefix, or else the bucket's). s3:// alone shows all your buckets, as --all-buckets does."
     )]
     pub source: OsString,
 
@@ -65,9 +72,25 @@ pub struct MountArgs {
     #[arg(
         value_name = "MOUNTPOINT", value_hint = ValueHint::DirPath,
         long_help = "The folder where the files will appear. It must exist and be empty, and nothing may \
-            be mounted on it. A dead mount left there by a crashed s3mem is replaced."
+            be mounted on it. A dead mount left there by a crashed s3mem is replaced. /dev/fd/N is a \
+            FUSE device that another program has opened and mounted, and hands over: s3mem only \
+            serves it."
     )]
     pub mount_point: PathBuf,
+
+    /// What follows the first two words: further buckets, and the mount point as the last one.
+    #[arg(hide = true, value_hint = ValueHint::DirPath)]
+    pub more: Vec<OsString>,
+
+    /// Show each bucket as a folder
+    #[arg(
+        long, help_heading = HEADING_WHERE,
+        long_help = "Show each of your buckets as a folder, and any other bucket that you may read by \
+            its name: it is found when a program asks for it, although the top folder does not list \
+            it. Without the permission s3:ListAllMyBuckets the top folder can't be listed, and \
+            buckets are found by their names alone."
+    )]
+    pub all_buckets: bool,
 
     /// The server, if it is not AWS, such as https://s3.example.org
     #[arg(

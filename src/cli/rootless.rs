@@ -51,15 +51,33 @@ pub enum Rootless {
     IfNeeded,
 }
 
+const USAGE: &str = "s3mem mount [OPTIONS] <BUCKET[/PREFIX]>... <MOUNTPOINT>\n       \
+    s3mem mount [OPTIONS] --all-buckets <MOUNTPOINT>";
+
+/// Lets the bucket be left out where all are shown.
+pub(super) fn source(argument: clap::Arg) -> clap::Arg {
+    argument
+        .required(false)
+        .required_unless_present("all_buckets")
+        .default_value("")
+        .hide_default_value(true)
+}
+
 /// Lets the mount point be left out where a folder can be made for it.
 pub(super) fn grammar(mount: clap::Command) -> clap::Command {
-    mount.mut_arg("mount_point", |argument| {
+    let mount_point = |argument: clap::Arg| {
         argument
             .required(false)
-            .required_unless_present("rootless")
+            .required_unless_present_any(["rootless", "all_buckets"])
             // Without it the path is empty, which the parser of paths would refuse.
             .value_parser(OsStringValueParser::new().map(PathBuf::from))
             .default_value("")
             .hide_default_value(true)
-    })
+    };
+    // What is changed comes behind the others, and words are taken in this order.
+    mount
+        .mut_arg("source", source)
+        .mut_arg("mount_point", mount_point)
+        .mut_arg("more", |more| more)
+        .override_usage(USAGE)
 }

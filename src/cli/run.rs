@@ -31,7 +31,14 @@ pub(super) fn grammar(run: clap::Command, heading: &'static str) -> clap::Comman
                  in that for temporary files.",
             )
     };
-    run.mut_arg("mount_point", at)
+    run.mut_arg("source", super::rootless::source)
+        .mut_arg("mount_point", at)
+        .mut_arg("more", |more| more)
+        .mut_arg("command", |command| command)
+        .override_usage(
+            "s3mem run [OPTIONS] <BUCKET[/PREFIX]>... -- <COMMAND>...\n       \
+             s3mem run [OPTIONS] --all-buckets -- <COMMAND>...",
+        )
         .mut_arg("foreground", |argument| argument.hide(true))
         .mut_arg("rootless", |argument| argument.hide(true).conflicts_with("command"))
         .mut_arg("link", |argument| argument.hide(true))

@@ -102,7 +102,13 @@ pub(super) fn grammar(serve: clap::Command) -> clap::Command {
         .iter()
         .fold(serve, |serve, name| serve.mut_arg(*name, |argument| argument.hide(true)));
     serve
+        .mut_arg("source", super::rootless::source)
         .mut_arg("mount_point", folder)
+        .mut_arg("more", |more| more)
+        .override_usage(
+            "s3mem serve [OPTIONS] <BUCKET[/PREFIX]>...\n       \
+             s3mem serve [OPTIONS] --all-buckets",
+        )
         .mut_arg("foreground", |argument| argument.default_value("true").hide(true))
         .after_help("Run 's3mem serve --help' (not -h) for explanations and examples.")
         .after_long_help(

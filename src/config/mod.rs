@@ -36,13 +36,14 @@ pub use serve::serve_config;
 pub use settings::{SettingPlaces, SettingsError};
 pub use settings_file::Trouble;
 pub(crate) use size::show as show_size;
-pub use source::Source;
+pub use source::{Shown, Source};
 pub use tree::{FsConfig, Writes};
 pub use writes::OnUnmount;
 
 use crate::cli::{GivenFlag, LogLevel, MountArgs};
 use crate::disk::DiskConfig;
 use crate::fuse::MountConfig;
+use crate::key::{Bucket, Prefix};
 use crate::store::{RetryConfig, S3Config};
 use crate::sys;
 
@@ -73,7 +74,7 @@ pub enum LogTarget {
 #[derive(Debug, Clone)]
 pub struct MountSettings {
     /// What is mounted.
-    pub source: Source,
+    pub source: Shown,
     /// The folder to mount on, as an absolute path; not yet checked.
     pub mount_point: PathBuf,
     /// How to reach the bucket.
@@ -124,14 +125,14 @@ impl MountSettings {
 
     fn checked(args: &MountArgs, environment: &Environment) -> Result<MountSettings, ConfigError> {
         check_order(args)?;
-        let source = Source::parse(&args.source)?;
+        let source = Shown::parse(&args.sources(), args.all_buckets)?;
         let mount_point = absolute(&args.mount_point)?;
         let log_target = log_target(args, &mount_point)?;
         let endpoint_url = endpoint_url(args, environment)?;
         let is_own_server = endpoint_url.is_some();
         let mut notes = Vec::new();
         let memory_bytes = memory_bytes(args, environment, &mut notes)?;
-        let place = format!("{}/{}", endpoint_url.as_deref().unwrap_or("aws"), source.bucket);
+        let place = format!("{}/{}", endpoint_url.as_deref().unwrap_or("aws"), source.place());
         let disk = cache::cache_config(&args.cache, &place, &mount_point, memory_bytes)?;
         let writes::Shared { memory_bytes, writes } = writes::write_config(
             &args.writes,
@@ -143,7 +144,8 @@ impl MountSettings {
         let views = views::view_config(&args.views, &place, &mount_point)?;
         views::check_listed(&views, !matches!(writes, Writes::Deny))?;
         let fs = FsConfig {
-            prefix: source.prefix.clone(),
+            prefix: source.one().map_or_else(Prefix::root, |one| one.prefix.clone()),
+            top: source.top(),
             metadata_ttl: metadata_ttl(args)?,
             uid: id("--uid", args.uid.as_deref(), "id -u", sys::effective_uid)?,
             gid: id("--gid", args.gid.as_deref(), "id -g", sys::effective_gid)?,
@@ -166,7 +168,7 @@ impl MountSettings {
             requester_pays: args.requester_pays,
             expected_bucket_owner: bucket_owner(args)?,
             writes: writes::write_settings(&args.writes)?,
-            ..S3Config::new(source.bucket.clone())
+            ..S3Config::new(source.one().map_or_else(Bucket::none, |one| one.bucket.clone()))
         };
         let shown = args.fsname.clone().unwrap_or_else(|| source.to_string());
         let mount = MountConfig {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::decoders::Place;
 use crate::key::Prefix;
 use crate::publish::UploadConfig;
+use crate::store::Folders;
 use crate::view::ViewConfig;
 
 /// Settings of the tree of files.
@@ -12,6 +13,8 @@ use crate::view::ViewConfig;
 pub struct FsConfig {
     /// What the root shows.
     pub prefix: Prefix,
+    /// The folders at the top, if there is one for each of several buckets.
+    pub top: Option<Folders>,
     /// How long a listing is believed; [`Duration::MAX`] for ever.
     pub metadata_ttl: Duration,
     /// The owner of the files.

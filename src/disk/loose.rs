@@ -50,6 +50,9 @@ impl Loose {
 
     /// Has an entry written. It is not waited for.
     pub fn save(self: &Arc<Self>, name: Name, bytes: Bytes) {
+        if bytes.len() as u64 > MAX_ENTRY_BYTES {
+            return;
+        }
         let loose = self.clone();
         self.runtime.spawn_blocking(move || {
             let Err(error) = loose.write(&loose.path(&name), &name, &bytes) else { return };

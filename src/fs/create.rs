@@ -105,7 +105,8 @@ impl FileSystem {
     /// Gives a file a second name. An object of the bucket is copied into memory first.
     ///
     /// # Errors
-    /// EEXIST, EPERM for a directory and for a name in the bucket, EROFS, ENOSPC.
+    /// EEXIST, EPERM for a directory and for a name in the bucket, EXDEV for one in another
+    /// bucket, EROFS, ENOSPC.
     pub async fn link(
         &self,
         ino: Ino,
@@ -117,7 +118,11 @@ impl FileSystem {
             // An object has one key.
             return Err(FsError::NotPermitted);
         }
-        let draft = match self.names.inodes().thing(ino)? {
+        let (thing, place) = self.names.inodes().current(ino)?;
+        if !self.names.share_bucket(&place.folder, &new.place.folder) {
+            return Err(FsError::CrossDevice);
+        }
+        let draft = match thing {
             Thing::Draft(draft) if !draft.is_dir() => draft,
             Thing::Draft(_) | Thing::Dir(_) => return Err(FsError::NotPermitted),
             Thing::Object(_) | Thing::Sibling(_) => self.own_copy(ino, u64::MAX).await?,

@@ -193,6 +193,7 @@ impl From<NameError> for FsError {
             NameError::NotADirectory => FsError::NotADirectory,
             NameError::Stale => FsError::Stale,
             NameError::TooLong => FsError::NameTooLong,
+            NameError::OnlyBuckets => FsError::NotPermitted,
             NameError::NotUtf8 => FsError::BadName,
             NameError::NoRoom => FsError::NoSpace,
             NameError::Memory(error) => FsError::System(error),

@@ -16,8 +16,8 @@ impl FileSystem {
     /// Gives something another name.
     ///
     /// # Errors
-    /// ENOENT, EEXIST, EISDIR, ENOTDIR, ENOTEMPTY, EROFS; EXDEV for a virtual sibling, which
-    /// programs then copy.
+    /// ENOENT, EEXIST, EISDIR, ENOTDIR, ENOTEMPTY, EROFS; EXDEV for a virtual sibling and from
+    /// one bucket to another, which programs then copy.
     pub async fn rename(
         &self,
         from: (Ino, &OsStr),
@@ -27,7 +27,8 @@ impl FileSystem {
         self.drafts()?;
         let to = self.names.place(to.0, to.1)?;
         let (from, source) = self.existing(from.0, from.1).await?;
-        if matches!(source, Thing::Sibling(_)) {
+        let stays = self.names.share_bucket(&from.folder, &to.folder);
+        if matches!(source, Thing::Sibling(_)) || !stays {
             return Err(FsError::CrossDevice);
         }
         let target = self.names.find(&to.folder, &to.name).await?.thing;

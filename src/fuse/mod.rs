@@ -15,4 +15,4 @@ mod reply;
 mod session;
 mod unfinished;
 
-pub use session::{MountConfig, Mounted, mount};
+pub use session::{MountConfig, Mounted, mount, serve_device};

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::io;
 use std::mem;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -38,7 +39,7 @@ pub struct Mounted {
 /// # Errors
 /// Why the kernel or fusermount3 refused.
 pub fn mount(fs: Arc<FileSystem>, mount_point: &Path, config: &MountConfig) -> io::Result<Mounted> {
-    let mut options = Config::default();
+    let mut options = threads();
     options.mount_options = vec![
         MountOption::FSName(config.source.clone()),
         // Makes the type `fuse.s3mem`, by which `s3mem umount` knows its own. Not as
@@ -56,14 +57,38 @@ pub fn mount(fs: Arc<FileSystem>, mount_point: &Path, config: &MountConfig) -> i
     let labels = config.security_context.iter().cloned();
     options.mount_options.extend(labels.map(MountOption::CUSTOM));
     options.acl = if config.allow_other { SessionACL::All } else { SessionACL::Owner };
+
+    let outdated = fs.outdated_names();
+    let session = Session::new(Adapter::new(fs), mount_point, &options)?;
+    begin(session, outdated)
+}
+
+/// Serves `fs` behind a FUSE device that somebody else has opened and mounted. How it is
+/// mounted, and who may look, they have said to the kernel.
+///
+/// # Errors
+/// Why the kernel refused, as of a device that is not mounted.
+pub fn serve_device(fs: Arc<FileSystem>, device: OwnedFd) -> io::Result<Mounted> {
+    // A clone is made by opening /dev/fuse, which we may not be able to.
+    let mut options = threads();
+    options.clone_fd = false;
+    let outdated = fs.outdated_names();
+    let session = Session::from_fd(Adapter::new(fs), device, SessionACL::All, options)?;
+    begin(session, outdated)
+}
+
+/// How many threads take the kernel's calls.
+fn threads() -> Config {
+    let mut options = Config::default();
     // One thread is best on two cores: it answers from memory while a worker
     // fetches. More of them reorder a sequential reader's requests.
     let cores = thread::available_parallelism().map_or(1, usize::from);
     options.n_threads = Some((cores / 2).clamp(1, 4));
     options.clone_fd = cores >= 4;
+    options
+}
 
-    let outdated = fs.outdated_names();
-    let session = Session::new(Adapter::new(fs), mount_point, &options)?;
+fn begin(session: Session<Adapter>, outdated: Option<Receiver<Notice>>) -> io::Result<Mounted> {
     let notifier = session.notifier();
     if let Some(outdated) = outdated {
         thread::Builder::new()

@@ -23,6 +23,9 @@ pub enum NameError {
     /// A name that is not UTF-8. Keys are, so it can stand for none.
     #[error("the name is not UTF-8")]
     NotUtf8,
+    /// A name at the top, where each folder is a bucket: none can be made or taken away.
+    #[error("each folder here is a bucket")]
+    OnlyBuckets,
     /// Names take more memory than they may.
     #[error("no space left in memory for names")]
     NoRoom,

@@ -25,13 +25,35 @@ impl Names {
     /// A name that a program wants to make, change or take away.
     ///
     /// # Errors
-    /// ENAMETOOLONG, EILSEQ, ENOTDIR.
+    /// ENAMETOOLONG, EILSEQ, ENOTDIR; EPERM where each folder is a bucket.
     pub fn place(&self, parent: Ino, name: &OsStr) -> Result<Place, NameError> {
         if name.len() > MAX_NAME_BYTES {
             return Err(NameError::TooLong);
         }
         let name = name.to_str().ok_or(NameError::NotUtf8)?.to_owned();
-        Ok(Place { parent, folder: self.folder(parent)?, name })
+        let folder = self.folder(parent)?;
+        if folder.bucket().is_some_and(|dir| self.catalog.is_top(dir)) {
+            self.catalog.warn_top(&name);
+            return Err(NameError::OnlyBuckets);
+        }
+        Ok(Place { parent, folder, name })
+    }
+
+    /// Whether two directories are in the same bucket.
+    pub fn share_bucket(&self, one: &Folder, other: &Folder) -> bool {
+        self.bucket_of(one) == self.bucket_of(other)
+    }
+
+    /// The bucket that a directory is in, where there are several.
+    fn bucket_of(&self, folder: &Folder) -> Option<String> {
+        let mut folder = folder.clone();
+        loop {
+            match &folder {
+                Folder::Bucket(dir) => return self.catalog.bucket_of(dir).map(str::to_owned),
+                // What a program made lies in something that is in a bucket.
+                Folder::Draft(draft) => folder = self.inodes.place(draft.ino()).0?.folder,
+            }
+        }
     }
 
     /// What a name stands for, siblings included. What is known costs no request and

@@ -24,7 +24,7 @@ use super::{
     KeptConditions, KeyOrder, Lack, ListPage, ListRequest, ObjectHead, ObjectStore, Part,
     PartRequest, PutRequest, Spelling, StoreError, StoreErrorKind, Upload, Written,
 };
-use crate::key::{ETag, ObjectKey, ObjectVersion};
+use crate::key::{ETag, ObjectKey, ObjectVersion, Prefix};
 
 /// A store that keeps conditions on copies and deletes where the one below does not.
 #[derive(Debug)]
@@ -341,8 +341,8 @@ impl ObjectStore for CheckConditions {
         self.inner.kept_conditions()
     }
 
-    fn key_order(&self) -> KeyOrder {
-        self.inner.key_order()
+    fn key_order(&self, within: &Prefix) -> KeyOrder {
+        self.inner.key_order(within)
     }
 
     fn spelling(&self) -> Spelling {

@@ -133,6 +133,12 @@ impl StoreError {
         }
     }
 
+    /// A name that no bucket of the mount has.
+    pub fn no_bucket(name: &str) -> Self {
+        let detail = "this mount has no bucket of this name";
+        StoreError::new(StoreErrorKind::NoSuchBucket, name, detail)
+    }
+
     /// An answer that is of another version than the one that was looked up.
     pub fn overwritten(key: &ObjectKey) -> Self {
         let detail = "the object was overwritten since it was looked up";

@@ -18,7 +18,7 @@ use super::{
     KeptConditions, KeyOrder, ListPage, ListRequest, ObjectHead, ObjectStore, Part, PartRequest,
     PutRequest, Spelling, StoreError, StoreErrorKind, Upload, Written,
 };
-use crate::key::{ETag, ObjectKey};
+use crate::key::{ETag, ObjectKey, Prefix};
 
 /// The most that S3 copies in one request.
 pub(super) const MAX_COPY_BYTES: u64 = 5 << 30;
@@ -170,8 +170,8 @@ impl ObjectStore for LargeCopies {
         self.inner.kept_conditions()
     }
 
-    fn key_order(&self) -> KeyOrder {
-        self.inner.key_order()
+    fn key_order(&self, within: &Prefix) -> KeyOrder {
+        self.inner.key_order(within)
     }
 
     fn spelling(&self) -> Spelling {

@@ -23,7 +23,7 @@ use super::{
     KeptConditions, KeyOrder, ListPage, ListRequest, ObjectHead, ObjectStore, Part, PartRequest,
     PutRequest, Spelling, StoreError, StoreErrorKind, Upload, Written,
 };
-use crate::key::{ETag, ObjectKey};
+use crate::key::{ETag, ObjectKey, Prefix};
 
 /// Enough for a 10 Gbit/s link at 80 MB/s a connection, with room for readers
 /// whose bodies have stalled.
@@ -49,19 +49,32 @@ pub fn writes_at_once(memory_bytes: u64) -> usize {
 #[derive(Debug)]
 pub struct Limit {
     inner: Arc<dyn ObjectStore>,
+    limits: Limits,
+}
+
+/// How many requests are under way, and may be. Clones count together.
+#[derive(Debug, Clone)]
+pub struct Limits {
     gets: Arc<Semaphore>,
     lookups: Arc<Semaphore>,
     writes: Arc<Semaphore>,
 }
 
-impl Limit {
-    /// Bounds the requests to `inner`, for a program that may hold `memory_bytes`.
-    pub fn new(inner: Arc<dyn ObjectStore>, memory_bytes: u64) -> Self {
+impl Limits {
+    /// Those of a program that may hold `memory_bytes`.
+    pub fn new(memory_bytes: u64) -> Self {
         let gets = usize::try_from(memory_bytes / BYTES_PER_GET).unwrap_or(GETS).clamp(16, GETS);
         let writes = writes_at_once(memory_bytes);
         let semaphore = |permits| Arc::new(Semaphore::new(permits));
         let lookups = semaphore(LOOKUPS);
-        Limit { inner, gets: semaphore(gets), lookups, writes: semaphore(writes) }
+        Limits { gets: semaphore(gets), lookups, writes: semaphore(writes) }
+    }
+}
+
+impl Limit {
+    /// Bounds the requests to `inner`, together with all that have the same limits.
+    pub fn new(inner: Arc<dyn ObjectStore>, limits: Limits) -> Self {
+        Limit { inner, limits }
     }
 }
 
@@ -94,19 +107,22 @@ impl Permit {
 #[async_trait]
 impl ObjectStore for Limit {
     async fn list_page(&self, request: ListRequest) -> Result<ListPage, StoreError> {
-        Permit::of(&self.lookups).await?.while_waiting(self.inner.list_page(request)).await
+        Permit::of(&self.limits.lookups).await?.while_waiting(self.inner.list_page(request)).await
     }
 
     async fn head(&self, key: &ObjectKey) -> Result<ObjectHead, StoreError> {
-        Permit::of(&self.lookups).await?.while_waiting(self.inner.head(key)).await
+        Permit::of(&self.limits.lookups).await?.while_waiting(self.inner.head(key)).await
     }
 
     async fn head_part(&self, key: &ObjectKey, number: u32) -> Result<ObjectHead, StoreError> {
-        Permit::of(&self.lookups).await?.while_waiting(self.inner.head_part(key, number)).await
+        Permit::of(&self.limits.lookups)
+            .await?
+            .while_waiting(self.inner.head_part(key, number))
+            .await
     }
 
     async fn get_range(&self, request: GetRequest) -> Result<GetBody, StoreError> {
-        let mut permit = Permit::of(&self.gets).await?;
+        let mut permit = Permit::of(&self.limits.gets).await?;
         let body = permit.while_waiting(self.inner.get_range(request)).await?;
         // The permit lives in the stream and ends with it.
         let bytes = stream::unfold((body.bytes, permit), |(mut bytes, mut permit)| async move {
@@ -117,42 +133,42 @@ impl ObjectStore for Limit {
     }
 
     async fn put(&self, request: PutRequest) -> Result<Written, StoreError> {
-        let _permit = Permit::of(&self.writes).await?;
+        let _permit = Permit::of(&self.limits.writes).await?;
         self.inner.put(request).await
     }
 
     async fn begin_upload(&self, request: BeginRequest) -> Result<Upload, StoreError> {
-        let _permit = Permit::of(&self.writes).await?;
+        let _permit = Permit::of(&self.limits.writes).await?;
         self.inner.begin_upload(request).await
     }
 
     async fn put_part(&self, request: PartRequest) -> Result<Part, StoreError> {
-        let _permit = Permit::of(&self.writes).await?;
+        let _permit = Permit::of(&self.limits.writes).await?;
         self.inner.put_part(request).await
     }
 
     async fn copy_part(&self, request: CopyPartRequest) -> Result<Part, StoreError> {
-        let _permit = Permit::of(&self.writes).await?;
+        let _permit = Permit::of(&self.limits.writes).await?;
         self.inner.copy_part(request).await
     }
 
     async fn complete_upload(&self, request: CompleteRequest) -> Result<Written, StoreError> {
-        let _permit = Permit::of(&self.writes).await?;
+        let _permit = Permit::of(&self.limits.writes).await?;
         self.inner.complete_upload(request).await
     }
 
     async fn abort_upload(&self, upload: &Upload) -> Result<(), StoreError> {
-        let _permit = Permit::of(&self.writes).await?;
+        let _permit = Permit::of(&self.limits.writes).await?;
         self.inner.abort_upload(upload).await
     }
 
     async fn copy(&self, request: CopyRequest) -> Result<Written, StoreError> {
-        let _permit = Permit::of(&self.writes).await?;
+        let _permit = Permit::of(&self.limits.writes).await?;
         self.inner.copy(request).await
     }
 
     async fn delete(&self, key: &ObjectKey, etag: Option<&ETag>) -> Result<(), StoreError> {
-        let _permit = Permit::of(&self.writes).await?;
+        let _permit = Permit::of(&self.limits.writes).await?;
         self.inner.delete(key, etag).await
     }
 
@@ -160,8 +176,8 @@ impl ObjectStore for Limit {
         self.inner.kept_conditions()
     }
 
-    fn key_order(&self) -> KeyOrder {
-        self.inner.key_order()
+    fn key_order(&self, within: &Prefix) -> KeyOrder {
+        self.inner.key_order(within)
     }
 
     fn spelling(&self) -> Spelling {

@@ -11,7 +11,7 @@ use super::{
     KeptConditions, KeyOrder, ListPage, ListRequest, ObjectHead, ObjectStore, Part, PartRequest,
     PutRequest, Spelling, StoreError, StoreErrorKind, Upload, Written,
 };
-use crate::key::{ETag, ObjectKey};
+use crate::key::{ETag, ObjectKey, Prefix};
 use crate::stats::{RequestKind, Stats};
 
 /// A store that counts in [`Stats`] what passes through it.
@@ -160,8 +160,8 @@ impl ObjectStore for Meter {
         self.inner.kept_conditions()
     }
 
-    fn key_order(&self) -> KeyOrder {
-        self.inner.key_order()
+    fn key_order(&self, within: &Prefix) -> KeyOrder {
+        self.inner.key_order(within)
     }
 
     fn spelling(&self) -> Spelling {

@@ -3,15 +3,18 @@
 //! Contract: an [`ObjectStore`] answers three questions (what is here, what is
 //! this, give me these bytes) for one bucket, and writes, copies and deletes its
 //! objects, each on a condition. [`S3`] is the only one in production, under the
-//! decorators of [`production_stack`]. Never sees inodes, file names or directories.
+//! decorators of [`production_stack`]; [`Buckets`] makes several of these one, with a
+//! folder for each. Never sees inodes, file names or directories.
 
 mod ambiguous;
+mod buckets;
 mod check_conditions;
 pub mod checksum;
 mod conditional;
 mod error;
 mod if_match;
 mod in_doubt;
+mod in_folder;
 mod large_copy;
 mod limit;
 mod meter;
@@ -35,14 +38,18 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
+pub use buckets::{Buckets, Folders, OpenBucket};
 pub use check_conditions::CheckConditions;
 pub use error::{Lack, StoreError, StoreErrorKind};
+pub use in_folder::InFolder;
 pub use large_copy::LargeCopies;
-pub use limit::{Limit, writes_at_once};
+pub use limit::{Limit, Limits, writes_at_once};
 pub use meter::Meter;
 pub use respell::Respell;
 pub use retry::{Retry, RetryConfig};
-pub use s3::{BodySignatures, Credentials, KnownCredentials, S3, S3Config, SAID_BY_US, tls_reason};
+pub use s3::{
+    BodySignatures, Credentials, KnownCredentials, S3, S3Buckets, S3Config, SAID_BY_US, tls_reason,
+};
 pub use spelling::{Lesson, Spelling};
 pub use stack::{StackConfig, production_stack};
 pub use trail::Trail;
@@ -55,7 +62,7 @@ use checksum::Kept;
 
 use crate::key::{ETag, ObjectKey, ObjectVersion, Prefix};
 
-/// One bucket.
+/// One bucket, or several that are folders of one.
 #[async_trait]
 pub trait ObjectStore: Send + Sync + Debug {
     /// One page of a listing.
@@ -109,9 +116,9 @@ pub trait ObjectStore: Send + Sync + Debug {
     /// decorator says what the store below it says.
     fn kept_conditions(&self) -> KeptConditions;
 
-    /// In which order the server lists, as far as its answers have told. A decorator says
-    /// what the store below it says.
-    fn key_order(&self) -> KeyOrder;
+    /// In which order the server lists what is below a prefix, as far as its answers have
+    /// told. A decorator says what the store below it says.
+    fn key_order(&self, within: &Prefix) -> KeyOrder;
 
     /// How the server writes keys in listings, shared by all who learn of it. A decorator
     /// gives what the store below it gives.

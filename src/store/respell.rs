@@ -136,8 +136,8 @@ impl ObjectStore for Respell {
         self.inner.kept_conditions()
     }
 
-    fn key_order(&self) -> KeyOrder {
-        self.inner.key_order()
+    fn key_order(&self, within: &Prefix) -> KeyOrder {
+        self.inner.key_order(within)
     }
 
     fn spelling(&self) -> Spelling {

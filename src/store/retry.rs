@@ -40,7 +40,7 @@ use super::{
     KeptConditions, KeyOrder, ListPage, ListRequest, ObjectHead, ObjectStore, Part, PartRequest,
     PutRequest, Spelling, StoreError, StoreErrorKind, Upload, Written,
 };
-use crate::key::{ETag, ObjectKey};
+use crate::key::{ETag, ObjectKey, Prefix};
 use crate::stats::Stats;
 
 /// The slowest body that is still waited for once the deadline has passed.
@@ -277,8 +277,8 @@ impl ObjectStore for Retry {
         self.inner.kept_conditions()
     }
 
-    fn key_order(&self) -> KeyOrder {
-        self.inner.key_order()
+    fn key_order(&self, within: &Prefix) -> KeyOrder {
+        self.inner.key_order(within)
     }
 
     fn spelling(&self) -> Spelling {

@@ -3,13 +3,14 @@
 //! `LargeCopies(Respell(Retry(CheckConditions(Limit(Meter(store))))))`. Everything below `Retry`
 //! runs once for each attempt, so each attempt is checked, limited and counted, and no
 //! permit is held between attempts. Everything above it is made of requests that are
-//! each retried.
+//! each retried. A mount of several buckets has such a stack for each, below
+//! [`Buckets`](super::Buckets), and all of them share one set of limits.
 
 use std::sync::Arc;
 
 use super::large_copy::MAX_COPY_BYTES;
 use super::{
-    CheckConditions, LargeCopies, Limit, Meter, ObjectStore, Respell, Retry, RetryConfig,
+    CheckConditions, LargeCopies, Limit, Limits, Meter, ObjectStore, Respell, Retry, RetryConfig,
     writes_at_once,
 };
 use crate::stats::Stats;
@@ -25,12 +26,15 @@ pub struct StackConfig {
     /// The largest object, in bytes, that is copied in one request; larger ones are copied
     /// in parts. S3 allows no more than 5 GiB, other servers may allow less.
     pub max_copy_bytes: u64,
+    /// How many requests are under way at once, in all stacks that are made of clones of this.
+    pub limits: Limits,
 }
 
 impl StackConfig {
     /// The stack for a server with the limits of S3.
     pub fn new(retry: RetryConfig, memory_bytes: u64) -> Self {
-        StackConfig { retry, memory_bytes, max_copy_bytes: MAX_COPY_BYTES }
+        let limits = Limits::new(memory_bytes);
+        StackConfig { retry, memory_bytes, max_copy_bytes: MAX_COPY_BYTES, limits }
     }
 }
 
@@ -40,9 +44,9 @@ pub fn production_stack(
     config: StackConfig,
     stats: Arc<Stats>,
 ) -> Arc<dyn ObjectStore> {
-    let StackConfig { retry, memory_bytes, max_copy_bytes } = config;
+    let StackConfig { retry, memory_bytes, max_copy_bytes, limits } = config;
     let metered = Arc::new(Meter::new(store, stats.clone()));
-    let limited = Arc::new(Limit::new(metered, memory_bytes));
+    let limited = Arc::new(Limit::new(metered, limits));
     let checked = Arc::new(CheckConditions::new(limited));
     let retried = Arc::new(Retry::new(checked, retry, stats));
     let respelled = Arc::new(Respell::new(retried));

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::*;
-use crate::key::{ETag, ObjectKey};
+use crate::key::{ETag, ObjectKey, Prefix};
 use crate::raster::InProcess;
 use crate::reader::CacheConfig;
 use crate::store::{
@@ -76,7 +76,7 @@ impl ObjectStore for NoStore {
         Err(refused())
     }
 
-    fn key_order(&self) -> KeyOrder {
+    fn key_order(&self, _: &Prefix) -> KeyOrder {
         KeyOrder::OfBytes
     }
 

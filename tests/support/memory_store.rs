@@ -555,7 +555,7 @@ impl ObjectStore for MemoryStore {
         Spelling::default()
     }
 
-    fn key_order(&self) -> KeyOrder {
+    fn key_order(&self, _: &Prefix) -> KeyOrder {
         match self.lock().style.order {
             Order::OfBytes => KeyOrder::OfBytes,
             Order::OfBytesUnsaid | Order::Backwards => KeyOrder::Unknown,

@@ -105,6 +105,26 @@ impl Connection {
         Ok(Connection { config, listener, line, renewed: Arc::default() })
     }
 
+    /// The same to another bucket, which is asked for in `region` first if that is known.
+    ///
+    /// # Errors
+    /// The server is AWS, which has no bucket of this name.
+    pub(super) fn to_bucket(
+        &self,
+        config: Arc<S3Config>,
+        region: Option<&str>,
+    ) -> Result<Connection, StoreError> {
+        let line = self.line();
+        if line.shared.endpoint_url().is_none() && !config.bucket.is_legal_on_aws() {
+            return Err(no_bucket_of_aws(&config.bucket));
+        }
+        let client = build_client(&config, &line.shared, region, self.listener.clone());
+        let line = Line { client, region: region.map(str::to_owned), ..line };
+        // Credentials are replaced for each by itself, as each finds out that they are refused.
+        let (line, renewed) = (Arc::new(RwLock::new(line)), Arc::default());
+        Ok(Connection { config, line, renewed, listener: self.listener.clone() })
+    }
+
     /// The server's address, if it is known not to be the region's.
     pub(super) fn endpoint_url(&self) -> Option<String> {
         self.line().shared.endpoint_url().map(str::to_owned)

@@ -3,6 +3,7 @@
 //! Contract: one call is one attempt; retries, limits and counts are the decorators'.
 //! Finds out by itself in which region the bucket is.
 
+mod buckets;
 mod connection;
 mod copy;
 mod count;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
 
+pub use self::buckets::S3Buckets;
 use self::connection::Connection;
 use self::count::Count;
 pub use self::credentials::{KnownCredentials, SAID_BY_US};
@@ -45,7 +47,7 @@ use super::{
     KeptConditions, KeyOrder, ListPage, ListRequest, ObjectHead, ObjectStore, Part, PartRequest,
     PutRequest, Spelling, StoreError, StoreErrorKind, Upload, Written,
 };
-use crate::key::{ETag, ObjectKey};
+use crate::key::{ETag, ObjectKey, Prefix};
 
 /// One bucket on a server that speaks S3. Clones share what was found out.
 #[derive(Clone)]
@@ -190,7 +192,7 @@ impl ObjectStore for S3 {
         self.spelling.clone()
     }
 
-    fn key_order(&self) -> KeyOrder {
+    fn key_order(&self, _: &Prefix) -> KeyOrder {
         // Directory buckets, and access points of them.
         let is_directory_bucket =
             ["--x-s3", "--xa-s3"].iter().any(|end| self.config.bucket.as_str().ends_with(end));

@@ -18,6 +18,7 @@ use super::error::service_error;
 use super::listing::Listing;
 use super::payer_owner_encryption::{addressed, object_read};
 use super::taken::Taken;
+use super::whole_document::LISTING;
 use crate::key::{ETag, ObjectKey};
 use crate::store::checksum::{CrcKind, Kept};
 use crate::store::{
@@ -38,7 +39,7 @@ impl S3 {
                     .max_keys(i32::from(request.max_keys))
                     // Without it one control character in one key fails the page.
                     .encoding_type(EncodingType::Url);
-                let listing = Taken::default();
+                let listing = Taken::of(LISTING);
                 let call = call.customize().interceptor(listing.clone());
                 let name = name.clone();
                 async move {

@@ -9,19 +9,23 @@ use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::primitives::{ByteStream, SdkBody};
 use bytes::Bytes;
 
-use super::whole_document::{LISTING, Seen, is_html, look};
+use super::whole_document::{Seen, is_html, look};
 use crate::store::{StoreError, StoreErrorKind};
 
-/// What the SDK gets to read instead.
-const NOTHING: &str = "<ListBucketResult/>";
-
 /// Takes the body of a listing. Clones share it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Taken {
+    /// The name of the document that it is.
+    root: &'static str,
     body: Arc<Mutex<Option<(SdkBody, bool)>>>,
 }
 
 impl Taken {
+    /// Of a listing that is this document.
+    pub(super) fn of(root: &'static str) -> Self {
+        Taken { root, body: Arc::default() }
+    }
+
     /// The listing, whole.
     ///
     /// # Errors
@@ -35,7 +39,7 @@ impl Taken {
         let document = ByteStream::new(body).collect().await;
         let document =
             document.map_err(|error| cut("the answer broke off").caused_by(error))?.into_bytes();
-        match look(&document, is_html, Some(LISTING)) {
+        match look(&document, is_html, Some(self.root)) {
             Seen::Fine => Ok(document),
             Seen::Cut => Err(cut("the listing stops before its end")),
             Seen::Page => {
@@ -61,7 +65,9 @@ impl Intercept for Taken {
         // The SDK reads refusals.
         if response.status().is_success() {
             let is_html = response.headers().get("content-type").is_some_and(is_html);
-            let body = std::mem::replace(response.body_mut(), SdkBody::from(NOTHING));
+            // The SDK gets to read nothing instead.
+            let nothing = SdkBody::from(format!("<{}/>", self.root));
+            let body = std::mem::replace(response.body_mut(), nothing);
             *self.body.lock().unwrap_or_else(PoisonError::into_inner) = Some((body, is_html));
         }
         Ok(())

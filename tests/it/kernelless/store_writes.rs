@@ -17,7 +17,7 @@ use s3mem::stats::Stats;
 use s3mem::store::checksum::told_of_parts;
 use s3mem::store::{
     BeginRequest, BodySignatures, CompleteRequest, Condition, CopyRequest, Credentials, Encryption,
-    Limit, ObjectStore, Part, PartRequest, PutRequest, Retry, RetryConfig, S3, S3Config,
+    Limit, Limits, ObjectStore, Part, PartRequest, PutRequest, Retry, RetryConfig, S3, S3Config,
     StackConfig, StoreError, StoreErrorKind, WriteSettings, Written, production_stack,
     writes_at_once,
 };
@@ -521,7 +521,7 @@ async fn conflicts_and_bodies_damaged_on_their_way_are_sent_again() {
 async fn writes_are_bounded_and_hold_up_nothing_else() {
     let memory = MemoryStore::new();
     memory.put("other", "x");
-    let limit = Arc::new(Limit::new(Arc::new(memory.clone()), 64 << 20));
+    let limit = Arc::new(Limit::new(Arc::new(memory.clone()), Limits::new(64 << 20)));
     assert_eq!(writes_at_once(64 << 20), 8);
     memory.hang_next(CallKind::Put, None, 20);
     let writes: Vec<_> = (0..20)

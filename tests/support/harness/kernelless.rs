@@ -93,6 +93,7 @@ impl Tree {
     ) -> Tree {
         let fs_config = FsConfig {
             prefix: Prefix::from_user(config.prefix),
+            top: None,
             metadata_ttl: config.ttl,
             verify: false,
             uid: 1000,

@@ -31,7 +31,7 @@ pub(crate) fn mount(server: &TestServer, flags: &[&str]) -> Mount {
 /// What is to be mounted, and how.
 #[derive(Debug, Clone)]
 pub(crate) struct Mounting {
-    source: String,
+    sources: Vec<String>,
     endpoint: String,
     access_key: String,
     secret_key: String,
@@ -49,7 +49,7 @@ impl Mounting {
     /// `source` on any server that wants the bucket in the path.
     pub(crate) fn at(endpoint: &str, access_key: &str, secret_key: &str, source: &str) -> Self {
         Mounting {
-            source: source.to_owned(),
+            sources: vec![source.to_owned()],
             endpoint: endpoint.to_owned(),
             access_key: access_key.to_owned(),
             secret_key: secret_key.to_owned(),
@@ -62,6 +62,12 @@ impl Mounting {
     /// By this copy of the program, for users who can't reach the original.
     pub(crate) fn by(mut self, program: &Path) -> Self {
         self.program = program.to_owned();
+        self
+    }
+
+    /// These as well, each as a folder.
+    pub(crate) fn beside(mut self, sources: &[&str]) -> Self {
+        self.sources.extend(sources.iter().map(|source| (*source).to_owned()));
         self
     }
 
@@ -111,7 +117,7 @@ impl Mounting {
     fn command(&self, point: &Path) -> Command {
         let mut command = s3mem(&self.program, "mount");
         command
-            .arg(&self.source)
+            .args(&self.sources)
             .arg(point)
             .args(["--endpoint-url", &self.endpoint, "--path-style", "--region", REGION])
             .args(&self.arguments)

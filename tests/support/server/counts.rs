@@ -14,6 +14,8 @@ use super::http::{Asked, Op};
 pub struct Counts {
     /// ListObjectsV2 and ListObjects: what AWS bills 12.5 times a GET.
     pub list: u64,
+    /// ListBuckets, billed as these.
+    pub list_buckets: u64,
     /// HeadObject.
     pub head: u64,
     /// HeadBucket.
@@ -47,7 +49,13 @@ pub struct Counts {
 impl Counts {
     /// All requests together.
     pub fn requests(&self) -> u64 {
-        self.list + self.head + self.head_bucket + self.get + self.put + self.other
+        self.list
+            + self.list_buckets
+            + self.head
+            + self.head_bucket
+            + self.get
+            + self.put
+            + self.other
     }
 }
 
@@ -94,6 +102,7 @@ impl Counters {
             counts.without_owner += u64::from(!asked.names_owner);
             match asked.op {
                 Op::List => counts.list += 1,
+                Op::ListBuckets => counts.list_buckets += 1,
                 Op::Head => counts.head += 1,
                 Op::HeadBucket => counts.head_bucket += 1,
                 Op::Get => counts.get += 1,

@@ -119,6 +119,7 @@ impl Refusal {
 pub struct Fault {
     effect: Effect,
     op: Option<Op>,
+    bucket: Option<&'static str>,
     key_part: String,
     part: Option<u64>,
     skip: u64,
@@ -128,12 +129,26 @@ pub struct Fault {
 impl Fault {
     /// Strikes every request, until it is cleared.
     pub fn new(effect: Effect) -> Self {
-        Fault { effect, op: None, key_part: String::new(), part: None, skip: 0, times: u64::MAX }
+        Fault {
+            effect,
+            op: None,
+            bucket: None,
+            key_part: String::new(),
+            part: None,
+            skip: 0,
+            times: u64::MAX,
+        }
     }
 
     /// Only requests of this kind.
     pub fn on(mut self, op: Op) -> Self {
         self.op = Some(op);
+        self
+    }
+
+    /// Only in this bucket.
+    pub fn bucket(mut self, name: &'static str) -> Self {
+        self.bucket = Some(name);
         self
     }
 
@@ -163,6 +178,7 @@ impl Fault {
 
     fn matches(&self, asked: &Asked) -> bool {
         self.op.is_none_or(|op| op == asked.op)
+            && self.bucket.is_none_or(|bucket| bucket == asked.bucket)
             && self.part.is_none_or(|part| asked.part == Some(part))
             && asked.key.contains(&self.key_part)
     }

@@ -26,6 +26,8 @@ use super::{BoxError, IfMatch, Shared};
 /// The kinds of request that faults tell apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Op {
+    /// ListBuckets.
+    ListBuckets,
     /// ListObjectsV2 and ListObjects.
     List,
     /// GetObject.
@@ -75,6 +77,7 @@ impl Asked {
         let has = |name: &str| parameters(query).any(|(given, _)| given == name);
         let method = request.method();
         let op = match (method, bucket.is_empty(), key.is_empty()) {
+            (&Method::GET, true, true) => Op::ListBuckets,
             (&Method::HEAD, false, true) => Op::HeadBucket,
             (&Method::HEAD, false, false) => Op::Head,
             (&Method::GET, false, true) if is_listing(query) => Op::List,

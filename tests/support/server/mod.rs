@@ -133,6 +133,8 @@ struct Settings {
     lacks: Lacks,
     /// The access key that took the place of [`ACCESS_KEY`].
     access_key: Option<&'static str>,
+    /// So many buckets are listed on a page at most.
+    buckets_on_a_page: Option<usize>,
 }
 
 impl Shared {
@@ -174,6 +176,10 @@ impl Shared {
 
     fn lacks(&self) -> Lacks {
         self.settings().lacks
+    }
+
+    fn buckets_on_a_page(&self) -> usize {
+        self.settings().buckets_on_a_page.unwrap_or(usize::MAX)
     }
 
     /// What the server calls itself.
@@ -241,6 +247,11 @@ impl TestServer {
     /// Makes a bucket; one that exists is left as it is. Putting an object does this too.
     pub fn create_bucket(&self, bucket: &str) {
         self.hosted(bucket, |_| ());
+    }
+
+    /// Lists no more than so many buckets on a page.
+    pub fn set_buckets_on_a_page(&self, most: usize) {
+        self.shared.set(|settings| settings.buckets_on_a_page = Some(most));
     }
 
     /// Sets who may ask a bucket, and how.

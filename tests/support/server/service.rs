@@ -130,16 +130,26 @@ impl Operations {
 impl S3 for Operations {
     async fn list_buckets(
         &self,
-        _request: S3Request<ListBucketsInput>,
+        request: S3Request<ListBucketsInput>,
     ) -> S3Result<S3Response<ListBucketsOutput>> {
         let buckets = self.shared.read();
-        let listed = buckets.iter().map(|(name, hosted)| Bucket {
+        let most = request.input.max_buckets.map_or(usize::MAX, |most| most.max(1) as usize);
+        let most = most.min(self.shared.buckets_on_a_page());
+        // The token is the last name of the page before.
+        let after = request.input.continuation_token.unwrap_or_default();
+        let behind = buckets.iter().filter(|(name, _)| **name > after);
+        let page: Vec<_> = behind.clone().take(most).collect();
+        let has_more = behind.count() > page.len();
+        let last = page.last().map(|(name, _)| (*name).clone());
+        let continuation_token = last.filter(|_| has_more);
+        let listed = page.into_iter().map(|(name, hosted)| Bucket {
             name: Some(name.clone()),
             creation_date: Some(hosted.created.into()),
             bucket_region: hosted.policy.region.clone(),
         });
         let buckets = Some(listed.collect());
-        Ok(S3Response::new(ListBucketsOutput { buckets, ..Default::default() }))
+        let output = ListBucketsOutput { buckets, continuation_token, ..Default::default() };
+        Ok(S3Response::new(output))
     }
 
     async fn head_bucket(

@@ -191,3 +191,23 @@ fn a_request_that_is_none_is_refused_and_the_next_one_answered() {
     assert_eq!(reply.status, 200);
     assert_eq!(reply.text().matches("yes").count(), 2);
 }
+
+#[test]
+fn several_buckets_and_all_of_them_are_folders() {
+    let server = server();
+    server.put(BUCKET, "one", "of tiles");
+    server.put("other", "2024/one", "of other");
+    for (sources, path) in
+        [(&[BUCKET, "other/2024"][..], "2024/one"), (&["--all-buckets"], "other/2024/one")]
+    {
+        let served = Served::start_of(&server, sources, &[]);
+        assert_eq!(served.get(&format!("/{BUCKET}/one")).text(), "of tiles");
+        assert_eq!(served.get(&format!("/{path}")).text(), "of other");
+        let listed = served.get("/?format=json").text();
+        let folder = path.split('/').next().unwrap();
+        for name in [BUCKET, folder] {
+            assert!(listed.contains(&format!("\"{name}\"")), "{name}: {listed}");
+        }
+        assert_eq!(served.get("/no-such-bucket/x").status, 404);
+    }
+}

@@ -33,9 +33,18 @@ struct Served {
 
 impl Served {
     fn start(server: &TestServer, flags: &[&str]) -> Served {
+        Served::start_of(server, &[BUCKET], flags)
+    }
+
+    /// Serves these, each as a folder if there are several.
+    fn start_of(server: &TestServer, sources: &[&str], flags: &[&str]) -> Served {
         let shell = Shell::on(server);
         let mut command: Command = shell.command(S3MEM);
-        command.args(["serve", BUCKET, "--listen", "127.0.0.1:0", "--memory", "256M"]).args(flags);
+        command
+            .arg("serve")
+            .args(sources)
+            .args(["--listen", "127.0.0.1:0", "--memory", "256M"])
+            .args(flags);
         let mut child = command.stderr(Stdio::inherit()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
