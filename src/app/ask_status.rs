@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::control::Daemon;
+use super::message;
 use super::mount_point::{self, MountPointError};
 use super::mount_table::{MountTable, Mounted};
 use super::namespace::{self, NamespaceError};
-use super::text::{printable, tell};
+use super::text::tell;
 use crate::cli::StatusArgs;
 use crate::config::{self, ConfigError, Environment};
 use crate::sys;
@@ -118,12 +119,5 @@ fn ask(
 /// What a daemon says, with the number in front; `None` if it does not say it to the end.
 fn answer(daemon: Daemon, json: bool) -> Option<(u64, String)> {
     let question = if json { "status json" } else { "status" };
-    let mut lines = daemon.ask(question, LIMIT).ok()?;
-    let count = lines.next()?.ok()?.parse().ok()?;
-    let mut text = String::new();
-    for line in lines {
-        text += &printable(&line.ok()?);
-        text.push('\n');
-    }
-    Some((count, text))
+    message::status(daemon.ask(question, LIMIT).ok()?)
 }

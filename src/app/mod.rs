@@ -6,6 +6,7 @@
 
 mod ask_status;
 mod assemble;
+mod blocking;
 mod control;
 mod daemonize;
 mod deadline;
@@ -22,6 +23,7 @@ mod json;
 mod log;
 mod log_file;
 mod manual;
+mod message;
 mod metrics;
 mod metrics_server;
 mod mount;

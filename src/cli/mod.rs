@@ -9,6 +9,7 @@
 mod doctor;
 mod helper;
 mod manual;
+mod misuse;
 mod options;
 mod rootless;
 mod run;
@@ -492,7 +493,15 @@ pub enum LogLevel {
 /// call of a mount helper (`mount.s3mem SOURCE DIR -o ...`), or that of mount.fuse3
 /// (`s3mem SOURCE DIR -o ...`).
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
-    let mut words = rewritten(args.into_iter().collect())?;
+    let words: Vec<OsString> = args.into_iter().collect();
+    read(words.clone()).map_err(|error| {
+        let told = misuse::printable(&words).and_then(|printable| read(printable).err());
+        told.unwrap_or(error)
+    })
+}
+
+fn read(words: Vec<OsString>) -> Result<Command, clap::Error> {
+    let mut words = rewritten(words)?;
     let command = parsed(&words)?;
     let mount = match &command {
         Command::Mount(mount) => mount.as_ref(),

@@ -51,6 +51,7 @@ mod sequence;
 mod web;
 mod write;
 mod xattr;
+mod xattr_name;
 
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;

@@ -5,25 +5,14 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
+use super::xattr_name::{Asked, META, asked, is_theirs};
 use super::{FileSystem, FsError, Ino};
 use crate::drafts::{Draft, XattrSet};
 use crate::names::{KnownHead, Thing};
 use crate::store::{ListedObject, ObjectHead};
 
-const OURS: &str = "user.s3.";
-const META: &str = "user.s3.meta.";
 /// What S3 leaves out of its answers for the class that most objects have.
 const DEFAULT_CLASS: &str = "STANDARD";
-
-/// What a name asks for.
-enum Asked<'n> {
-    /// Answered from the listing.
-    Listed(&'n str),
-    /// Answered from a HEAD.
-    ContentType,
-    /// One of the object's own metadata, from a HEAD.
-    Meta(&'n str),
-}
 
 impl FileSystem {
     /// The value of an extended attribute. The content type and the object's own metadata
@@ -36,7 +25,7 @@ impl FileSystem {
         if let Ok(Thing::Draft(draft)) = self.names.inodes().thing(ino) {
             return draft.xattr(name).ok_or(FsError::NoAttribute);
         }
-        let asked = asked(name.to_str().ok_or(FsError::NoAttribute)?)?;
+        let asked = asked(name.as_bytes()).ok_or(FsError::NoAttribute)?;
         // A sibling is not in the bucket.
         let object = self.names.inodes().object(ino)?;
         let (object, known) = object.ok_or(FsError::NoAttribute)?;
@@ -111,8 +100,7 @@ impl FileSystem {
     /// What an attribute of this name may be given to.
     fn in_memory(&self, ino: Ino, name: &OsStr) -> Result<Arc<Draft>, FsError> {
         self.drafts()?;
-        let bytes = name.as_bytes();
-        let is_theirs = bytes.starts_with(b"user.") && !bytes.starts_with(OURS.as_bytes());
+        let is_theirs = is_theirs(name.as_bytes());
         match self.names.inodes().thing(ino)? {
             Thing::Draft(draft) if is_theirs && draft.progress().is_none() => Ok(draft),
             Thing::Draft(_) | Thing::Dir(_) | Thing::Object(_) | Thing::Sibling(_) => {
@@ -156,18 +144,5 @@ fn listed(object: &ListedObject, name: &str) -> Option<String> {
             Some(object.storage_class.as_deref().unwrap_or(DEFAULT_CLASS).to_owned())
         }
         _ => Some(humantime::format_rfc3339_seconds(version.last_modified).to_string()),
-    }
-}
-
-fn asked(name: &str) -> Result<Asked<'_>, FsError> {
-    if let Some(name) = name.strip_prefix(META) {
-        return Ok(Asked::Meta(name));
-    }
-    match name.strip_prefix(OURS) {
-        Some("content-type") => Ok(Asked::ContentType),
-        Some(name @ ("key" | "etag" | "storage-class" | "last-modified")) => {
-            Ok(Asked::Listed(name))
-        }
-        Some(_) | None => Err(FsError::NoAttribute),
     }
 }

@@ -9,6 +9,7 @@ mod conformance;
 mod copying;
 mod cutting;
 mod doubtful_writes;
+mod hostile_keys;
 mod in_order;
 mod lanes;
 mod memory_store;
