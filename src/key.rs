@@ -110,7 +110,11 @@ fn parse_arn(text: &str) -> Result<Bucket, KeyError> {
     });
     let service_ok = matches!(service, "s3" | "s3-object-lambda" | "s3-outposts");
     let account_ok = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
-    if !partition.is_empty() && service_ok && !region.is_empty() && account_ok && name_ok {
+    // They become parts of a host's name and of messages.
+    let is_word = |text: &str| {
+        !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    if is_word(partition) && service_ok && is_word(region) && account_ok && name_ok {
         Ok(Bucket(text.into()))
     } else {
         Err(KeyError::Arn(text.into()))
@@ -298,6 +302,8 @@ mod tests {
             "arn:aws:s3:::bucket",
             "arn:aws:s3:eu-central-1:12:accesspoint/x",
             "arn:aws:s3:eu-central-1:123456789012:accesspoint/",
+            "arn:aws:s3:evil.example/:123456789012:accesspoint/x",
+            "arn:aws:s3:\u{1b}[2J:123456789012:accesspoint/x",
         ] {
             assert!(bad.parse::<Bucket>().is_err(), "{bad}");
         }

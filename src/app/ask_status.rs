@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::control::Daemon;
+use super::message;
 use super::mount_point::{self, MountPointError};
 use super::mount_table::{MountTable, Mounted};
 use super::namespace::{self, NamespaceError};
-use super::text::{printable, tell};
+use super::text::tell;
 use crate::cli::StatusArgs;
 use crate::config::{self, ConfigError, Environment};
 use crate::sys;
@@ -123,12 +124,5 @@ fn answer(daemon: Daemon, args: &StatusArgs) -> Option<(u64, String)> {
         (true, false) => "status json",
         (true, true) => "status json reset",
     };
-    let mut lines = daemon.ask(question, LIMIT).ok()?;
-    let count = lines.next()?.ok()?.parse().ok()?;
-    let mut text = String::new();
-    for line in lines {
-        text += &printable(&line.ok()?);
-        text.push('\n');
-    }
-    Some((count, text))
+    message::status(daemon.ask(question, LIMIT).ok()?)
 }

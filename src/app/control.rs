@@ -28,13 +28,12 @@ use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
+use super::message;
 use super::mount_table::Mounted;
 use crate::config::Environment;
 use crate::mem::is_out_of_files;
 use crate::sys;
 
-/// No question is longer, in bytes.
-const QUESTION_BYTES: u64 = 64;
 /// No answer is longer, in bytes.
 const ANSWER_BYTES: u64 = 256 << 20;
 /// Whoever is silent for this long is taken to be dead.
@@ -217,9 +216,7 @@ fn talk_to(mut stream: UnixStream, answers: &dyn Answers) -> io::Result<()> {
     // No thread waits for long for somebody who asks nothing, or does not listen.
     stream.set_read_timeout(Some(SILENCE))?;
     stream.set_write_timeout(Some(SILENCE))?;
-    let mut question = String::new();
-    BufReader::new((&stream).take(QUESTION_BYTES)).read_line(&mut question)?;
-    match question.strip_suffix('\n') {
+    match message::question(&stream)?.as_deref() {
         Some(WAIT) => {
             stream.set_read_timeout(None)?;
             // Until the client has gone: the answer is the end of this process.

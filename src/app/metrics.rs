@@ -4,6 +4,7 @@
 use std::fmt::{Display, Write};
 
 use super::status_facts::{Cost, Facts};
+use super::text::printable;
 use crate::disk::Figures;
 
 /// How a figure behaves.
@@ -94,9 +95,11 @@ impl Family<'_> {
     }
 }
 
-/// A value of a label.
+/// A value of a label, fit for a terminal too.
 fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    // The format has its own way to write the end of a line.
+    let lines: Vec<_> = text.split('\n').map(printable).collect();
+    lines.join("\n").replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 /// What may be said to whoever can reach the address: no key, and no name of a file.

@@ -7,6 +7,7 @@
 mod account;
 mod ask_status;
 mod assemble;
+mod blocking;
 mod buckets;
 mod config_show;
 mod control;
@@ -27,6 +28,7 @@ mod json;
 mod log;
 mod log_file;
 mod manual;
+mod message;
 mod metrics;
 mod metrics_server;
 mod mount;

@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use super::account;
 use super::assemble::{Assembled, assemble};
+use super::blocking::keep_a_thread;
 use super::buckets::{Connected, trouble};
 use super::control::{Answers, Control, Listening};
 use super::daemonize::{self, DaemonError};
@@ -145,6 +146,7 @@ fn serve(settings: &MountSettings, environment: &Environment) -> Result<(), Star
     }
     let runtime =
         runtime::Builder::new_multi_thread().enable_all().build().map_err(StartError::System)?;
+    keep_a_thread(&runtime);
     let metrics = settings.metrics.map(listen_for_metrics).transpose()?;
     let stats = Stats::new();
     let (parts, server) = runtime.block_on(open_with_notice(settings, &stats))?;
@@ -369,6 +371,7 @@ fn serve_mounted(
         return Ok(());
     }
     let unsent = &served.unsent;
+    let mut is_patient = true;
     let outcome = runtime.block_on(async {
         tokio::select! {
             ended = &mut end => {
@@ -383,7 +386,7 @@ fn serve_mounted(
             signal = signals.next() => tracing::info!("{signal}: unmounting {shown}"),
         }
         // While the mount is there: what can't be sent can still be looked at and copied.
-        let is_patient = unsent.send(&mut signals).await;
+        is_patient = unsent.send(&mut signals).await;
         leave(path, device.as_deref(), environment);
         if !is_patient {
             return Ok(());
@@ -396,12 +399,13 @@ fn serve_mounted(
                     if is_ours {
                         tracing::warn!("files in {shown} are still open; they stop working now");
                     }
-                    unsent.send(&mut signals).await;
+                    unsent.send_after_end(&mut signals).await;
                     return Ok(());
                 }
             },
             signal = signals.next() => {
                 tracing::warn!("{signal} again: not waiting for open files");
+                is_patient = false;
                 return Ok(());
             }
         };
@@ -409,6 +413,9 @@ fn serve_mounted(
         outcome
     });
     unsent.log_lost();
+    if is_patient {
+        runtime.block_on(unsent.give_up(&mut signals));
+    }
     outcome
 }
 

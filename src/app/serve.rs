@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::runtime::{self, Handle};
 
+use super::blocking::keep_a_thread;
 use super::control::{Answers, Control, Listening};
 use super::deadline::Deadline;
 use super::log::{self, LogError};
@@ -63,6 +64,7 @@ pub(super) fn run(args: &ServeArgs, environment: &Environment) -> Result<(), Ser
         tracing::debug!("the limit of open files stays as it is: {error}");
     }
     let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
+    keep_a_thread(&runtime);
     let metrics = settings.metrics.map(listen_for_metrics).transpose()?;
     let stats = Stats::new();
     let (parts, server_of_buckets) = runtime.block_on(open_with_notice(&settings, &stats))?;

@@ -32,7 +32,7 @@ fn is_hostile(character: char) -> bool {
     // Line and paragraph separators, and the marks that change direction.
     let separates_or_reverses = matches!(
         character,
-        '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
     );
     character.is_control() || separates_or_reverses
 }
@@ -44,6 +44,9 @@ mod tests {
     #[test]
     fn control_characters_and_reversals_are_escaped_and_letters_are_not() {
         assert_eq!(printable("tiles/Łódź 日本"), "tiles/Łódź 日本");
-        assert_eq!(printable("a\x1b[2Jb\nc\u{202e}d\u{85}"), r"a\u{1b}[2Jb\nc\u{202e}d\u{85}");
+        assert_eq!(
+            printable("a\x1b[2Jb\nc\u{202e}d\u{85}\u{61c}"),
+            r"a\u{1b}[2Jb\nc\u{202e}d\u{85}\u{61c}"
+        );
     }
 }

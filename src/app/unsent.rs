@@ -10,8 +10,8 @@
 //!   look at and copy what can't be sent.
 //! - When the mount has gone, by whatever means, it sends what is left and ends. No
 //!   handle is open any more, although the kernel may have dropped the last releases:
-//!   a file that failed to be sent when it was closed or synchronised is sent even if
-//!   it seems to have a handle. A file that was never closed nor synchronised is not:
+//!   a file that was closed or synchronised, and failed to be sent then or is to be sent
+//!   later, is sent even if it seems to have a handle. A file that was never closed nor synchronised is not:
 //!   no program was told that it is safe, and half of a file would look like a whole.
 //!
 //! Sending runs in tasks that nobody drops. A request that is given up may still
@@ -25,7 +25,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle as Runtime;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::signals::EndSignals;
 use super::text::printable;
@@ -38,6 +38,8 @@ const AGAIN: Duration = Duration::from_secs(3);
 const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 /// How long a file that was closed may still look open.
 const RELEASE: Duration = Duration::from_secs(1);
+/// How long the end waits until the bucket has forgotten the beginnings of files.
+const GIVING_UP: Duration = Duration::from_secs(5);
 /// How many files a sentence names, at most.
 const NAMED: usize = 3;
 
@@ -134,8 +136,18 @@ impl Unsent {
     }
 
     /// Sends everything that can be sent, as often as it takes; `false` if a signal came
-    /// before that was done.
+    /// before that was done. What programs go on writing meanwhile is left for
+    /// [`Unsent::send_after_end`]: they may never stop.
     pub(super) async fn send(&self, signals: &mut EndSignals) -> bool {
+        self.send_until(signals, |file| file.problem.is_some()).await
+    }
+
+    /// Sends until no file that could be sent is still to do.
+    async fn send_until(
+        &self,
+        signals: &mut EndSignals,
+        is_to_do: impl Fn(&Pending) -> bool,
+    ) -> bool {
         if self.how == OnUnmount::Discard {
             return true;
         }
@@ -160,7 +172,7 @@ impl Unsent {
             let attempt = async {
                 // It can only fail to be joined by a panic, which is logged.
                 let _ = sending.await;
-                let is_done = self.sendable().is_empty();
+                let is_done = !self.sendable().iter().any(&is_to_do);
                 if !is_done {
                     sleep(AGAIN).await;
                 }
@@ -185,7 +197,22 @@ impl Unsent {
         if let Some(publisher) = &self.publisher {
             publisher.note_ended();
         }
-        self.send(signals).await
+        self.send_until(signals, |_| true).await
+    }
+
+    /// Has the bucket forget what was sent of files that are lost: their parts would be billed.
+    /// Not for long: the next mount can do it too.
+    pub(super) async fn give_up(&self, signals: &mut EndSignals) {
+        let Some(publisher) = self.publisher.clone().filter(|p| !p.pending().is_empty()) else {
+            return;
+        };
+        // A task of its own, as above. It can only fail to be joined by a panic, which is logged.
+        let giving_up = self.runtime.spawn(async move { publisher.give_up().await });
+        let stay = "what was sent of lost files stays in the bucket until the next mount of it";
+        tokio::select! {
+            done = timeout(GIVING_UP, giving_up) => if done.is_err() { tracing::warn!("{stay}") },
+            signal = signals.next() => tracing::warn!("{signal}: {stay}"),
+        }
     }
 
     /// Writes a line to the log for each file that is lost.

@@ -12,6 +12,7 @@ mod config;
 mod doctor;
 mod helper;
 mod manual;
+mod misuse;
 mod mount;
 mod options;
 mod refresh;
@@ -197,7 +198,18 @@ pub fn parse(
     args: impl IntoIterator<Item = OsString>,
     find: &dyn Fn(&SettingsAsked<'_>) -> Result<FoundSettings, String>,
 ) -> Result<Command, ParseError> {
-    let mut words = rewritten(args.into_iter().collect())?;
+    let words: Vec<OsString> = args.into_iter().collect();
+    read(words.clone(), find).map_err(|error| {
+        let told = misuse::printable(&words).and_then(|printable| read(printable, find).err());
+        told.unwrap_or(error)
+    })
+}
+
+fn read(
+    words: Vec<OsString>,
+    find: &dyn Fn(&SettingsAsked<'_>) -> Result<FoundSettings, String>,
+) -> Result<Command, ParseError> {
+    let mut words = rewritten(words)?;
     let program = grammar();
     let Some(glance) = Glance::at(&program, &words) else { return Ok(parsed(&words)?) };
     if !glance.options().is_empty() {

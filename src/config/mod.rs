@@ -14,6 +14,7 @@ mod nearest;
 mod pasted;
 mod prices;
 mod profile_file;
+mod seconds;
 mod serve;
 mod settings;
 mod settings_file;
@@ -333,7 +334,7 @@ fn metadata_ttl(args: &MountArgs) -> Result<Duration, ConfigError> {
     match args.metadata_ttl.as_deref() {
         None => Ok(DEFAULT_METADATA_TTL),
         Some("forever") => Ok(Duration::MAX),
-        Some(text) => seconds(text).ok_or_else(|| ConfigError::Seconds {
+        Some(text) => seconds::parse(text).ok_or_else(|| ConfigError::Seconds {
             flag: "--metadata-ttl",
             text: text.into(),
             extra: ", 0 to ask the server every time, or \"forever\"",
@@ -343,22 +344,11 @@ fn metadata_ttl(args: &MountArgs) -> Result<Duration, ConfigError> {
 
 fn request_timeout(args: &MountArgs) -> Result<Duration, ConfigError> {
     let Some(text) = args.request_timeout.as_deref() else { return Ok(DEFAULT_REQUEST_TIMEOUT) };
-    seconds(text).filter(|timeout| !timeout.is_zero()).ok_or_else(|| ConfigError::Seconds {
+    seconds::parse(text).filter(|timeout| !timeout.is_zero()).ok_or_else(|| ConfigError::Seconds {
         flag: "--request-timeout",
         text: text.into(),
         extra: ", more than 0",
     })
-}
-
-/// A number of seconds, perhaps with decimals. Numbers beyond a century are cut to
-/// it, so that arithmetic on times stays in range.
-fn seconds(text: &str) -> Option<Duration> {
-    const CENTURY_SECONDS: f64 = 3_155_760_000.0;
-    if !text.chars().all(|c| c.is_ascii_digit() || c == '.') {
-        return None;
-    }
-    let number: f64 = text.parse().ok()?;
-    Duration::try_from_secs_f64(number.min(CENTURY_SECONDS)).ok()
 }
 
 fn id(

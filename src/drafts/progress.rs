@@ -56,6 +56,8 @@ struct State {
     seen: Option<ObjectVersion>,
     /// How many times it was written to.
     writes: u64,
+    /// As of which write a program was told that it will be sent.
+    promised: Option<u64>,
     stage: Stage,
     order: WriteOrder,
     parts: SentParts,
@@ -99,7 +101,10 @@ impl Progress {
         };
         let (order, parts) = (WriteOrder::new(size), SentParts::new(layout));
         Progress {
-            state: Mutex::new(Rank::Progress, State { key, seen, writes: 0, stage, order, parts }),
+            state: Mutex::new(
+                Rank::Progress,
+                State { key, seen, writes: 0, promised: None, stage, order, parts },
+            ),
             here: RwLock::new(Rank::Here, ()),
             sending: Arc::default(),
             parts_under_way: Mutex::new(Rank::Progress, BTreeMap::new()),
@@ -146,6 +151,19 @@ impl Progress {
             Stage::Sent { as_of, since } if as_of == state.writes => Some((version, since)),
             Stage::New | Stage::Sent { .. } | Stage::Failed { .. } | Stage::Conflict { .. } => None,
         }
+    }
+
+    /// Notes that a program was told that it will be sent as it is.
+    pub fn promise(&self) {
+        let mut state = self.lock();
+        state.promised = Some(state.writes);
+    }
+
+    /// Whether the bucket lacks something that a program was told will be sent.
+    pub fn is_promised(&self) -> bool {
+        let state = self.lock();
+        let has = state.stage.as_of();
+        state.promised.is_some_and(|promised| has.is_none_or(|as_of| as_of < promised))
     }
 
     /// Waits until nothing of it is being sent, and keeps it so.

@@ -51,6 +51,7 @@ mod sequence;
 mod web;
 mod write;
 mod xattr;
+mod xattr_name;
 
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -64,7 +65,7 @@ pub use list::{DirSink, SinkEntry};
 pub use open::{OpenHow, OpenedFile};
 pub use open_file::ReadAnswer;
 pub use web::{Trouble, Web};
-pub use xattr::{CACHED, REFRESH, ROOM};
+pub use xattr_name::{CACHED, REFRESH, ROOM};
 
 pub use crate::drafts::{AttrChange, Attributes, XattrSet};
 pub use crate::mem::{MemFile, Seek};

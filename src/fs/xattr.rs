@@ -5,39 +5,15 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
+use super::xattr_name::{Asked, CACHED, META, REFRESH, ROOM, SIBLINGS, asked, is_theirs};
 use super::{FileSystem, FsError, Ino};
 use crate::drafts::{Draft, XattrSet};
 use crate::names::{KnownHead, Thing};
 use crate::store::{ListedObject, ObjectHead};
 use crate::view::has_image_name;
 
-const OURS: &str = "user.s3.";
-const META: &str = "user.s3.meta.";
-const MEM: &str = "user.s3mem.";
-/// How many bytes of a file are in memory.
-pub const CACHED: &str = "user.s3mem.cached";
-const SIBLINGS: &str = "user.s3mem.siblings";
-/// Whoever reads this of a file or a directory has it refreshed. It is never listed.
-pub const REFRESH: &str = "user.s3mem.refresh";
-/// How many bytes of files the mount may hold, asked of any of its files or directories. It is
-/// never listed.
-pub const ROOM: &str = "user.s3mem.room";
 /// What S3 leaves out of its answers for the class that most objects have.
 const DEFAULT_CLASS: &str = "STANDARD";
-
-/// What a name asks for.
-enum Asked<'n> {
-    /// Answered from the listing.
-    Listed(&'n str),
-    /// How many of its bytes are in memory.
-    Cached,
-    /// Which siblings it is known to have.
-    Siblings,
-    /// Answered from a HEAD.
-    ContentType,
-    /// One of the object's own metadata, from a HEAD.
-    Meta(&'n str),
-}
 
 impl FileSystem {
     /// The value of an extended attribute. The content type and the object's own metadata
@@ -57,7 +33,7 @@ impl FileSystem {
         if let Ok(Thing::Draft(draft)) = self.names.inodes().thing(ino) {
             return draft.xattr(name).ok_or(FsError::NoAttribute);
         }
-        let asked = asked(name.to_str().ok_or(FsError::NoAttribute)?)?;
+        let asked = asked(name.as_bytes()).ok_or(FsError::NoAttribute)?;
         // A sibling is not in the bucket.
         let object = self.names.inodes().object(ino)?;
         let (object, known) = object.ok_or(FsError::NoAttribute)?;
@@ -140,9 +116,7 @@ impl FileSystem {
     /// What an attribute of this name may be given to.
     fn in_memory(&self, ino: Ino, name: &OsStr) -> Result<Arc<Draft>, FsError> {
         self.drafts()?;
-        let bytes = name.as_bytes();
-        let is_theirs = bytes.starts_with(b"user.")
-            && [OURS, MEM].iter().all(|ours| !bytes.starts_with(ours.as_bytes()));
+        let is_theirs = is_theirs(name.as_bytes());
         match self.names.inodes().thing(ino)? {
             Thing::Draft(draft) if is_theirs && draft.progress().is_none() => Ok(draft),
             Thing::Draft(_) | Thing::Dir(_) | Thing::Object(_) | Thing::Sibling(_) => {
@@ -201,23 +175,5 @@ fn listed(object: &ListedObject, name: &str) -> Option<String> {
             Some(object.storage_class.as_deref().unwrap_or(DEFAULT_CLASS).to_owned())
         }
         _ => Some(humantime::format_rfc3339_seconds(version.last_modified).to_string()),
-    }
-}
-
-fn asked(name: &str) -> Result<Asked<'_>, FsError> {
-    match name {
-        CACHED => return Ok(Asked::Cached),
-        SIBLINGS => return Ok(Asked::Siblings),
-        _ => {}
-    }
-    if let Some(name) = name.strip_prefix(META) {
-        return Ok(Asked::Meta(name));
-    }
-    match name.strip_prefix(OURS) {
-        Some("content-type") => Ok(Asked::ContentType),
-        Some(name @ ("key" | "etag" | "storage-class" | "last-modified")) => {
-            Ok(Asked::Listed(name))
-        }
-        Some(_) | None => Err(FsError::NoAttribute),
     }
 }

@@ -48,6 +48,9 @@ impl Publisher {
 
     /// Sends a file when its turn comes.
     pub(super) fn wait_for_turn(self: &Arc<Self>, draft: Arc<Draft>) {
+        if let Some(progress) = draft.progress() {
+            progress.promise();
+        }
         if !self.turns.enter(draft.ino()) {
             return;
         }

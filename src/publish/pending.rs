@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use futures_util::stream::{self, StreamExt};
 
 use super::Publisher;
-use crate::drafts::{Draft, SendError};
+use crate::drafts::{Draft, Progress, SendError};
 use crate::key::ObjectKey;
 use crate::names::{ROOT, Thing};
 
@@ -48,7 +48,7 @@ impl Publisher {
             Some(Pending {
                 path: path(&key).unwrap_or_else(|| key.to_string()),
                 bytes: draft.file()?.bytes().stat().map_or(0, |stat| stat.size),
-                is_open: self.is_held(&draft, problem.is_some()),
+                is_open: self.is_held(&draft),
                 problem,
             })
         };
@@ -70,7 +70,7 @@ impl Publisher {
     pub async fn send_pending(&self) {
         let send = |draft: Arc<Draft>| async move {
             let Some(progress) = draft.progress() else { return };
-            if self.is_held(&draft, progress.problem().is_some()) {
+            if self.is_held(&draft) {
                 if self.waiting.has_ended() {
                     // Closed while the mount ended: somebody may be sending it.
                     drop(progress.still().await);
@@ -84,14 +84,23 @@ impl Publisher {
         stream::iter(self.waiting.dirty()).for_each_concurrent(self.turns.at_once(), send).await;
     }
 
-    /// Notes that the mount is gone. What was closed or synchronised in vain is sent from
-    /// now on, whether or not its release was ever told.
+    /// Throws away the parts of files that will not be sent any more: the mount is over, and
+    /// they were never closed, or can't be sent.
+    pub async fn give_up(&self) {
+        let give_up = |draft: Arc<Draft>| async move { self.sender.give_up(&draft).await };
+        stream::iter(self.waiting.dirty()).for_each_concurrent(self.turns.at_once(), give_up).await;
+    }
+
+    /// Notes that the mount is gone. What was closed or synchronised, in vain or to be sent
+    /// later, is sent from now on, whether or not its release was ever told.
     pub fn note_ended(&self) {
         self.waiting.has_ended.store(true, Ordering::Relaxed);
     }
 
     /// Whether a file is to be left alone, because somebody may go on writing to it.
-    fn is_held(&self, draft: &Draft, was_tried: bool) -> bool {
-        self.drafts.opened().is_open(draft.ino()) && !(was_tried && self.waiting.has_ended())
+    fn is_held(&self, draft: &Draft) -> bool {
+        let is_owed = |progress: &Progress| progress.problem().is_some() || progress.is_promised();
+        let is_over = self.waiting.has_ended() && draft.progress().is_some_and(is_owed);
+        self.drafts.opened().is_open(draft.ino()) && !is_over
     }
 }

@@ -116,6 +116,23 @@ impl Sender {
         }
     }
 
+    /// As [`Sender::abandon_deleted`], and waits until the server has answered.
+    pub(super) async fn give_up(&self, draft: &Draft) {
+        let Some(progress) = draft.progress() else { return };
+        let _still = progress.still().await;
+        // Sent meanwhile, perhaps.
+        if !draft.is_dirty() {
+            return;
+        }
+        let session = progress.restart();
+        let Some(upload) = session.upload.get() else { return };
+        match self.store.abort_upload(upload).await {
+            // Until then the record has it, for the next mount.
+            Ok(()) => self.record.remove(upload),
+            Err(error) => tracing::warn!("an unfinished upload stays: {}", error.chain()),
+        }
+    }
+
     /// Aborts an upload, if it was begun.
     pub(super) fn abandon(&self, session: Arc<Session>) {
         let Some(upload) = session.upload.get().cloned() else { return };

@@ -2,7 +2,11 @@
 //!
 //! Contract: takes whatever can be understood. It knows elements and their texts; of
 //! attributes, namespaces, comments and declarations it knows only where they end. A
-//! document that it can't follow is `None`, never a guess. Pure.
+//! document that it can't follow is `None`, never a guess. What stands for no character (a
+//! byte that is no UTF-8, half of a surrogate pair) becomes `U+FFFD`, and the root says that
+//! there is such a thing. Pure.
+
+use std::borrow::Cow;
 
 /// How deep elements may be nested; those of S3 are four deep.
 const MOST_LEVELS: usize = 32;
@@ -14,18 +18,21 @@ pub(super) struct Element {
     pub(super) name: String,
     text: String,
     children: Vec<Element>,
+    /// Whether something in the document stands for no character; said by its root.
+    is_lossy: bool,
 }
 
 impl Element {
-    /// The root of a document. A byte that is no UTF-8 becomes `U+FFFD`.
+    /// The root of a document.
     pub(super) fn parse(document: &[u8]) -> Option<Element> {
         let document = String::from_utf8_lossy(document);
+        let mut is_lossy = matches!(document, Cow::Owned(_));
         let mut rest = document.trim_start_matches('\u{FEFF}').trim();
         let mut open: Vec<Element> = Vec::new();
         loop {
             let (text, behind) = rest.split_once('<')?;
             if let Some(element) = open.last_mut() {
-                unescape(text, &mut element.text)?;
+                is_lossy |= unescape(text, &mut element.text)?;
             } else if !text.trim().is_empty() {
                 return None;
             }
@@ -56,7 +63,7 @@ impl Element {
                     let done = open.pop()?;
                     match open.last_mut() {
                         Some(parent) => parent.children.push(done),
-                        None => return Some(done),
+                        None => return Some(Element { is_lossy, ..done }),
                     }
                 }
             }
@@ -78,6 +85,11 @@ impl Element {
     pub(super) fn exact_text(&self, name: &str) -> Option<&str> {
         let text = self.child(name)?.own_text();
         (!text.is_empty()).then_some(text)
+    }
+
+    /// Whether a `U+FFFD` in the document may stand for what is no character.
+    pub(super) fn is_lossy(&self) -> bool {
+        self.is_lossy
     }
 
     fn child(&self, name: &str) -> Option<&Element> {
@@ -110,12 +122,15 @@ fn local_name(tag: &str) -> &str {
     name.rsplit(':').next().unwrap_or_default()
 }
 
-/// Appends a text with its characters written as `&...;` put in.
-fn unescape(text: &str, to: &mut String) -> Option<()> {
+/// Appends a text with its characters written as `&...;` put in. Whether one of them is no
+/// character.
+fn unescape(text: &str, to: &mut String) -> Option<bool> {
+    let mut is_lossy = false;
     let mut rest = text;
     while let Some((before, behind)) = rest.split_once('&') {
         to.push_str(before);
         let (name, behind) = behind.split_once(';')?;
+        rest = behind;
         to.push(match name {
             "amp" => '&',
             "lt" => '<',
@@ -123,18 +138,43 @@ fn unescape(text: &str, to: &mut String) -> Option<()> {
             "quot" => '"',
             "apos" => '\'',
             name => {
-                let number = name.strip_prefix('#')?;
-                let code = match number.strip_prefix(['x', 'X']) {
-                    Some(digits) => u32::from_str_radix(digits, 16),
-                    None => number.parse(),
-                };
-                char::from_u32(code.ok()?)?
+                let code = number(name)?;
+                // Some servers write a character beyond `U+FFFF` as the two halves of UTF-16.
+                if let Some((whole, behind)) = surrogate_pair(code, rest) {
+                    rest = behind;
+                    whole
+                } else {
+                    let character = char::from_u32(code);
+                    is_lossy |= character.is_none();
+                    character.unwrap_or(char::REPLACEMENT_CHARACTER)
+                }
             }
         });
-        rest = behind;
     }
     to.push_str(rest);
-    Some(())
+    Some(is_lossy)
+}
+
+/// The number that `#65` or `#x41` stands for; of one that is too large, the largest.
+fn number(name: &str) -> Option<u32> {
+    let number = name.strip_prefix('#')?;
+    let (digits, radix) = match number.strip_prefix(['x', 'X']) {
+        Some(digits) => (digits, 16),
+        None => (number, 10),
+    };
+    let is_number = !digits.is_empty() && digits.chars().all(|c| c.is_digit(radix));
+    is_number.then(|| u32::from_str_radix(digits, radix).unwrap_or(u32::MAX))
+}
+
+/// The character whose first half this is, if the second stands behind it; and what follows.
+fn surrogate_pair(first: u32, behind: &str) -> Option<(char, &str)> {
+    if !(0xd800..0xdc00).contains(&first) {
+        return None;
+    }
+    let (name, behind) = behind.strip_prefix('&')?.split_once(';')?;
+    let second = number(name).filter(|second| (0xdc00..0xe000).contains(second))?;
+    let whole = char::from_u32(0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00))?;
+    Some((whole, behind))
 }
 
 #[cfg(test)]
@@ -161,6 +201,28 @@ mod tests {
         for bad in ["", "text", "<a>", "<a></b>", "</a>", "<a>&nbsp;</a>", "<a", "x<a/>", &deep] {
             assert_eq!(Element::parse(bad.as_bytes()), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_reference_to_no_character_costs_that_character_alone() {
+        let text = |inside: &str| {
+            let root = Element::parse(format!("<a>{inside}</a>").as_bytes())?;
+            Some((root.own_text().to_owned(), root.is_lossy()))
+        };
+        for (inside, expected, is_lossy) in [
+            ("&#55357;&#56832;&#xD83D;&#xde00;", "\u{1f600}\u{1f600}", false),
+            ("x&#xD800;y", "x\u{fffd}y", true),
+            ("&#xDE00;&#xD83D;", "\u{fffd}\u{fffd}", true),
+            ("&#xD83D;&#x41;", "\u{fffd}A", true),
+            ("&#99999999999999;", "\u{fffd}", true),
+            ("&#xfffd;&#0;", "\u{fffd}\0", false),
+        ] {
+            assert_eq!(text(inside), Some((expected.to_owned(), is_lossy)), "{inside}");
+        }
+        for malformed in ["&#;", "&#x;", "&#+65;", "&#6 5;", "&#xD83D;&#", "&"] {
+            assert_eq!(text(malformed), None, "{malformed}");
+        }
+        assert!(Element::parse(b"<a>\xff</a>").unwrap().is_lossy());
     }
 
     proptest! {

@@ -65,7 +65,7 @@ impl Listing {
             true if text.contains(char::REPLACEMENT_CHARACTER) => None,
             true | false => spelling.read(text, encoded),
         };
-        let is_lossy = std::str::from_utf8(document).is_err();
+        let is_lossy = root.is_lossy();
         let lacks = |what: &str| {
             let detail = format!("the listing of {server} {what}, which s3mem needs");
             StoreError::new(StoreErrorKind::Other, name, detail)
@@ -180,6 +180,19 @@ mod tests {
             assert_eq!(version.last_modified, SystemTime::UNIX_EPOCH);
             assert_eq!((page.objects[0].storage_class.as_ref(), page.next), (None, None));
         }
+    }
+
+    #[test]
+    fn a_key_that_is_no_text_is_unreachable_and_hides_no_other() {
+        let entry = |key: &str| format!("<Contents><Key>{key}</Key><Size>1</Size></Contents>");
+        let prefix = "<CommonPrefixes><Prefix>&#xDFFF;/</Prefix></CommonPrefixes>";
+        let page = read(&(entry("a") + &entry("b&#xD800;") + &entry("c") + prefix)).unwrap().page;
+        let keys: Vec<&str> = page.objects.iter().map(|o| o.version.key.as_str()).collect();
+        assert_eq!((keys, page.prefixes), (vec!["a", "c"], vec![]));
+        assert_eq!(page.unreachable, ["b\u{fffd}", "\u{fffd}/"]);
+        // A replacement character is a character where nothing was replaced.
+        let page = read(&entry("d\u{fffd}")).unwrap().page;
+        assert_eq!(page.objects[0].version.key.as_str(), "d\u{fffd}");
     }
 
     #[test]

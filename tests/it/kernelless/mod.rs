@@ -10,6 +10,7 @@ mod copying;
 mod cutting;
 mod disk_model;
 mod doubtful_writes;
+mod hostile_keys;
 mod in_order;
 mod lanes;
 mod memory_store;

@@ -6,60 +6,8 @@ use std::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::harness::backend::{Backend, backends};
+use crate::harness::keys::STRANGE;
 use crate::support::server::{ACCESS_KEY, SECRET_KEY};
-
-/// Keys and where they are in the mount. `L` stands for 300 letters, `M` for 900.
-const KEYS: &[(&str, &str)] = &[
-    // An object beside a directory of its name.
-    ("a", "a%%object"),
-    ("a/b", "a/b"),
-    // Slashes where no name is.
-    ("/lead", "%%/lead"),
-    ("//twice", "%%/%%/twice"),
-    ("c//d", "c/%%/d"),
-    ("c/e", "c/e"),
-    // A marker with a body is an object without a name in its own directory.
-    ("marker/", "marker/%%"),
-    ("marker/file", "marker/file"),
-    // This one is beside the directory that `//twice` is in.
-    ("/", "%%/%%%%object"),
-    // What means something to Linux.
-    (".", "%%%2E"),
-    ("..", "%%%2E%2E"),
-    ("f/./g", "f/%%%2E/g"),
-    ("f/../h", "f/%%%2E%2E/h"),
-    (".hidden", ".hidden"),
-    ("...", "..."),
-    // What means something to s3mem.
-    ("%%", "%%%25%25"),
-    ("%%%2E", "%%%25%25%252E"),
-    ("x%%object", "%%x%25%25object"),
-    ("y%%z", "%%y%25%25z"),
-    ("y%%%z", "%%y%25%25%25z"),
-    ("y%%", "%%y%25%25"),
-    ("y%z%", "y%z%"),
-    ("u%%v/w", "%%u%25%25v/w"),
-    ("100%", "100%"),
-    ("50%25", "50%25"),
-    // Control characters and what terminals and URLs do not like.
-    ("bell\u{7}", "bell\u{7}"),
-    ("new\nline", "new\nline"),
-    ("tab\tand\u{1b}[31m", "tab\tand\u{1b}[31m"),
-    ("i/\u{1}/j", "i/\u{1}/j"),
-    ("del\u{7f}", "del\u{7f}"),
-    ("one two+three", "one two+three"),
-    ("q?r#s&t=u;v", "q?r#s&t=u;v"),
-    ("back\\slash", "back\\slash"),
-    ("\"quoted\" 'too' <k>", "\"quoted\" 'too' <k>"),
-    ("*[glob]{1,2}~$HOME`id`", "*[glob]{1,2}~$HOME`id`"),
-    ("日本/Łódź/\u{1f6f0}", "日本/Łódź/\u{1f6f0}"),
-    // The same to the eye, not to S3.
-    ("e\u{301}", "e\u{301}"),
-    ("\u{e9}", "\u{e9}"),
-    (" lead and trail ", " lead and trail "),
-    ("case", "case"),
-    ("CASE", "CASE"),
-];
 
 /// All files below a directory by their path from it, with their content.
 fn tree(root: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -81,10 +29,10 @@ fn tree(root: &Path) -> BTreeMap<String, Vec<u8>> {
 #[test]
 fn every_strange_key_is_found_under_its_documented_name_with_its_own_bytes() {
     let Some(server) = server() else { return };
-    let keys = KEYS.iter().map(|(key, _)| *key);
+    let keys = STRANGE.iter().map(|(key, _)| *key);
     server.put_many(BUCKET, keys.map(|key| (key, key)));
     server.put(BUCKET, "nul\0byte", "nul\0byte");
-    let expected = KEYS.iter().copied().chain([("nul\0byte", "%%nul%00byte")]);
+    let expected = STRANGE.iter().copied().chain([("nul\0byte", "%%nul%00byte")]);
     let expected: BTreeMap<String, Vec<u8>> =
         expected.map(|(key, name)| (name.to_owned(), key.as_bytes().to_vec())).collect();
     let mount = mount(&server, &[]);
@@ -106,14 +54,14 @@ fn strange_keys_have_the_same_names_on_every_server() {
             || key == "a"
             || key.contains('\\')
     };
-    let expected: BTreeMap<String, Vec<u8>> = KEYS
+    let expected: BTreeMap<String, Vec<u8>> = STRANGE
         .iter()
         .filter(|(key, _)| !refused(key))
         .map(|(key, name)| ((*name).to_owned(), key.as_bytes().to_vec()))
         .collect();
     assert!(expected.len() >= 20);
     for backend in backends() {
-        for (key, _) in KEYS.iter().filter(|(key, _)| !refused(key)) {
+        for (key, _) in STRANGE.iter().filter(|(key, _)| !refused(key)) {
             backend.put(key, *key);
         }
         let mount = backend.mount(&[]);
@@ -128,7 +76,7 @@ fn strange_keys_have_the_same_names_on_every_server() {
 #[test]
 fn names_that_no_key_has_answer_for_none() {
     let Some(server) = server() else { return };
-    server.put_many(BUCKET, KEYS.iter().map(|(key, _)| (*key, *key)));
+    server.put_many(BUCKET, STRANGE.iter().map(|(key, _)| (*key, *key)));
     let mount = mount(&server, &[]);
     for name in [
         "a%%object%%object",

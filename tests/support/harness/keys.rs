@@ -5,6 +5,60 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+/// Keys that mean something to Linux, to terminals, to URLs or to s3mem, and where they are in
+/// the mount.
+pub(crate) const STRANGE: &[(&str, &str)] = &[
+    // An object beside a directory of its name.
+    ("a", "a%%object"),
+    ("a/b", "a/b"),
+    // Slashes where no name is.
+    ("/lead", "%%/lead"),
+    ("//twice", "%%/%%/twice"),
+    ("c//d", "c/%%/d"),
+    ("c/e", "c/e"),
+    // A marker with a body is an object without a name in its own directory.
+    ("marker/", "marker/%%"),
+    ("marker/file", "marker/file"),
+    // This one is beside the directory that `//twice` is in.
+    ("/", "%%/%%%%object"),
+    // What means something to Linux.
+    (".", "%%%2E"),
+    ("..", "%%%2E%2E"),
+    ("f/./g", "f/%%%2E/g"),
+    ("f/../h", "f/%%%2E%2E/h"),
+    (".hidden", ".hidden"),
+    ("...", "..."),
+    // What means something to s3mem.
+    ("%%", "%%%25%25"),
+    ("%%%2E", "%%%25%25%252E"),
+    ("x%%object", "%%x%25%25object"),
+    ("y%%z", "%%y%25%25z"),
+    ("y%%%z", "%%y%25%25%25z"),
+    ("y%%", "%%y%25%25"),
+    ("y%z%", "y%z%"),
+    ("u%%v/w", "%%u%25%25v/w"),
+    ("100%", "100%"),
+    ("50%25", "50%25"),
+    // Control characters and what terminals and URLs do not like.
+    ("bell\u{7}", "bell\u{7}"),
+    ("new\nline", "new\nline"),
+    ("tab\tand\u{1b}[31m", "tab\tand\u{1b}[31m"),
+    ("i/\u{1}/j", "i/\u{1}/j"),
+    ("del\u{7f}", "del\u{7f}"),
+    ("one two+three", "one two+three"),
+    ("q?r#s&t=u;v", "q?r#s&t=u;v"),
+    ("back\\slash", "back\\slash"),
+    ("\"quoted\" 'too' <k>", "\"quoted\" 'too' <k>"),
+    ("*[glob]{1,2}~$HOME`id`", "*[glob]{1,2}~$HOME`id`"),
+    ("日本/Łódź/\u{1f6f0}", "日本/Łódź/\u{1f6f0}"),
+    // The same to the eye, not to S3.
+    ("e\u{301}", "e\u{301}"),
+    ("\u{e9}", "\u{e9}"),
+    (" lead and trail ", " lead and trail "),
+    ("case", "case"),
+    ("CASE", "CASE"),
+];
+
 /// Whether a key is a directory too: another begins with it and a `/`.
 pub(crate) fn is_dir(objects: &BTreeMap<String, String>, key: &str) -> bool {
     let below = format!("{key}/");

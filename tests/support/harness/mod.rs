@@ -4,9 +4,11 @@
 //! Contract: no test is in here, and nothing in here imports one.
 
 pub(crate) mod backend;
+pub(crate) mod cgroup;
 pub(crate) mod cost;
 pub(crate) mod dice;
 pub(crate) mod files;
+pub(crate) mod gate;
 pub(crate) mod kernelless;
 pub(crate) mod keys;
 pub(crate) mod missing;

@@ -194,6 +194,13 @@ impl Mount {
         fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
     }
 
+    /// What a daemon in the foreground has open, each by what it is.
+    pub(crate) fn what_is_open(&self) -> Vec<PathBuf> {
+        let pid = self.daemon.as_ref().unwrap().child.id();
+        let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+        open.filter_map(|file| fs::read_link(file.path()).ok()).collect()
+    }
+
     /// What `/proc/PID/FILE` says of a name.
     fn told(&self, file: &str, name: &str) -> String {
         let pid = self.daemon.as_ref().unwrap().child.id();

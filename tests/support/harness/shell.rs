@@ -98,7 +98,12 @@ impl Shell {
 
     pub(crate) fn is_mounted(&self) -> bool {
         let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
-        table.contains(&format!(" {} ", self.mount_point()))
+        // As the kernel writes it.
+        let escapes = [('\\', r"\134"), (' ', r"\040"), ('\t', r"\011"), ('\n', r"\012")];
+        let point = escapes
+            .iter()
+            .fold(self.mount_point().to_owned(), |point, (c, escape)| point.replace(*c, escape));
+        table.contains(&format!(" {point} "))
     }
 
     /// The process that serves the mount point.

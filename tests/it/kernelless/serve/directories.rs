@@ -1,6 +1,9 @@
 //! Directories, and paths that were never meant to lead anywhere.
 
+use std::collections::BTreeMap;
+
 use super::{BUCKET, Served, server};
+use crate::harness::keys::STRANGE;
 
 #[test]
 fn a_directory_is_a_page_for_people_and_json_for_programs() {
@@ -209,5 +212,69 @@ fn several_buckets_and_all_of_them_are_folders() {
             assert!(listed.contains(&format!("\"{name}\"")), "{name}: {listed}");
         }
         assert_eq!(served.get("/no-such-bucket/x").status, 404);
+    }
+}
+
+/// A text as a name in a URL.
+fn encoded(name: &str) -> String {
+    name.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+#[test]
+fn every_strange_key_is_served_under_its_name_and_found_by_the_links() {
+    let server = server();
+    server.put_many(BUCKET, STRANGE.iter().map(|(key, _)| (*key, *key)));
+    let served = Served::start(&server, &[]);
+    let mut by_name = BTreeMap::new();
+    for (key, name) in STRANGE {
+        let path: Vec<String> = name.split('/').map(encoded).collect();
+        let reply = served.get(&format!("/{}", path.join("/")));
+        assert_eq!((reply.status, reply.body.as_slice()), (200, key.as_bytes()), "{key:?}");
+        by_name.insert((*name).to_owned(), reply.body);
+    }
+    // As a browser goes: from link to link, each relative to where it stands.
+    let (mut by_link, mut by_json) = (BTreeMap::new(), BTreeMap::new());
+    let mut folders = vec![("/".to_owned(), String::new())];
+    while let Some((url, name)) = folders.pop() {
+        let page = served.get(&format!("{url}?format=html")).text();
+        let obeyed = |c: char| c.is_control() && c != '\n';
+        assert!(!page.contains(obeyed), "{page:?}");
+        // The link up begins with two dots.
+        let links = page.split("<li><a href=\"./").skip(1);
+        let links: Vec<&str> = links.map(|item| item.split('"').next().unwrap()).collect();
+        let json = served.get(&format!("{url}?format=json")).text();
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let entries = json["entries"].as_array().unwrap();
+        assert_eq!(entries.len(), links.len(), "{page} {json}");
+        for (link, entry) in links.iter().zip(entries) {
+            let path = format!("{name}{}", entry["name"].as_str().unwrap());
+            let url = format!("{url}{link}");
+            if entry["kind"] == "file" {
+                by_json.insert(path.clone(), served.get(&url).body);
+                by_link.insert(path, url);
+            } else {
+                assert!(link.ends_with('/'), "{link}");
+                folders.push((url, path + "/"));
+            }
+        }
+    }
+    assert_eq!(by_link.len(), STRANGE.len());
+    assert_eq!(by_json, by_name);
+}
+
+#[test]
+fn keys_of_1024_bytes_and_of_a_thousand_levels_are_served() {
+    let server = server();
+    let deep = ("/".repeat(1000) + "x", "%25%25/".repeat(1000) + "x");
+    let dots = ("../".repeat(341) + "x", "%25%25%252E%252E/".repeat(341) + "x");
+    for (key, path) in [deep, dots, ("a/".repeat(511) + "xy", "a/".repeat(511) + "xy")] {
+        server.put(BUCKET, &key, "the bottom");
+        let served = Served::start(&server, &[]);
+        server.reset_counts();
+        let reply = served.get(&format!("/{path}"));
+        assert_eq!((reply.status, reply.text().as_str()), (200, "the bottom"), "{path}");
+        let deep = path.matches('/').count() as u64;
+        assert_eq!((server.counts().list, server.counts().get), (deep, 1));
+        assert!(server.delete(BUCKET, &key));
     }
 }

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::{LazyLock, Mutex};
 
 use super::*;
+use crate::harness::shell::Shell;
 use kinds::{Kind, kinds};
 use places::{PLACES, Place};
 
@@ -29,6 +30,10 @@ struct Cell<'c> {
     server: &'c TestServer,
     mount: &'c Mount,
     prefix: String,
+    /// For mounts of its own.
+    shell: Shell,
+    /// Whether the fault stays until somebody lifts it.
+    lasts: bool,
 }
 
 impl Cell<'_> {
@@ -123,7 +128,8 @@ fn row(kind: &Kind) -> Vec<Told> {
     let mut told = Vec::new();
     for (number, place) in places.into_iter().enumerate() {
         let prefix = format!("cell{number}");
-        let cell = Cell { server: &server, mount: &mount, prefix };
+        let (shell, lasts) = (Shell::on(&server), kind.errno.is_some());
+        let cell = Cell { server: &server, mount: &mount, prefix, shell, lasts };
         let tried = catch_unwind(AssertUnwindSafe(|| tried(kind, place, &cell, number)));
         let outcome = tried.unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<String>().map(String::as_str);
@@ -166,6 +172,8 @@ fn tried(
         (None, Ok(())) => return Ok("survived"),
         (None, Err(error)) => return Err(format!("{error}, though the fault has passed")),
         (Some(errno), Err(error)) if error.raw_os_error() == Some(errno) => {}
+        // A command says it in a sentence.
+        (Some(_), Err(error)) if place.is_command && error.raw_os_error().is_none() => {}
         (Some(_), outcome) => return Err(format!("{outcome:?} while the fault lasts")),
     }
     cell.server.clear_faults();

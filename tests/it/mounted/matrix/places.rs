@@ -1,7 +1,7 @@
 //! Where a fault can strike: what programs do, and the request that goes wrong.
 
 use std::fs;
-use std::io::{self, Cursor};
+use std::io::{self, BufRead, BufReader, Cursor};
 use std::path::Path;
 
 use tiff::encoder::TiffEncoder;
@@ -10,6 +10,7 @@ use tiff::encoder::colortype::Gray8;
 use super::{Cell, PART_FILE, noise, save};
 use crate::harness::files::names;
 use crate::harness::mounting::BUCKET;
+use crate::harness::shell::{S3MEM, signal};
 use crate::mounted::assert_pattern;
 use crate::support::server::{Op, TestServer};
 
@@ -24,42 +25,39 @@ pub(super) struct Place {
     pub(super) prepare: fn(&TestServer, &str),
     /// Does it. Data that is wrong is a panic.
     pub(super) act: fn(&Cell<'_>) -> io::Result<()>,
+    /// Whether it is a command of s3mem.
+    pub(super) is_command: bool,
 }
+
+/// A place among three files.
+const FILES: Place =
+    Place { name: "", op: Op::List, skip: 0, prepare: put_three, act: list, is_command: false };
 
 const READ_AHEAD: u64 = 24 << 20;
 const SIDE: u32 = 512;
 
-pub(super) const PLACES: [Place; 12] = [
-    Place { name: "listing", op: Op::List, skip: 0, prepare: put_three, act: list },
-    Place { name: "look-up", op: Op::List, skip: 0, prepare: put_three, act: look_up },
-    Place { name: "first range", op: Op::Get, skip: 0, prepare: put_three, act: read },
-    Place { name: "readahead", op: Op::Get, skip: 2, prepare: put_large, act: read_large },
-    Place { name: "header of a sibling", op: Op::Get, skip: 0, prepare: put_image, act: describe },
-    Place { name: "tiles of a sibling", op: Op::Get, skip: 1, prepare: put_image, act: decode },
-    Place { name: "upload in one request", op: Op::Put, skip: 0, prepare: put_three, act: write },
+pub(super) const PLACES: [Place; 14] = [
+    Place { name: "mount", op: Op::List, act: mount, is_command: true, ..FILES },
+    Place { name: "listing", op: Op::List, act: list, ..FILES },
+    Place { name: "look-up", op: Op::List, act: look_up, ..FILES },
+    Place { name: "first range", op: Op::Get, act: read, ..FILES },
+    Place { name: "readahead", op: Op::Get, skip: 2, prepare: put_large, act: read_large, ..FILES },
+    Place { name: "header of a sibling", op: Op::Get, prepare: put_image, act: describe, ..FILES },
     Place {
-        name: "begin of an upload",
-        op: Op::CreateUpload,
-        skip: 0,
-        prepare: put_three,
-        act: write_large,
+        name: "tiles of a sibling",
+        op: Op::Get,
+        skip: 1,
+        prepare: put_image,
+        act: decode,
+        ..FILES
     },
-    Place {
-        name: "part of an upload",
-        op: Op::UploadPart,
-        skip: 0,
-        prepare: put_three,
-        act: write_large,
-    },
-    Place {
-        name: "end of an upload",
-        op: Op::CompleteUpload,
-        skip: 0,
-        prepare: put_three,
-        act: write_large,
-    },
-    Place { name: "rename", op: Op::Put, skip: 0, prepare: put_three, act: rename },
-    Place { name: "deletion", op: Op::Delete, skip: 0, prepare: put_three, act: delete },
+    Place { name: "upload in one request", op: Op::Put, act: write, ..FILES },
+    Place { name: "begin of an upload", op: Op::CreateUpload, act: write_large, ..FILES },
+    Place { name: "part of an upload", op: Op::UploadPart, act: write_large, ..FILES },
+    Place { name: "end of an upload", op: Op::CompleteUpload, act: write_large, ..FILES },
+    Place { name: "rename", op: Op::Put, act: rename, ..FILES },
+    Place { name: "deletion", op: Op::Delete, act: delete, ..FILES },
+    Place { name: "unmount", op: Op::Put, act: unmount, is_command: true, ..FILES },
 ];
 
 fn put_three(server: &TestServer, prefix: &str) {
@@ -146,5 +144,47 @@ fn rename(cell: &Cell<'_>) -> io::Result<()> {
 fn delete(cell: &Cell<'_>) -> io::Result<()> {
     fs::remove_file(cell.folder().join("a"))?;
     assert_eq!(cell.keys(), ["b", "c"]);
+    Ok(())
+}
+
+fn mount(cell: &Cell<'_>) -> io::Result<()> {
+    let source = format!("{BUCKET}/{}", cell.prefix);
+    let ran = cell.shell.mount(&source, &["--memory", "64M", "--request-timeout", "2"]);
+    if ran.code != Some(0) {
+        ran.fails_with(&[]);
+        assert!(!cell.shell.is_mounted());
+        return Err(io::Error::other(ran.stderr));
+    }
+    assert_eq!(names(&cell.shell.mount_point), ["a", "b", "c"]);
+    cell.shell.umount().succeeds();
+    Ok(())
+}
+
+fn unmount(cell: &Cell<'_>) -> io::Result<()> {
+    let (shell, text) = (&cell.shell, b"what a program wrote");
+    let is_first = !shell.is_mounted();
+    if is_first {
+        let source = format!("{BUCKET}/{}", cell.prefix);
+        let writes = ["--writes", "upload", "--on-close", "later"];
+        let flags = [&writes[..], &["--memory", "128M", "--request-timeout", "2"]].concat();
+        shell.mount(&source, &flags).succeeds();
+        save(&shell.mount_point.join("new"), text)?;
+    }
+    if cell.lasts && is_first {
+        let mut waiting = shell.command(S3MEM).args(["umount", shell.mount_point()]).spawn()?;
+        let mut said = String::new();
+        BufReader::new(waiting.stderr.take().unwrap()).read_line(&mut said)?;
+        assert!(said.contains("waiting until everything is in the bucket"), "{said}");
+        // Whoever stops waiting leaves it as it is.
+        signal("INT", waiting.id());
+        waiting.wait()?;
+        assert!(shell.is_mounted());
+        assert_eq!(fs::read(shell.mount_point.join("new"))?, text);
+        return Err(io::Error::other(said));
+    }
+    let ran = shell.umount();
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(!shell.is_mounted());
+    cell.has("new", text);
     Ok(())
 }
