@@ -6,5 +6,33 @@ pub mod layout;
 #[path = "../../src/raster/mod.rs"]
 pub mod raster;
 
+#[path = "../../src/store/s3/document.rs"]
+mod document;
+#[path = "../../src/serve/escape.rs"]
+mod escape;
+#[path = "../../src/app/json.rs"]
+mod json;
+#[path = "../../src/key.rs"]
+pub mod key;
+#[path = "../../src/app/message.rs"]
+mod message;
+#[path = "../../src/catalog/names.rs"]
+mod names;
+#[path = "../../src/config/pasted.rs"]
+mod pasted;
+#[path = "../../src/serve/ranges.rs"]
+mod ranges;
+#[path = "../../src/config/seconds.rs"]
+mod seconds;
+#[path = "../../src/config/size.rs"]
+mod size;
+#[path = "../../src/serve/target.rs"]
+mod target;
+#[path = "../../src/app/text.rs"]
+mod text;
+#[path = "../../src/fs/xattr_name.rs"]
+mod xattr_name;
+
+pub mod foreign;
 pub mod laws;
 pub mod memory;

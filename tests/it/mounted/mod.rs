@@ -21,6 +21,7 @@ mod packages;
 mod patterns;
 mod posix;
 mod programs;
+mod soak;
 mod spelling;
 mod stalls;
 mod strange_keys;
