@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the fuzz targets of fuzz/: image headers, tiles and the layouts of views, from
-# any bytes. Arguments are names of targets; without any, all are run:
+# Runs the fuzz targets of fuzz/: image headers, tiles and the layouts of views, and the texts
+# that others write (keys, listings, requests), from any bytes. Arguments are names of targets; without any, all are run:
 # scripts/fuzz.sh jp2_header
 #
 # Each target gets a set number of inputs, made from the same seed and the test images
@@ -9,7 +9,8 @@
 # S3MEM_FUZZ_SECONDS=3600 scripts/fuzz.sh image
 #
 # A finding is a failure; the input that shows it is kept in fuzz/artifacts, and
-# what the fuzzer learned in fuzz/corpus. Seeds are the test images. Needs a nightly
+# what the fuzzer learned in fuzz/corpus. Seeds are the test images and
+# fuzz/seeds. Needs a nightly
 # compiler; without one it is said on a line that starts with NOT TESTED, which with
 # S3MEM_REQUIRE_FUZZ=1 is a failure instead.
 set -euo pipefail
@@ -64,6 +65,7 @@ check_versions() {
 seeds() {
     case $1 in
         image) printf '%s\n' tests/support/images tests/support/jpeg2000 ;;
+        xml_document) printf '%s\n' fuzz/seeds/xml_document ;;
         jp2_*) printf '%s\n' tests/support/jpeg2000 ;;
     esac
 }
@@ -81,6 +83,12 @@ inputs() {
         layout_npy) echo 500000 ;;
         layout_png) echo 150000 ;;
         layout_tiff) echo 12000 ;;
+        # Texts of others: these take seconds.
+        command_line) echo 500000 ;;
+        http_request) echo 300000 ;;
+        key_names) echo 300000 ;;
+        messages) echo 300000 ;;
+        xml_document) echo 300000 ;;
         *) fail "scripts/fuzz.sh does not say how many inputs $1 gets" ;;
     esac
 }

@@ -6,5 +6,36 @@ pub mod layout;
 #[path = "../../src/raster/mod.rs"]
 pub mod raster;
 
+#[path = "../../src/store/s3/document.rs"]
+mod document;
+#[path = "../../src/serve/escape.rs"]
+mod escape;
+#[path = "../../src/app/json.rs"]
+#[expect(dead_code, reason = "the program uses more of it")]
+mod json;
+#[path = "../../src/key.rs"]
+pub mod key;
+#[path = "../../src/app/message.rs"]
+mod message;
+#[path = "../../src/catalog/names.rs"]
+mod names;
+#[path = "../../src/config/pasted.rs"]
+mod pasted;
+#[path = "../../src/serve/ranges.rs"]
+mod ranges;
+#[path = "../../src/config/seconds.rs"]
+mod seconds;
+#[path = "../../src/config/size.rs"]
+mod size;
+#[path = "../../src/serve/target.rs"]
+mod target;
+#[path = "../../src/app/text.rs"]
+#[expect(dead_code, reason = "the program uses more of it")]
+mod text;
+#[path = "../../src/fs/xattr_name.rs"]
+#[expect(dead_code, reason = "the program uses more of it")]
+mod xattr_name;
+
+pub mod foreign;
 pub mod laws;
 pub mod memory;

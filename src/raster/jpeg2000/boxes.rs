@@ -118,9 +118,8 @@ impl Found {
         let mut found = Container { codestream, length, missing, ..Container::default() };
         let own = [self.layers.get(index), self.codestream_headers.get(index)];
         for contents in own.into_iter().chain([self.header.as_ref()]).flatten() {
-            if let Err(error) = header_box(&mut found, contents) {
+            if header_box(&mut found, contents).is_err() {
                 found.palette_error.get_or_insert("its header is damaged");
-                tracing::debug!("a header of a codestream: {error}");
             }
         }
         Some(found)

@@ -24,6 +24,7 @@ mod patterns;
 mod posix;
 mod programs;
 mod refresh;
+mod soak;
 mod spelling;
 mod stalls;
 mod strange_keys;
