@@ -175,8 +175,8 @@ fn unmount(cell: &Cell<'_>) -> io::Result<()> {
         let mut said = String::new();
         BufReader::new(waiting.stderr.take().unwrap()).read_line(&mut said)?;
         assert!(said.contains("waiting until everything is in the bucket"), "{said}");
-        // Whoever stops waiting leaves it as it is.
-        signal("INT", waiting.id());
+        // Whoever ends the one that waits leaves the mount as it is.
+        signal("TERM", waiting.id());
         waiting.wait()?;
         assert!(shell.is_mounted());
         assert_eq!(fs::read(shell.mount_point.join("new"))?, text);
