@@ -152,7 +152,8 @@ pub(crate) fn mount_it(server: &TestServer, mount_point: &Path) -> Result<DemoMo
         let stack = StackConfig::new(retry, config.memory_bytes);
         let stats = Stats::new();
         let store = production_stack(Arc::new(s3), stack, stats.clone());
-        let parts = assemble(store, config, None, stats).await.map_err(|error| refused(&error))?;
+        let parts =
+            assemble(store, config, None, stats).await.map_err(|error| refused(&error.error))?;
         Ok::<_, String>(parts.fs)
     })?;
     let config = MountConfig {

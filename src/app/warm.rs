@@ -5,6 +5,7 @@
 //! no room ends it. At the end it is looked whether all is still there.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -114,13 +115,11 @@ impl Work {
             Ok(status) => status,
             Err(error) => return self.failed.push(fail(&error)),
         };
-        if !self.rooms.contains_key(&status.dev()) {
-            match room_of(path) {
-                Some(all) => {
-                    self.rooms.insert(status.dev(), Room { all, left: Mutex::new(all) });
-                }
-                None => return self.failed.push(fail(&"not in a mount of s3mem")),
-            }
+        if let Entry::Vacant(place) = self.rooms.entry(status.dev()) {
+            let Some(all) = room_of(path) else {
+                return self.failed.push(fail(&"not in a mount of s3mem"));
+            };
+            place.insert(Room { all, left: Mutex::new(all) });
         }
         if !status.is_dir() {
             return self.add_file(path, &status);

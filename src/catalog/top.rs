@@ -22,9 +22,7 @@ impl Catalog {
     /// The bucket that a directory is in, where there are several; `None` for the top and
     /// where there is one.
     pub fn bucket_of<'d>(&self, dir: &'d Dir) -> Option<&'d str> {
-        if self.top.is_none() {
-            return None;
-        }
+        self.top.as_ref()?;
         dir.prefix().as_str().split_once('/').map(|(name, _)| name)
     }
 

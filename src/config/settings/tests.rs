@@ -88,9 +88,9 @@ proptest! {
         let mut machine = Machine::new()
             .user(&format!("{}[profiles.p]\n{}", lines(3), lines(2)))
             .system(&format!("{}[profiles.p]\nbucket = \"b\"\n{}", lines(5), lines(4)));
-        for name in 0..names.len() {
-            if let Some(value) = value_at(name, 1) {
-                machine = machine.variable(&variable_of(names[name]), &value);
+        for (number, name) in names.iter().enumerate() {
+            if let Some(value) = value_at(number, 1) {
+                machine = machine.variable(&variable_of(name), &value);
             }
         }
         let typed: Vec<String> = (0..names.len())

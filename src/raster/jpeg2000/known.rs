@@ -284,7 +284,7 @@ mod tests {
         let headers = [tile_parts(&codestream, &bytes).unwrap()[0].header.clone()];
         let mut tile = Tile::new(&codestream, &headers).unwrap();
         tile.set_lengths(0, vec![1; packets], false);
-        let bodies = Arc::from([0..10]);
+        let bodies = std::iter::once(0..10).collect();
         Known { tile: Arc::new(tile), bodies, walked: 0, remembered: 0, is_recalled: false }
     }
 

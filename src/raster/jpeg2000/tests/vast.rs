@@ -236,7 +236,8 @@ async fn a_country_in_one_tile_opens() {
     let spec = spec(width, height, 10, 10);
     // One in three of the finest, none under them, and one for an overview.
     let overview = (4, 3, 5);
-    let is_full = |r: u8, x: u32, y: u32| (r == 10 && (x + y) % 3 == 0) || (r, x, y) == overview;
+    let is_full =
+        |r: u8, x: u32, y: u32| (r == 10 && (x + y).is_multiple_of(3)) || (r, x, y) == overview;
     let make = |plt_bytes| {
         let make = Make { boxes: &boxed, plt_bytes, is_open: true, is_full: &is_full };
         vast(&spec, full.clone(), &make)
