@@ -94,7 +94,8 @@ impl Soak<'_> {
                 }
                 (1, Some(name)) => {
                     let new = format!("{seed} moved {round}");
-                    fs::rename(folder.join(&name), folder.join(&new)).unwrap();
+                    let renamed = fs::rename(folder.join(&name), folder.join(&new));
+                    renamed.unwrap_or_else(|error| panic!("{name}: {error}: {}", self.mount.log()));
                     let bytes = mine.remove(&name).unwrap();
                     mine.insert(new, bytes);
                 }
