@@ -156,6 +156,29 @@ impl<G: DerefMut> DerefMut for Guard<G> {
     }
 }
 
+/// Something that the log says once, for all who were told of it.
+#[derive(Debug)]
+pub struct ToldOnce(sync::Once);
+
+impl ToldOnce {
+    /// Nobody has said it yet.
+    pub const fn new() -> Self {
+        ToldOnce(sync::Once::new())
+    }
+
+    /// Says it, unless somebody has. When this returns it has been said: whoever sees the
+    /// error afterwards finds it in the log.
+    pub fn tell(&self, say: impl FnOnce()) {
+        self.0.call_once(say);
+    }
+}
+
+impl Default for ToldOnce {
+    fn default() -> Self {
+        ToldOnce::new()
+    }
+}
+
 /// Takes a lock that is never held while another one is taken, and so needs no rank.
 pub fn lock<T>(mutex: &sync::Mutex<T>) -> sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -173,6 +196,22 @@ mod tests {
             assert_eq!(*outer + *inodes.lock(), 3);
             assert_eq!(*inodes.lock(), 2);
         }
+    }
+
+    #[test]
+    fn whoever_is_told_of_an_error_finds_it_in_the_log() {
+        let (told, line) = (ToldOnce::new(), sync::Mutex::new(""));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    told.tell(|| {
+                        std::thread::sleep(std::time::Duration::from_millis(30));
+                        assert_eq!(std::mem::replace(&mut *lock(&line), "said"), "");
+                    });
+                    assert_eq!(*lock(&line), "said");
+                });
+            }
+        });
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,6 +18,7 @@ use tokio::time::timeout;
 
 use super::entry::{self, Header};
 use super::folder::Name;
+use crate::sync::ToldOnce;
 
 /// No entry is longer.
 const MAX_ENTRY_BYTES: u64 = 16 << 20;
@@ -30,15 +31,14 @@ pub struct Loose {
     folder: PathBuf,
     runtime: Runtime,
     /// Whether the log says that nothing can be written.
-    is_reported: AtomicBool,
+    told: ToldOnce,
     written: AtomicU64,
 }
 
 impl Loose {
     /// A folder; it is made when the first entry is written.
     pub fn new(folder: PathBuf, runtime: Runtime) -> Arc<Self> {
-        let (is_reported, written) = (AtomicBool::new(false), AtomicU64::new(0));
-        Arc::new(Loose { folder, runtime, is_reported, written })
+        Arc::new(Loose { folder, runtime, told: ToldOnce::new(), written: AtomicU64::new(0) })
     }
 
     /// What an entry has.
@@ -56,13 +56,13 @@ impl Loose {
         let loose = self.clone();
         self.runtime.spawn_blocking(move || {
             let Err(error) = loose.write(&loose.path(&name), &name, &bytes) else { return };
-            if !loose.is_reported.swap(true, Ordering::Relaxed) {
+            loose.told.tell(|| {
                 let folder = loose.folder.display();
                 tracing::warn!(
                     "--index-cache: nothing can be written into {folder} ({error}); indexes are \
                      kept in memory alone"
                 );
-            }
+            });
         });
     }
 

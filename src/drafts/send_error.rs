@@ -1,10 +1,10 @@
 //! Why a draft could not be sent.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::key::ObjectKey;
 use crate::store::{StoreError, StoreErrorKind};
+use crate::sync::ToldOnce;
 
 /// An attempt to send a draft that failed. The draft stays in memory.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +15,7 @@ pub struct SendError {
     /// What to branch on.
     pub kind: SendErrorKind,
     /// Whether somebody has logged it.
-    reported: AtomicBool,
+    told: ToldOnce,
 }
 
 /// The kinds of failure.
@@ -56,7 +56,7 @@ pub enum SendErrorKind {
 impl SendError {
     /// An error that nobody has logged yet.
     pub fn new(key: &ObjectKey, kind: SendErrorKind) -> Arc<Self> {
-        Arc::new(SendError { key: key.clone(), kind, reported: AtomicBool::new(false) })
+        Arc::new(SendError { key: key.clone(), kind, told: ToldOnce::new() })
     }
 
     /// Whether somebody else has changed the object, so that no repetition succeeds.
@@ -80,9 +80,10 @@ impl SendError {
         if let SendErrorKind::Store(error) = &self.kind {
             return error.report();
         }
-        if self.reported.swap(true, Ordering::Relaxed) {
-            return;
-        }
+        self.told.tell(|| self.log());
+    }
+
+    fn log(&self) {
         let line = self.chain();
         match self.is_conflict() {
             true => tracing::info!(

@@ -164,15 +164,8 @@ impl FsError {
 
     /// Logs what an operator should know, once for all who were told the same.
     pub fn report(&self) {
-        if let FsError::Image(error) = self
-            && error.is_first_report()
-        {
-            match error.is_unread() {
-                true => tracing::warn!("{error}"),
-                false => tracing::warn!("{error}; the object itself can be read as it is"),
-            }
-        }
         match self {
+            FsError::Image(error) => error.report(),
             FsError::Store(error) => error.report(),
             FsError::Send(error) => error.report(),
             _ => {}

@@ -2,9 +2,9 @@
 
 use std::error::Error;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::key::ObjectKey;
+use crate::sync::ToldOnce;
 
 /// The kinds of failure that somebody above decides by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,7 +110,7 @@ pub struct StoreError {
     /// The cause below, if there is one.
     pub source: Option<Box<dyn Error + Send + Sync>>,
     /// Whether somebody has logged it: all who waited for one request share its error.
-    reported: AtomicBool,
+    pub(super) told: ToldOnce,
 }
 
 impl StoreError {
@@ -129,7 +129,7 @@ impl StoreError {
             is_throttling: false,
             lack: None,
             source: None,
-            reported: AtomicBool::new(false),
+            told: ToldOnce::new(),
         }
     }
 
@@ -172,11 +172,6 @@ impl StoreError {
     /// Whether the server may have done what was asked for without having said a word.
     pub fn is_unanswered(&self) -> bool {
         self.kind.leaves_doubt() && self.request_id.is_none()
-    }
-
-    /// True for the first who asks: so that it is logged once.
-    pub fn is_first_report(&self) -> bool {
-        !self.reported.swap(true, Ordering::Relaxed)
     }
 
     /// The error and its causes in one line.

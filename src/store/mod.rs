@@ -22,6 +22,7 @@ mod report;
 mod respell;
 mod retry;
 mod s3;
+mod same_bytes;
 mod settle;
 mod spelling;
 mod stack;

@@ -5,9 +5,10 @@ use super::{StoreError, StoreErrorKind};
 impl StoreError {
     /// Logs the error, once for all who were told of it, with what to do about it.
     pub fn report(&self) {
-        if !self.is_first_report() {
-            return;
-        }
+        self.told.tell(|| self.log());
+    }
+
+    fn log(&self) {
         let line = self.chain();
         match &self.kind {
             StoreErrorKind::NotFound => tracing::debug!("{line}"),

@@ -9,7 +9,8 @@
 //! | a refusal of a PUT or of the end of an upload for what is at the key | a HEAD has to show that the object has changed: a refusal without that is no conflict, and may be sent again |
 //!
 //! Whether an object is ours is [`super::ambiguous`]' to say. A copy that does not keep
-//! its source's ETag is known by its checksum, where both objects have one of the whole.
+//! its source's ETag is known by its checksum, where both objects have one of the whole,
+//! else by its bytes: [`super::same_bytes`].
 
 use tokio::time::timeout;
 
@@ -17,8 +18,9 @@ use super::ambiguous::{Likeness, Print};
 use super::conditional::Write;
 use super::in_doubt::InDoubt;
 use super::retry::{Outcome, Retry};
+use super::same_bytes::{MAX_BYTES, have_same_bytes};
 use super::{Condition, ObjectHead, ObjectStore, StoreError, StoreErrorKind, Upload, Written};
-use crate::key::{ETag, ObjectKey};
+use crate::key::{ETag, ObjectKey, ObjectVersion};
 
 /// How often earlier writes of ours are written over before that is given up. Each time
 /// another one of them has appeared meanwhile.
@@ -197,24 +199,35 @@ impl Retry {
         Settled::Done(Written { etag: head.etag })
     }
 
-    /// Whether the object is what a write makes. A copy that has not its source's ETag is
-    /// compared with the source itself.
+    /// Whether the object is what a write makes. A copy that does not have its source's ETag
+    /// is compared with the source itself.
     async fn likeness(&self, head: &ObjectHead, print: &Print, write: &Write) -> Likeness {
         let likeness = print.likeness(head);
         let (Likeness::Unknown, Write::Copy(request)) = (likeness, write) else {
             return likeness;
         };
-        if !has_checksum_of_all(head) {
+        if is_unchanged(head, &request.condition) {
             return likeness;
         }
-        match self.head(&request.from.key).await {
-            Ok(source) if source.etag == request.from.etag && has_checksum_of_all(&source) => {
-                match source.checksum == head.checksum {
-                    true => Likeness::Ours,
-                    false => Likeness::Foreign,
-                }
+        let of = |is_ours| if is_ours { Likeness::Ours } else { Likeness::Foreign };
+        if has_checksum_of_all(head)
+            && let Ok(source) = self.head(&request.from.key).await
+            && source.etag == request.from.etag
+            && has_checksum_of_all(&source)
+        {
+            return of(source.checksum == head.checksum);
+        }
+        let etag = head.etag.clone();
+        if request.from.size > MAX_BYTES || etag.is_none() {
+            return likeness;
+        }
+        let copy = ObjectVersion { key: request.to.clone(), etag, ..request.from.clone() };
+        match have_same_bytes(self, &request.from, &copy).await {
+            Ok(is_same) => of(is_same),
+            Err(error) => {
+                tracing::debug!("{} is not known to be a copy: {}", request.to, error.chain());
+                likeness
             }
-            _ => likeness,
         }
     }
 

@@ -1,10 +1,10 @@
 //! Why a sibling can't be looked at or read.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::raster::{RasterError, SourceError};
 use crate::store::StoreError;
+use crate::sync::ToldOnce;
 
 /// Why a view failed; one for all who are told the same.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -38,7 +38,7 @@ pub struct ImageError {
 }
 
 /// Whether the log says of a version that it can't be decoded.
-pub(super) type Reported = Arc<AtomicBool>;
+pub(super) type Reported = Arc<ToldOnce>;
 
 impl ImageError {
     /// Whether the image is larger than an option allows.
@@ -51,9 +51,12 @@ impl ImageError {
         matches!(self.cause, RasterError::Source(_))
     }
 
-    /// True for the first who asks: so that it is logged once.
-    pub fn is_first_report(&self) -> bool {
-        !self.reported.swap(true, Ordering::Relaxed)
+    /// Logs the error, once for all who were told that this version can't be decoded.
+    pub fn report(&self) {
+        self.reported.tell(|| match self.is_unread() {
+            true => tracing::warn!("{self}"),
+            false => tracing::warn!("{self}; the object itself can be read as it is"),
+        });
     }
 }
 

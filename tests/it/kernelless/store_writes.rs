@@ -357,6 +357,33 @@ async fn a_copy_whose_answer_was_lost_or_cut_is_known_by_its_etag() {
     }
 }
 
+/// A copy of what came in parts has an ETag of the whole, as on AWS.
+#[tokio::test]
+async fn a_copy_that_keeps_neither_etag_nor_checksum_is_known_by_its_bytes() {
+    let size = whole().len() as u64;
+    for effect in [Effect::DropAnswer, Effect::TruncateAfter(20)] {
+        let stack = Stack::new().await;
+        stack.upload(Condition::Absent).await.unwrap();
+        let (from, to) = (stack.version("obj"), key("copy"));
+        let condition = Condition::Absent;
+        let copy = CopyRequest { from: from.clone(), to, condition, content_type: None };
+        stack.server.fault(Fault::new(effect).on(Op::Put).times(1));
+        let copied = stack.store.copy(copy.clone()).await.unwrap();
+        let there = stack.version("copy");
+        assert!(copied.etag == there.etag && there.etag != from.etag);
+        let counts = stack.server.counts();
+        assert_eq!((counts.get, counts.body_bytes), (2, 2 * size), "a GET of each");
+        // Bytes of somebody else, as many of them.
+        let mut theirs = whole();
+        theirs[size as usize - 1] ^= 1;
+        stack.server.put(BUCKET, "copy", theirs);
+        let theirs = stack.version("copy").etag;
+        stack.server.fault(Fault::new(slow_down()).on(Op::Put).times(1));
+        assert_eq!(kind(stack.store.copy(copy).await), StoreErrorKind::Changed);
+        assert_eq!(stack.version("copy").etag, theirs);
+    }
+}
+
 /// MinIO ignores conditions on copies and deletes, and so may others.
 #[tokio::test]
 async fn a_server_that_may_ignore_conditions_is_looked_at_before_copies_and_deletes() {

@@ -160,6 +160,8 @@ fn what_was_written_is_sent_although_its_program_was_ended_while_it_closed() {
     tee.stdin.as_mut().unwrap().write_all(b"precious").unwrap();
     until("what it wrote", || fs::metadata(mount.join("d/open")).is_ok_and(|meta| meta.len() == 8));
     ends_on_ctrl_c(tee, "a program that has a file open");
+    // Else what is sent of it would be taken for what the next program waits for.
+    until("what was open is sent", || server.in_flight() == 2);
     // While it becomes shorter: what has begun is done.
     waits_and_ends(&server, &["truncate", "-s", "3", &path("d/a")]);
     assert_eq!(fs::read(mount.join("d/open")).unwrap(), b"precious");

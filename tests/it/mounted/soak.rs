@@ -159,6 +159,14 @@ impl Soak<'_> {
     }
 }
 
+/// How an object of one byte over and over differs from what was written, and what the log
+/// says of its writer.
+fn difference(there: &[u8], bytes: &[u8], mount: &Mount) -> String {
+    let told = |bytes: &[u8]| format!("{} x {:?}", bytes.len(), bytes.first());
+    let log = mount.log();
+    format!("{} where {} was written: {log}", told(there), told(bytes))
+}
+
 /// All kinds of work at once, for so long; what writers left.
 fn work(soak: &Soak<'_>, time: Duration) -> BTreeMap<String, Vec<u8>> {
     soak.is_over.store(false, Ordering::Relaxed);
@@ -214,7 +222,8 @@ fn everything_is_right_and_in_the_end_back_where_it_was() {
     assert_eq!(there.collect::<Vec<_>>(), keys);
     for (name, bytes) in &left {
         let object = server.get(BUCKET, &format!("written/{name}")).unwrap();
-        assert!(object.content.slice(0..object.content.size()) == *bytes, "{name}");
+        let there = object.content.slice(0..object.content.size());
+        assert!(there == *bytes, "{name}: {}", difference(&there, bytes, &mount));
     }
     assert_eq!(server.open_uploads(BUCKET), [""; 0]);
     // Now and then one more is open for a moment.

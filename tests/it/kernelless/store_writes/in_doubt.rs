@@ -157,11 +157,19 @@ async fn a_copy_that_nobody_answered_is_ours_when_it_is_asked_for_again() {
         // Where the ETags differ, the source's checksum is asked for as well.
         assert_eq!(memory.tally().head, if opaque_etags { 2 } else { 1 });
     }
-    // With neither the same ETag nor a checksum nobody can tell.
-    let (memory, retry) = over(StoreStyle { opaque_etags: true, ..StoreStyle::default() });
-    memory.put("from", "source");
-    silence(&memory, CallKind::Copy);
-    retry.copy(copy(&memory)).await.unwrap_err();
-    memory.heal();
-    assert_eq!(kind(retry.copy(copy(&memory)).await), StoreErrorKind::Changed);
+    // With neither the same ETag nor a checksum their bytes tell.
+    for theirs in [None, Some("theirs")] {
+        let (memory, retry) = over(StoreStyle { opaque_etags: true, ..StoreStyle::default() });
+        memory.put("from", "source");
+        silence(&memory, CallKind::Copy);
+        retry.copy(copy(&memory)).await.unwrap_err();
+        memory.heal();
+        theirs.iter().for_each(|bytes| drop(memory.put("obj", *bytes)));
+        let copied = retry.copy(copy(&memory)).await;
+        match theirs {
+            None => drop(copied.unwrap()),
+            Some(_) => assert_eq!(kind(copied), StoreErrorKind::Changed),
+        }
+        assert_eq!(bytes(&memory), theirs.unwrap_or("source"));
+    }
 }
