@@ -28,6 +28,10 @@ clippy:
 test:
     .ci/run test
 
+# Two minutes of readers, writers and faults on one mount
+soak:
+    .ci/run soak
+
 # Fuzz every target with a set number of inputs, or for S3MEM_FUZZ_SECONDS
 fuzz:
     .ci/run fuzz

@@ -24,7 +24,7 @@ use std::sync::{Arc, Once};
 pub use attributes::{AttrChange, Attributes};
 pub use draft::{Body, Draft};
 pub use file::{DraftFile, State};
-pub use opened::Opened;
+pub use opened::{HeldOpen, Opened};
 pub use parts::Parts;
 pub use progress::{Attempt, Progress};
 pub use send_error::{SendError, SendErrorKind};

@@ -41,6 +41,12 @@ impl Opened {
         }
     }
 
+    /// Counts an inode as open until what this returns is dropped.
+    pub fn hold(&self, ino: u64) -> HeldOpen<'_> {
+        self.add(ino, false);
+        HeldOpen { opened: self, ino }
+    }
+
     /// Whether anybody has an inode open.
     pub fn is_open(&self, ino: u64) -> bool {
         self.0.lock().contains_key(&ino)
@@ -57,6 +63,19 @@ impl Opened {
     }
 }
 
+/// An inode that counts as open.
+#[derive(Debug)]
+pub struct HeldOpen<'o> {
+    opened: &'o Opened,
+    ino: u64,
+}
+
+impl Drop for HeldOpen<'_> {
+    fn drop(&mut self) {
+        self.opened.remove(self.ino, false);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +89,9 @@ mod tests {
         assert!(opened.is_open(7) && !opened.is_written(7));
         opened.remove(7, false);
         assert!(!opened.is_open(7));
+        let held = opened.hold(7);
+        assert!(opened.is_open(7));
+        drop(held);
         assert!(opened.inodes().is_empty());
     }
 }

@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard};
@@ -43,6 +44,8 @@ pub struct Progress {
     /// Held while parts are sent ahead or their memory is given back, and alone while
     /// the rest is sent. Comes before every lock of [`crate::sync`].
     sending: Arc<tokio::sync::RwLock<()>>,
+    /// Whether the object stands in its place.
+    is_let_go: AtomicBool,
     /// One lock for each part that is being sent; comes after `sending`.
     parts_under_way: Mutex<BTreeMap<u32, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -107,6 +110,7 @@ impl Progress {
             ),
             here: RwLock::new(Rank::Here, ()),
             sending: Arc::default(),
+            is_let_go: AtomicBool::new(false),
             parts_under_way: Mutex::new(Rank::Progress, BTreeMap::new()),
         }
     }
@@ -169,6 +173,22 @@ impl Progress {
     /// Waits until nothing of it is being sent, and keeps it so.
     pub async fn still(&self) -> OwnedRwLockWriteGuard<()> {
         self.sending.clone().write_owned().await
+    }
+
+    /// As [`Progress::still`], if nothing of it is being sent, renamed or deleted now.
+    pub fn try_still(&self) -> Option<OwnedRwLockWriteGuard<()>> {
+        self.sending.clone().try_write_owned().ok()
+    }
+
+    /// Notes that its inode and its name stand for the object from now on.
+    pub fn note_let_go(&self) {
+        self.is_let_go.store(true, Ordering::Relaxed);
+    }
+
+    /// The object that its inode and its name stand for by now, if nobody needs the draft
+    /// any more. While somebody keeps it [still](Progress::still) that does not change.
+    pub fn let_go_for(&self) -> Option<ObjectVersion> {
+        self.is_let_go.load(Ordering::Relaxed).then(|| self.seen()).flatten()
     }
 
     /// The right to send parts of it ahead, or to give their memory back.

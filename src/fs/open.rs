@@ -95,21 +95,25 @@ impl FileSystem {
         if writes && !self.publishing.may_change(&draft) {
             return Err(self.publishing.may_not_change(&draft));
         }
-        if how.truncates {
-            file.resize(0)?;
-            self.publishing.note_dirty(&draft);
-        }
         // What is sent has to be seen to be written.
         let backing = self.publishing.get().is_none().then(|| file.bytes().clone());
         let flushes = writes && file.progress().is_some();
         let opener = if flushes { process_of(how.thread) } else { 0 };
         let ino = draft.ino();
-        let file = OpenFile::new(ino, Content::Draft(draft)).opened_by(opener, writes);
-        let handle = self.files.insert(file);
+        let open = OpenFile::new(ino, Content::Draft(draft.clone())).opened_by(opener, writes);
+        let handle = self.files.insert(open);
         if let Ok(Thing::Object(_)) = self.names.inodes().thing(ino) {
             // Its memory was given back meanwhile; the next look-up finds the object.
             self.files.remove(handle);
             return Err(FsError::Stale);
+        }
+        // From here on it stays.
+        if how.truncates {
+            if let Err(error) = file.resize(0) {
+                self.files.remove(handle);
+                return Err(error.into());
+            }
+            self.publishing.note_dirty(&draft);
         }
         Ok(OpenedFile { handle, backing, flushes, was_damaged: false })
     }

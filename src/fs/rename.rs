@@ -60,13 +60,13 @@ impl FileSystem {
             _ => self.publishing.change_of_rename(&source, target.as_ref()),
         };
         let renamed = match &source {
-            Thing::Dir(dir) => publisher.rename_dir(&from, dir, &to).await,
+            Thing::Dir(dir) => publisher.rename_dir(&from, dir, &to).await.map(|()| source.clone()),
             Thing::Object(_) | Thing::Draft(_) | Thing::Sibling(_) => {
                 publisher.rename((&from, &source), (&to, target.as_ref())).await
             }
         };
-        renamed.map_err(|error| self.publishing.refused_at(&from, change, error))?;
-        self.names.renamed(ino, &source, &from, &to);
+        let refused = |error| self.publishing.refused_at(&from, change, error);
+        self.names.renamed(ino, &renamed.map_err(refused)?, &from, &to);
         Ok(())
     }
 

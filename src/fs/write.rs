@@ -1,12 +1,16 @@
 //! Writing into files, sending what was written, and changing what `stat` shows.
 
 use std::io::ErrorKind;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Attr, FileSystem, FsError, Ino, begun};
-use crate::drafts::AttrChange;
+use crate::drafts::{AttrChange, Draft, HeldOpen};
 use crate::mem::Seek;
 use crate::names::Thing;
+
+/// How often a file is copied that is let go for its object each time, which takes luck.
+const MOST_COPIES: u32 = 4;
 
 impl FileSystem {
     /// How much can be written in all, and how much of it is left, in bytes; `None` where
@@ -172,8 +176,24 @@ impl FileSystem {
         self.getattr(ino)
     }
 
+    /// As [`FileSystem::own_copy`], of a file that is not let go for its object until it is
+    /// changed.
+    async fn held_copy(&self, ino: Ino, keep: u64) -> Result<(Arc<Draft>, HeldOpen<'_>), FsError> {
+        let opened = self.drafts()?.opened();
+        for _ in 0..MOST_COPIES {
+            let draft = self.own_copy(ino, keep).await?;
+            let held = opened.hold(ino);
+            match self.names.inodes().thing(ino)? {
+                Thing::Draft(now) if Arc::ptr_eq(&now, &draft) => return Ok((draft, held)),
+                // It was let go in between.
+                Thing::Draft(_) | Thing::Object(_) | Thing::Dir(_) | Thing::Sibling(_) => {}
+            }
+        }
+        Err(FsError::Stale)
+    }
+
     async fn set_size(&self, ino: Ino, size: u64) -> Result<(), FsError> {
-        let draft = self.own_copy(ino, size).await?;
+        let (draft, held) = self.held_copy(ino, size).await?;
         let file = draft.file().ok_or(FsError::Invalid)?;
         let Some(publisher) = self.publishing.get() else { return Ok(file.resize(size)?) };
         if !publisher.may_change(&draft) {
@@ -182,6 +202,7 @@ impl FileSystem {
         begun::note([]);
         file.resize(size)?;
         self.publishing.note_dirty(&draft);
+        drop(held);
         // Where nobody has it open, nobody will close it.
         if !self.drafts()?.opened().is_written(ino) {
             publisher.send_closed_or_wait(&draft).await?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Publisher;
-use crate::drafts::Draft;
+use crate::drafts::{Draft, Progress};
 use crate::mem::is_out_of_files;
 use crate::names::Thing;
 
@@ -18,10 +18,13 @@ impl Publisher {
     /// Keeps a file that the bucket has for the next reader, until its time is over or
     /// memory is short.
     pub(super) fn keep(&self, draft: Arc<Draft>) {
-        if !draft.progress().is_none_or(|progress| progress.is_whole()) {
-            self.settle(&draft);
+        if !is_whole(&draft) && self.settle(&draft) {
             return;
         }
+        self.keep_on(draft);
+    }
+
+    fn keep_on(&self, draft: Arc<Draft>) {
         let mut kept = self.waiting.kept.lock();
         if !kept.iter().any(|other| other.ino() == draft.ino()) {
             kept.push_back(draft);
@@ -29,12 +32,15 @@ impl Publisher {
     }
 
     /// Gives the memory of a file back that the bucket has. From then on its inode and its
-    /// name refer to the object. Returns whether that could be done.
+    /// name refer to the object. Returns whether that could be done: not while it is open, or
+    /// on its way to another name.
     pub(super) fn settle(&self, draft: &Arc<Draft>) -> bool {
         let Some(progress) = draft.progress() else { return false };
+        let Some(_still) = progress.try_still() else { return false };
         let Some((version, since)) = progress.settled() else { return false };
         let is_settled = self.names.bucket().settle(draft, version, since);
         if is_settled {
+            progress.note_let_go();
             // Parts that were sent of what was not written after all.
             self.sender.abandon_parts(progress);
         }
@@ -51,6 +57,7 @@ impl Publisher {
             if kept.links() == 0 || self.settle(&kept) {
                 return true;
             }
+            self.keep_on(kept);
         }
         false
     }
@@ -144,11 +151,17 @@ impl Publisher {
     pub(super) fn let_faded_go(&self) {
         let kept: Vec<Arc<Draft>> = self.waiting.kept.lock().drain(..).collect();
         for draft in kept {
-            let is_gone = draft.links() == 0 || self.names.is_faded(&draft) && self.settle(&draft);
+            let is_due = !is_whole(&draft) || self.names.is_faded(&draft);
+            let is_gone = draft.links() == 0 || is_due && self.settle(&draft);
             if !is_gone {
-                self.waiting.kept.lock().push_back(draft);
+                self.keep_on(draft);
             }
         }
         self.names.bucket().sweep();
     }
+}
+
+/// Whether all of a file is in memory.
+fn is_whole(draft: &Draft) -> bool {
+    draft.progress().is_none_or(Progress::is_whole)
 }

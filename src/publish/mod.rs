@@ -198,8 +198,10 @@ impl Waiting {
 
     /// Notes that a file no longer has to be sent, if that is so.
     fn note_clean(&self, draft: &Draft) {
+        // Under the lock: whoever writes meanwhile notes it after this.
+        let mut dirty = self.dirty.lock();
         if !draft.is_dirty() || draft.links() == 0 {
-            self.dirty.lock().remove(&draft.ino());
+            dirty.remove(&draft.ino());
         }
     }
 

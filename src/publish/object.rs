@@ -27,6 +27,7 @@ impl Publisher {
             Some(progress) => Some(progress.still().await),
             None => None,
         };
+        let thing = &by_now(thing);
         let version = thing.seen().filter(|_| !progress.is_some_and(Progress::is_conflict));
         if let Some(version) = version {
             self.delete_version(&version).await?;
@@ -45,7 +46,8 @@ impl Publisher {
         Ok(())
     }
 
-    /// Renames a file that belongs into the bucket, on the server.
+    /// Renames a file that belongs into the bucket, on the server. Returns what has the new
+    /// name: the draft, or the object that stands for it by now.
     ///
     /// # Errors
     /// EPERM where either may not be overwritten or deleted; EXDEV where only a copy will do;
@@ -54,11 +56,12 @@ impl Publisher {
         self: &Arc<Self>,
         (from, source): (&Place, &Thing),
         (to, target): (&Place, Option<&Thing>),
-    ) -> Outcome<()> {
+    ) -> Outcome<Thing> {
         let key = self.config.key_for(&to.folder, &to.name)?.ok_or(PublishError::CrossDevice)?;
         // While either is sent nobody can say which version there is.
         let mut still = still([Some(source), target]).await;
-        let target_seen = target.and_then(Thing::seen);
+        let (source, target) = (by_now(source), target.map(by_now));
+        let target_seen = target.as_ref().and_then(Thing::seen);
         if target_seen.as_ref().is_some_and(|version| !self.allowed().overwrites(version)) {
             return Err(PublishError::NotPermitted);
         }
@@ -66,8 +69,8 @@ impl Publisher {
         if source_seen.as_ref().is_some_and(|version| !self.allowed().deletes(version)) {
             return Err(PublishError::NotPermitted);
         }
-        let replaced = target.and_then(Thing::draft);
-        match source {
+        let replaced = target.as_ref().and_then(Thing::draft);
+        match &source {
             Thing::Draft(draft) => {
                 let still = still.remove(&draft.ino());
                 self.rename_draft((draft, still), to, key, target_seen, replaced).await?;
@@ -87,14 +90,14 @@ impl Publisher {
         } else {
             self.names.bucket().show_again(from);
         }
-        Ok(())
+        Ok(source)
     }
 
     /// Makes a draft another object: the server copies what it has, also when more is
     /// being written; what it lacks is sent under the new name.
     async fn rename_draft(
         self: &Arc<Self>,
-        (draft, still): (&Arc<Draft>, Option<Still>),
+        (draft, mut still): (&Arc<Draft>, Option<Still>),
         to: &Place,
         key: ObjectKey,
         target_seen: Option<ObjectVersion>,
@@ -125,7 +128,7 @@ impl Publisher {
                     let problem = progress.problem();
                     self.sender.abandon_parts(progress);
                     progress.move_to(key, target_seen);
-                    drop(still);
+                    still.take();
                     if let Err(error) = self.send_moved(draft, seen.as_ref()).await {
                         if let Some((version, _)) = progress.settled() {
                             self.show_copied(to, listed(version), replaced);
@@ -147,6 +150,7 @@ impl Publisher {
             self.drop_draft(replaced);
         }
         self.names.add(to, draft)?;
+        drop(still);
         if !self.drafts.opened().is_open(draft.ino()) && !draft.is_dirty() {
             self.keep(draft.clone());
         }
@@ -264,6 +268,13 @@ async fn still(things: [Option<&Thing>; 2]) -> BTreeMap<u64, Still> {
         }
     }
     held
+}
+
+/// What a thing is once nothing of it is sent: a draft may have been let go for its object
+/// since it was looked up.
+fn by_now(thing: &Thing) -> Thing {
+    let version = thing.draft().and_then(|draft| draft.progress()?.let_go_for());
+    version.map_or_else(|| thing.clone(), object)
 }
 
 fn listed(version: ObjectVersion) -> ListedObject {

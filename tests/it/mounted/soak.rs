@@ -97,6 +97,7 @@ impl Soak<'_> {
                     let renamed = fs::rename(folder.join(&name), folder.join(&new));
                     renamed.unwrap_or_else(|error| panic!("{name}: {error}: {}", self.mount.log()));
                     let bytes = mine.remove(&name).unwrap();
+                    self.is_in_the_bucket(&new, &bytes);
                     mine.insert(new, bytes);
                 }
                 (2, Some(name)) => {
@@ -115,11 +116,23 @@ impl Soak<'_> {
                     file.write_all(&bytes).unwrap();
                     let closed = nix::unistd::close(file);
                     closed.unwrap_or_else(|error| panic!("{name}: {error}: {}", self.mount.log()));
+                    self.is_in_the_bucket(&name, &bytes);
                     mine.insert(name, bytes);
                 }
             }
         }
         mine
+    }
+
+    /// What was closed or renamed is in the bucket by then.
+    fn is_in_the_bucket(&self, name: &str, bytes: &[u8]) {
+        let object = self.server.get(BUCKET, &format!("written/{name}"));
+        let there = object.map(|object| object.content.slice(0..object.content.size()));
+        assert!(
+            there.as_ref().is_some_and(|there| *there == *bytes),
+            "{name}: {}",
+            difference(there.as_deref().unwrap_or_default(), bytes, self.mount)
+        );
     }
 
     /// One fault after the other, each of which passes.

@@ -12,6 +12,7 @@ mod failures;
 mod few_files;
 mod lacking;
 mod later;
+mod let_go;
 mod made;
 mod names;
 mod sending;
