@@ -78,6 +78,9 @@ impl BucketChange<'_> {
             return false;
         }
         let object = Thing::Object(ListedObject { version, storage_class: None });
+        // Until the name is the object's too, nobody who copies it for a writer gives the
+        // copy a name.
+        let mut tree = self.0.tree.lock();
         self.0.inodes.replace(ino, object.clone());
         // Whoever opens it from now on is told to look the name up again; whoever was
         // quicker has it open by now.
@@ -85,7 +88,6 @@ impl BucketChange<'_> {
             self.0.inodes.replace(ino, Thing::Draft(draft.clone()));
             return false;
         }
-        let mut tree = self.0.tree.lock();
         if let Some((folder, name)) = tree.home(ino)
             && matches!(tree.find(&folder, &name),
                 Some(Entry::Thing(Thing::Draft(held))) if held.ino() == ino)

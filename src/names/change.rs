@@ -71,7 +71,8 @@ impl Names {
     /// copied, and then the draft has no name. Where its name is, or was.
     ///
     /// # Errors
-    /// There is no room for another name.
+    /// There is no room for another name; [`NameError::Stale`] where the inode stands for
+    /// another draft by now.
     pub fn adopt(
         &self,
         ino: Ino,
@@ -80,6 +81,10 @@ impl Names {
         place: Place,
     ) -> Result<Place, NameError> {
         let mut tree = self.tree.lock();
+        // It was about to be let go for its object, and then somebody had it open.
+        if let Ok(Thing::Draft(_)) = self.inodes.thing(ino) {
+            return Err(NameError::Stale);
+        }
         let (named, is_unnamed) = self.inodes.place(ino);
         let place = named.unwrap_or(place);
         let is_there = match self.entry(&tree, &place.folder, &place.name) {

@@ -90,7 +90,7 @@ impl Publisher {
         } else {
             self.names.bucket().show_again(from);
         }
-        Ok(source)
+        Ok(by_now(&source))
     }
 
     /// Makes a draft another object: the server copies what it has, also when more is
@@ -145,6 +145,15 @@ impl Publisher {
                     }
                 }
             }
+        }
+        // One that was sent under its new name may have been let go for its object since then.
+        let still = match (still, draft.progress()) {
+            (None, Some(progress)) => Some(progress.still().await),
+            (still, _) => still,
+        };
+        if let Some(version) = draft.progress().and_then(Progress::let_go_for) {
+            self.show_copied(to, listed(version), replaced);
+            return Ok(());
         }
         if let Some(replaced) = replaced {
             self.drop_draft(replaced);

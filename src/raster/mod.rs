@@ -426,6 +426,23 @@ pub trait Raster: Send + Sync + Debug {
     }
 }
 
+/// What the kernel asks for in one piece.
+const PAGE_BYTES: u64 = 4 << 10;
+/// The header of a part takes no more, most of the time.
+const PART_HEADER_BYTES: u64 = 1 << 10;
+/// What the kernel asks for where a program reads on from one page into the next.
+const READ_ON_BYTES: u64 = 16 << 10;
+
+/// Where the pages end that the kernel asks for when a program reads the header of a part at
+/// `start`: with one that lies across two pages come those that it reads on its own account.
+pub fn header_pages_end(start: u64) -> u64 {
+    let page_end = (start + 1).next_multiple_of(PAGE_BYTES);
+    match start + PART_HEADER_BYTES > page_end {
+        true => page_end + READ_ON_BYTES,
+        false => page_end,
+    }
+}
+
 /// The parts of an image's file, one behind the other, each with its length in front: who
 /// looks for one has to step through those before it.
 #[async_trait]

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::mem::page_bytes;
-use crate::raster::FileParts;
+use crate::raster::{FileParts, header_pages_end};
 
 /// Reads up to here look for a header; longer ones read what is behind it.
 const SMALL_BYTES: u64 = 32 << 10;
@@ -112,7 +112,9 @@ impl Steps {
         let front = front(part.start, parts);
         // What shares its pages with the file's header, or may be a step, is not wanted yet.
         let is_first = part.start == parts.first();
-        if !is_stepping && read.end <= front.end && (is_first || (is_at_next && is_jump)) {
+        let is_rest_of_header = read.start > part.start && read.end == header_pages_end(part.start);
+        let is_of_front = is_first || is_rest_of_header || (is_at_next && is_jump);
+        if !is_stepping && read.end <= front.end && is_of_front {
             return Plan { around: Some(front), ..Plan::default() };
         }
         if is_stepping && is_small && read.start < front.end {
@@ -219,7 +221,8 @@ fn part_of(parts: &dyn FileParts, read: &Range<u64>, is_near: bool) -> Option<Ra
 /// The pages that the front of a part is in: what the kernel asks for.
 fn front(start: u64, parts: &dyn FileParts) -> Range<u64> {
     let page = page_bytes() as u64;
-    start / page * page..(start + FRONT_BYTES).next_multiple_of(page).min(parts.end())
+    let end = (start + FRONT_BYTES).next_multiple_of(page).max(header_pages_end(start));
+    start / page * page..end.min(parts.end())
 }
 
 #[cfg(test)]

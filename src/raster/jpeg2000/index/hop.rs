@@ -13,10 +13,10 @@ use super::listed::MAX_PARTS;
 use super::origin::Origin;
 use super::sot::{self, LEAST_BYTES, SOT_BYTES};
 use super::tile_parts::{Part, TileParts};
-use crate::raster::RasterError;
 use crate::raster::error::corrupt;
 use crate::raster::jpeg2000::header::marker;
 use crate::raster::jpeg2000::window::u16_at;
+use crate::raster::{RasterError, header_pages_end};
 
 /// What a step reads where tile-parts are large: the packets that show the tile at 1/16.
 pub(super) const HOP_BYTES: u64 = 8 << 10;
@@ -58,7 +58,9 @@ impl<'a> Walker<'a> {
         let bytes = match self.held(at..at + SOT_BYTES) {
             Some(bytes) => bytes,
             None => {
-                let read = self.origin.read(at..at.saturating_add(self.step).min(end)).await?;
+                // Whoever steps through the file reads no more of it than this.
+                let stop = at.saturating_add(self.step).max(header_pages_end(at));
+                let read = self.origin.read(at..stop.min(end)).await?;
                 self.piece = (at, read.clone());
                 read
             }

@@ -112,7 +112,14 @@ fn a_program_that_steps_has_all_fronts_fetched_once() {
     steps.see(&KNOWN, here, &page(1), false);
     let plan = steps.see(&KNOWN, here, &page(2), false);
     assert_eq!(plan.ahead.len(), COUNT as usize - 3);
-    assert!(plan.ahead.iter().all(|front| front.end - front.start <= 3 * PAGE_BYTES));
+    // A header that lies across two pages comes with four that the kernel reads on.
+    let pages = |number| match part(number).start % PAGE_BYTES > PAGE_BYTES - 1024 {
+        true => 5 * PAGE_BYTES,
+        false => 3 * PAGE_BYTES,
+    };
+    let fronts = || plan.ahead.iter().zip(3..);
+    assert!(fronts().all(|(front, number)| front.end - front.start == pages(number)));
+    assert!((20..30).contains(&fronts().filter(|(_, number)| pages(*number) > 12_288).count()));
     assert_eq!(plan.ahead[0].start, page(3).start);
     for number in 3..COUNT {
         let plan = steps.see(&KNOWN, here, &page(number), false);
@@ -121,6 +128,19 @@ fn a_program_that_steps_has_all_fronts_fetched_once() {
                 && plan.around.is_some_and(|front| front.contains(&part(number).start))
         );
     }
+}
+
+#[test]
+fn a_header_that_lies_across_two_pages_is_no_reason_to_fetch_its_part() {
+    let across = (1..COUNT).find(|n| part(*n).start % PAGE_BYTES > PAGE_BYTES - 1024).unwrap();
+    let mut steps = Steps::new(&KNOWN);
+    steps.see(&KNOWN, here, &page(across), false);
+    let front = page(across).start..page(across).end + (16 << 10);
+    let rest = page(across).end..front.end;
+    assert_eq!(steps.see(&KNOWN, here, &rest, true).around, Some(front));
+    // Whoever goes on wants the part.
+    let more = rest.end..rest.end + (32 << 10);
+    assert_eq!(steps.see(&KNOWN, here, &more, true).around, Some(more.start..end(across)));
 }
 
 #[test]
