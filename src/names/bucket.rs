@@ -81,6 +81,12 @@ impl BucketChange<'_> {
         // Until the name is the object's too, nobody who copies it for a writer gives the
         // copy a name.
         let mut tree = self.0.tree.lock();
+        if let Ok(thing) = self.0.inodes.thing(ino)
+            && !thing.draft().is_some_and(|now| Arc::ptr_eq(now, draft))
+        {
+            // Its number is another's by now.
+            return true;
+        }
         self.0.inodes.replace(ino, object.clone());
         // Whoever opens it from now on is told to look the name up again; whoever was
         // quicker has it open by now.
@@ -90,7 +96,7 @@ impl BucketChange<'_> {
         }
         if let Some((folder, name)) = tree.home(ino)
             && matches!(tree.find(&folder, &name),
-                Some(Entry::Thing(Thing::Draft(held))) if held.ino() == ino)
+                Some(Entry::Thing(Thing::Draft(held))) if Arc::ptr_eq(held, draft))
         {
             let until = self.0.ttl.known_until(since);
             tree.put_until(&folder, &name, Entry::Thing(object.clone()), until);

@@ -104,6 +104,7 @@ impl Names {
             tree.take_attributes(&id);
         }
         if !is_there {
+            tracing::debug!("{:?} was deleted or replaced while it was copied", place.name);
             draft.remove_link();
         }
         self.inodes.replace(ino, Thing::Draft(draft.clone()));

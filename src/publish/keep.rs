@@ -37,6 +37,10 @@ impl Publisher {
     pub(super) fn settle(&self, draft: &Arc<Draft>) -> bool {
         let Some(progress) = draft.progress() else { return false };
         let Some(_still) = progress.try_still() else { return false };
+        if progress.let_go_for().is_some() {
+            // It came here once more: another draft may have its number by now.
+            return true;
+        }
         let Some((version, since)) = progress.settled() else { return false };
         let is_settled = self.names.bucket().settle(draft, version, since);
         if is_settled {
@@ -67,11 +71,14 @@ impl Publisher {
     /// are. What a program has just closed counts as open until the kernel says otherwise, so
     /// this waits a little before it says no.
     pub async fn make_room(&self, writing: Option<&Draft>) -> bool {
-        let until = Instant::now() + PATIENCE;
+        let mut until = Instant::now() + PATIENCE;
         loop {
+            let begun = Instant::now();
             if self.give_back_some(writing).await {
                 return true;
             }
+            // However long something was sent: it may be had in a moment.
+            until += begun.elapsed();
             if !self.gets_room(writing) || Instant::now() > until {
                 // It may have come since.
                 return self.let_one_go();
@@ -95,10 +102,12 @@ impl Publisher {
                 Err(error) if is_out_of_files(&error) => {}
                 outcome => return outcome,
             }
+            let begun = Instant::now();
             if self.let_one_go() || (self.send_some_apart().await && self.let_one_go()) {
                 until = Instant::now() + PATIENCE;
                 continue;
             }
+            until += begun.elapsed();
             if !self.gets_room(None) || Instant::now() > until {
                 // It may have come since.
                 return make();

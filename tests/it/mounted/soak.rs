@@ -131,7 +131,7 @@ impl Soak<'_> {
         assert!(
             there.as_ref().is_some_and(|there| *there == *bytes),
             "{name}: {}",
-            difference(there.as_deref().unwrap_or_default(), bytes, self.mount)
+            difference(name, there.as_deref().unwrap_or_default(), bytes, self.mount)
         );
     }
 
@@ -172,12 +172,13 @@ impl Soak<'_> {
     }
 }
 
-/// How an object of one byte over and over differs from what was written, and what the log
-/// says of its writer.
-fn difference(there: &[u8], bytes: &[u8], mount: &Mount) -> String {
+/// How an object of one byte over and over differs from what was written, and what was asked
+/// for it.
+fn difference(name: &str, there: &[u8], bytes: &[u8], mount: &Mount) -> String {
     let told = |bytes: &[u8]| format!("{} x {:?}", bytes.len(), bytes.first());
-    let log = mount.log();
-    format!("{} where {} was written: {log}", told(there), told(bytes))
+    let (log, key) = (mount.log(), format!("written/{name}"));
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains(&key)).collect();
+    format!("{} where {} was written: {}", told(there), told(bytes), lines.join("\n"))
 }
 
 /// All kinds of work at once, for so long; what writers left.
@@ -210,7 +211,8 @@ fn everything_is_right_and_in_the_end_back_where_it_was() {
     server.put(BUCKET, "written/", "");
     let flags = ["--writes", "upload", "--allow-overwrite", "--allow-delete"];
     let mount = Mounting::of(&server, BUCKET).with(["--memory", "256M", "--metadata-ttl", "5"]);
-    let mount = mount.with(flags).with(["--request-timeout", "60"]).in_foreground();
+    let mount =
+        mount.with(flags).with(["--request-timeout", "60", "--log-level", "debug"]).in_foreground();
     let siblings = ENDINGS
         .map(|ending| (ending, fs::read(mount.join(format!("images/0.jp2.{ending}"))).unwrap()));
     let (is_over, operations) = (AtomicBool::new(false), AtomicU64::new(0));
@@ -236,7 +238,7 @@ fn everything_is_right_and_in_the_end_back_where_it_was() {
     for (name, bytes) in &left {
         let object = server.get(BUCKET, &format!("written/{name}")).unwrap();
         let there = object.content.slice(0..object.content.size());
-        assert!(there == *bytes, "{name}: {}", difference(&there, bytes, &mount));
+        assert!(there == *bytes, "{name}: {}", difference(name, &there, bytes, &mount));
     }
     assert_eq!(server.open_uploads(BUCKET), [""; 0]);
     // Now and then one more is open for a moment.
