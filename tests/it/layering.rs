@@ -35,7 +35,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("publish", &["catalog", "drafts", "key", "mem", "names", "reader", "store", "sync"]),
     ("names", &["catalog", "drafts", "key", "mem", "store", "sync", "view"]),
     ("drafts", &["key", "mem", "store", "sync"]),
-    ("view", &["disk", "key", "mem", "raster", "reader", "stats", "store"]),
+    ("view", &["disk", "key", "mem", "raster", "reader", "stats", "store", "sync"]),
     ("decoders", &["mem", "raster", "stats", "sys"]),
     ("raster", &[]),
     ("catalog", &["key", "mem", "stats", "store"]),
