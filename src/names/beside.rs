@@ -1,4 +1,5 @@
-//! The files beside an image that belong to it: overviews in `X.tif.ovr`, a mask in `X.tif.msk`.
+//! The files beside an image that belong to it: overviews in `X.tif.ovr`, a mask in `X.tif.msk`,
+//! and overviews of that in `X.tif.msk.ovr`.
 //!
 //! They are looked up beside images that are named like a TIFF, and are part of the [`Original`]
 //! that siblings are made from: a new version of one makes new siblings, as one of the image
@@ -44,6 +45,9 @@ impl Contents<'_> {
         let Some(original) = images.original(name, thing).await? else { return Ok((None, ttl)) };
         let mut files = Vec::new();
         for (which, name) in beside(name) {
+            if !may_belong(which, &files) {
+                continue;
+            }
             let found = self.names.own(self.folder, &name).await?;
             ttl = ttl.min(found.ttl);
             if let Some(file) = images.original(&name, found.thing).await? {
@@ -59,6 +63,9 @@ impl Contents<'_> {
         let original = images.original_known(name, thing)?;
         let mut files = Vec::new();
         for (which, name) in beside(name) {
+            if !may_belong(which, &files) {
+                continue;
+            }
             let file = match self.names.own_known(self.folder, &name)?.thing {
                 Some(thing) if thing.folder().is_some() => None,
                 // Whether what is being written may be read, who asks by name finds out.
@@ -97,10 +104,16 @@ fn beside(name: &str) -> impl Iterator<Item = (Beside, String)> {
     Beside::ALL.into_iter().filter(|_| is_named_like_a_tiff(name)).map(named)
 }
 
+/// Whether a file may say something of an image with these files beside it. One that can't is
+/// not looked for.
+fn may_belong(which: Beside, files: &[(Beside, Original)]) -> bool {
+    which.of().is_none_or(|needed| files.iter().any(|(found, _)| *found == needed))
+}
+
 /// The image that a file of this name may belong to.
 fn image_beside(name: &str) -> Option<&str> {
-    let image = Beside::ALL.into_iter().find_map(|which| name.strip_suffix(which.suffix()));
-    image.filter(|image| is_named_like_a_tiff(image))
+    let mut images = Beside::ALL.into_iter().filter_map(|which| name.strip_suffix(which.suffix()));
+    images.find(|image| is_named_like_a_tiff(image))
 }
 
 fn is_named_like_a_tiff(name: &str) -> bool {
@@ -116,11 +129,14 @@ mod tests {
     #[test]
     fn files_are_looked_for_beside_what_is_named_like_a_tiff() {
         let names = |name| beside(name).map(|(_, name)| name).collect::<Vec<_>>();
-        assert_eq!(names("a.TIF"), ["a.TIF.ovr", "a.TIF.msk"]);
-        assert_eq!(names("a.b.tiff"), ["a.b.tiff.ovr", "a.b.tiff.msk"]);
+        assert_eq!(names("a.TIF"), ["a.TIF.ovr", "a.TIF.msk", "a.TIF.msk.ovr"]);
+        assert_eq!(names("a.b.tiff"), ["a.b.tiff.ovr", "a.b.tiff.msk", "a.b.tiff.msk.ovr"]);
         assert_eq!(names("a.jp2"), [""; 0]);
         assert_eq!(names("tif"), [""; 0]);
         assert_eq!(image_beside("a.tif.msk"), Some("a.tif"));
+        assert_eq!(image_beside("a.tif.ovr"), Some("a.tif"));
+        assert_eq!(image_beside("a.tif.msk.ovr"), Some("a.tif"));
+        assert_eq!(image_beside("a.tif.ovr.msk"), None);
         assert_eq!(image_beside("a.jp2.ovr"), None);
         assert_eq!(image_beside("a.tif"), None);
     }

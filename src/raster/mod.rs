@@ -224,6 +224,8 @@ pub struct Extras {
     /// Which levels have a mask of valid pixels, from the full resolution on, which has one
     /// then; empty where the image has none. See [`Raster::mask`].
     pub masked: Vec<bool>,
+    /// Whether that mask has a band for each band of the image; else one is for all of them.
+    pub has_mask_of_each_band: bool,
     /// The files beside the image that its levels or its mask are from.
     pub beside: Vec<Beside>,
     /// What a TIFF of the same pixels repeats word for word.
@@ -301,6 +303,11 @@ impl RasterInfo {
         let at = usize::from(level);
         let before = masked.iter().take(at).filter(|has| **has).count();
         masked.get(at).is_some_and(|has| *has).then(|| u8::try_from(before).ok()).flatten()
+    }
+
+    /// Bytes of one pixel of [`Raster::mask`].
+    pub fn mask_bytes(&self) -> usize {
+        if self.extras.has_mask_of_each_band { self.bands.into() } else { 1 }
     }
 
     /// Bytes of one pixel: the samples of all bands.
@@ -399,8 +406,8 @@ pub trait Raster: Send + Sync + Debug {
         Ok(None)
     }
 
-    /// Which pixels are valid: an image of one band of 8 bits that is 0 where they are not. Its
-    /// levels are the masks of those levels that have one.
+    /// Which pixels are valid: an image of 8 bits that is 0 where they are not, of one band for all
+    /// bands or of one for each. Its levels are the masks of those levels that have one.
     fn mask(&self) -> Option<Arc<dyn Raster>> {
         None
     }

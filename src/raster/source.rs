@@ -23,17 +23,28 @@ pub enum Beside {
     Overviews,
     /// Which of its pixels are valid.
     Mask,
+    /// Smaller versions of that.
+    MaskOverviews,
 }
 
 impl Beside {
-    /// All of them.
-    pub const ALL: [Beside; 2] = [Beside::Overviews, Beside::Mask];
+    /// All of them, each behind the one that it [belongs](Beside::of) to.
+    pub const ALL: [Beside; 3] = [Beside::Overviews, Beside::Mask, Beside::MaskOverviews];
+
+    /// The other file without which it says nothing of the image.
+    pub fn of(self) -> Option<Beside> {
+        match self {
+            Beside::Overviews | Beside::Mask => None,
+            Beside::MaskOverviews => Some(Beside::Mask),
+        }
+    }
 
     /// What its name has behind the image's.
     pub fn suffix(self) -> &'static str {
         match self {
             Beside::Overviews => ".ovr",
             Beside::Mask => ".msk",
+            Beside::MaskOverviews => ".msk.ovr",
         }
     }
 }

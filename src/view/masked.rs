@@ -2,7 +2,8 @@
 //! are valid; CIE L*a*b* of 8 bits in red, green and blue.
 //!
 //! Contract: a pixel that is valid is as opaque as the image says, one that is not is
-//! transparent; the samples stay what they are. A palette becomes its colors, and of RGB with
+//! transparent; the samples stay what they are. Where each band has a mask of its own, a pixel is
+//! valid if one of its bands is that is shown. A palette becomes its colors, and of RGB with
 //! further bands red, green and blue are left, as without a mask.
 
 use std::borrow::Cow;
@@ -63,16 +64,19 @@ pub(super) fn png_pixels(info: &RasterInfo, mut pixels: Pixels, mask: Option<&Pi
         Color::Rgba => Some(3 * size),
         _ => None,
     };
-    let mut samples = Vec::with_capacity(mask.samples.len() * (shown + 1) * size);
-    for (pixel, valid) in pixels.samples.chunks_exact(info.pixel_bytes()).zip(&mask.samples) {
+    let pixel_count = pixels.samples.len() / info.pixel_bytes().max(1);
+    let mut samples = Vec::with_capacity(pixel_count * (shown + 1) * size);
+    let masks = mask.samples.chunks_exact(info.mask_bytes().max(1));
+    for (pixel, mask) in pixels.samples.chunks_exact(info.pixel_bytes()).zip(masks) {
+        let is_valid = mask.iter().take(shown).any(|valid| *valid != 0);
         match palette {
             Some(colors) => {
                 samples.extend(colors.get(usize::from(pixel[0])).copied().unwrap_or_default());
             }
             None => samples.extend_from_slice(&pixel[..shown * size]),
         }
-        match (valid, opacity) {
-            (0, _) => samples.extend([0; 2].iter().take(size)),
+        match (is_valid, opacity) {
+            (false, _) => samples.extend([0; 2].iter().take(size)),
             (_, Some(at)) => samples.extend_from_slice(&pixel[at..at + size]),
             (_, None) => samples.extend([255; 2].iter().take(size)),
         }
@@ -119,6 +123,15 @@ mod tests {
         let many = shown(RgbBands, 5, byte, &[1, 2, 3, 0, 0, 4, 5, 6, 0, 0]);
         assert_eq!(many.2, [1, 2, 3, 255, 4, 5, 6, 0]);
         assert_eq!(shown(Palette, 1, byte, &[1, 0]).2, [6, 5, 4, 255, 9, 8, 7, 0]);
+        // A pixel is valid if one of the bands that are shown is.
+        let mut info = RasterInfo { color: RgbBands, ..check::info(2, 1, 4, byte) };
+        info.extras.masked = vec![true];
+        info.extras.has_mask_of_each_band = true;
+        let rect = Rect { x: 0, y: 0, width: 2, height: 1 };
+        let pixels = Pixels { rect, samples: vec![1, 2, 3, 0, 4, 5, 6, 0].into() };
+        let mask = Pixels { rect, samples: vec![0, 1, 0, 0, 0, 0, 0, 1].into() };
+        let apart = png_pixels(&info, pixels, Some(&mask)).samples;
+        assert_eq!(apart[..], [1, 2, 3, 255, 4, 5, 6, 0]);
         // What PNG can't hold stays what it is.
         assert_eq!(shown(Cmyk, 4, byte, &[1; 8]), (Cmyk, 4, vec![1; 8]));
         assert_eq!(shown(Gray, 1, SampleType::F32, &[1; 8]), (Gray, 1, vec![1; 8]));

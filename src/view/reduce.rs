@@ -5,7 +5,9 @@
 //! any order, and averages them in boxes. What holds no measurement (nodata, values
 //! that are not finite or larger than any measurement, zeros of unsigned types of more than
 //! 8 bits) does not count, and what is transparent counts as little as it shows. What a mask
-//! leaves out is transparent; then zeros that it leaves in were measured.
+//! leaves out is transparent; then zeros that it leaves in were measured. Where each band has a mask
+//! of its own, a pixel is transparent if none of its shown bands is valid, and a band that is not
+//! does not count.
 //! Not here: turning measurements into gray values, see `stretch`.
 
 use super::shown::Shown;
@@ -127,7 +129,8 @@ struct Opacity {
 /// write in their place.
 const MAX_MEASURED: f64 = 1e37;
 
-/// Pixels, and a byte for each that is 0 where it is not valid; none if all are.
+/// Pixels, and a byte for each, or for each of its bands, that is 0 where it is not valid; none if
+/// all are.
 type Masked<'a> = (&'a Pixels, &'a [u8]);
 
 /// Averages a level's pixels.
@@ -139,6 +142,8 @@ pub struct Reducer {
     /// Whether zeros of unsigned types are measurements.
     zero_counts: bool,
     pixel_bytes: usize,
+    /// Bytes that a pixel has in the mask.
+    mask_bytes: usize,
     shown: Shown,
     opacity: Option<Opacity>,
     sums: Vec<f64>,
@@ -175,6 +180,7 @@ impl Reducer {
             nodata: info.nodata,
             zero_counts: info.extras.window.is_some() || is_masked,
             pixel_bytes,
+            mask_bytes: info.mask_bytes(),
             shown,
             opacity,
             sums: vec![0.0; values],
@@ -189,8 +195,8 @@ impl Reducer {
         self.add_masked(pixels, &[]);
     }
 
-    /// Adds pixels, as [`Reducer::add`], with a byte for each of them: 0 where it is not valid.
-    /// Without any, all are.
+    /// Adds pixels, as [`Reducer::add`], with the [bytes](RasterInfo::mask_bytes) that each of them
+    /// has in the mask: 0 where it is not valid. Without any, all are.
     pub fn add_masked(&mut self, pixels: &Pixels, mask: &[u8]) {
         match self.shown.pixels(pixels) {
             Some(shown) => self.add_shown((&shown, mask)),
@@ -257,7 +263,10 @@ impl Reducer {
         let (plan, opacity) = (self.plan, self.opacity);
         let bands = plan.bands.all();
         let row_bytes = rect.width as usize * self.pixel_bytes;
-        let mut valid = mask.iter().map(|valid| *valid != 0);
+        let mut masks = mask.chunks_exact(self.mask_bytes.max(1));
+        // Colors that are shown of others have no bands of the mask.
+        let is_apart =
+            self.mask_bytes > 1 && opacity.is_none() && matches!(self.shown, Shown::AsTheyAre);
         for (y, row) in (rect.y..).zip(pixels.samples.chunks_exact(row_bytes.max(1))) {
             let to_row = box_of(y, plan.height, plan.level_height) * plan.width as usize;
             for (x, pixel) in (rect.x..).zip(row.chunks_exact(self.pixel_bytes)) {
@@ -265,7 +274,12 @@ impl Reducer {
                 let to = to_pixel * bands.len();
                 let (samples, _) = pixel.as_chunks::<N>();
                 let value = |band: usize| samples.get(band).map(|sample| read(*sample));
-                let is_valid = valid.next().unwrap_or(true);
+                let mask = masks.next().unwrap_or(&[1]);
+                let is_valid_in = |band: u16| mask.get(usize::from(band)).is_none_or(|v| *v != 0);
+                let is_valid = match is_apart {
+                    true => bands.iter().any(|band| is_valid_in(*band)),
+                    false => mask.iter().any(|valid| *valid != 0),
+                };
                 if let Some(seen) = self.seen.get_mut(to_pixel) {
                     *seen += 1;
                 }
@@ -277,7 +291,9 @@ impl Reducer {
                         *covered += 1.0;
                     }
                     for (band, from) in bands.iter().enumerate() {
-                        if let Some(value) = value(usize::from(*from)).filter(|v| is_measured(*v)) {
+                        let is_left_out = is_apart && !is_valid_in(*from);
+                        let value = value(usize::from(*from)).filter(|v| is_measured(*v));
+                        if let Some(value) = value.filter(|_| !is_left_out) {
                             self.sums[to + band] += value;
                             self.counts[to + band] += 1;
                         }
@@ -386,6 +402,25 @@ mod tests {
         assert_eq!(reduced.values[..2], [6.0, 4.0]);
         assert!(reduced.values[2].is_nan());
         assert_eq!(reduced.coverage, [0.5, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn of_masks_of_each_band_each_leaves_out_its_own_band() {
+        let mut info = check::info(4, 1, 4, SampleType::U16);
+        info.color = Color::RgbBands;
+        info.extras.masked = vec![true];
+        info.extras.has_mask_of_each_band = true;
+        let mut reducer = Reducer::new(&info, preview_plan(&info, 2, None));
+        let all: [u16; 16] = [10, 20, 30, 9, 12, 0, 34, 9, 7, 7, 7, 9, 5, 6, 0, 9];
+        let samples = all.into_iter().flat_map(u16::to_ne_bytes).collect();
+        let mask = [255, 0, 255, 0, 255, 255, 0, 0, 0, 0, 0, 255, 0, 0, 1, 0];
+        reducer.add_masked(&Pixels { rect: info.grid.image(0), samples }, &mask);
+        let reduced = reducer.finish();
+        assert_eq!(reduced.values[..3], [11.0, 0.0, 30.0]);
+        assert!(reduced.values[3].is_nan() && reduced.values[4].is_nan());
+        assert_eq!(reduced.values[5], 0.0);
+        // A band that is not shown does not make its pixel valid.
+        assert_eq!(reduced.coverage, [1.0, 0.5]);
     }
 
     #[test]

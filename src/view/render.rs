@@ -272,7 +272,10 @@ impl Views {
             return Err(image.error(none));
         };
         match is_small_level(mask, level) {
-            true => Ok(compose(&[self.level(mask, level).await?], rect, 1)),
+            true => {
+                let pixel_bytes = mask.info().pixel_bytes();
+                Ok(compose(&[self.level(mask, level).await?], rect, pixel_bytes))
+            }
             false => self.rectangle(mask, level, rect).await,
         }
     }

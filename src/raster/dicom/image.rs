@@ -173,7 +173,8 @@ fn coding(syntax: &str) -> Option<Coding> {
         ".5" => Coding::Rle,
         // JPEG, lossless JPEG and JPEG-LS are told apart by their own headers.
         ".4.50" | ".4.51" | ".4.57" | ".4.70" | ".4.80" | ".4.81" => Coding::Image(Codec::Jpeg),
-        ".4.90" | ".4.91" => Coding::Jpeg2000,
+        // Also with high-throughput code-blocks, which its own header tells.
+        ".4.90" | ".4.91" | ".4.201" | ".4.202" | ".4.203" => Coding::Jpeg2000,
         ".4.110" | ".4.111" | ".4.112" => Coding::Image(Codec::Jxl),
         _ => return None,
     })

@@ -33,8 +33,9 @@ pub(super) struct Output {
     pub(super) memory: u64,
 }
 
-/// A tile takes another core for each so many of its samples.
-const SAMPLES_FOR_A_CORE: u64 = 4 << 20;
+/// A tile, or a window of one, takes another core for each so many of its samples, about 64 code-blocks of
+/// 64 x 64.
+const SAMPLES_FOR_A_CORE: u64 = 256 << 10;
 
 /// One tile to decode, or a window of it.
 #[derive(Debug)]

@@ -34,6 +34,7 @@ mod memory;
 mod palette;
 mod parts;
 mod pieces;
+mod reading;
 mod reduced;
 mod rewrap;
 mod sycc;

@@ -3,7 +3,8 @@
 //!
 //! Contract: what was found is right whatever window it was looked for; a walk goes on where
 //! the last one ended, where the order of packets allows that. It reads what it passes over,
-//! or jumps where packets are large, and never more than `--max-walk` of one tile.
+//! several pieces at once, or jumps where packets are large, and never more than `--max-walk` of
+//! one tile.
 //!
 //! The walker itself works on a thread of its own and is given bytes as it asks for them.
 
@@ -19,6 +20,7 @@ use super::engine::markers::Order;
 use super::engine::{self, Body, Options, Plan, Progress, Rect, Tile, Walker};
 use super::index::Index;
 use super::known::Known;
+use super::reading::{Given, Wanted, serve};
 use crate::raster::RasterError;
 use crate::raster::error::corrupt;
 
@@ -30,14 +32,6 @@ const MOST_BYTES: u64 = 4 << 20;
 const JUMP_BYTES: u64 = 256 << 10;
 /// How many packets are walked before it is seen whether somebody still waits.
 const PACKETS_AT_ONCE: u64 = 4096;
-
-/// Bytes that a walker asks for: tile-part, and where they begin and how many they are.
-#[derive(Debug)]
-struct Wanted {
-    part: usize,
-    offset: u64,
-    length: u64,
-}
 
 /// What a walk came to.
 #[derive(Debug)]
@@ -58,8 +52,8 @@ pub(super) async fn walk(
     window: Rect,
     limit: u64,
 ) -> Result<Walked, RasterError> {
-    let (ask, mut asked) = mpsc::channel::<Wanted>(1);
-    let (give, given) = mpsc::channel::<Bytes>(1);
+    let (ask, asked) = mpsc::channel::<Wanted>(1);
+    let (give, given) = mpsc::channel::<Given>(1);
     let (tile, window, fresh) = target(&known.tile, reduction, window);
     let walked = if fresh { 0 } else { known.walked };
     let pipe = Pipe { ask, given };
@@ -68,12 +62,7 @@ pub(super) async fn walk(
         move |gone| find(known, window, limit, pipe, gone)
     });
     let serve = async {
-        while let Some(Wanted { part, offset, length }) = asked.recv().await {
-            let range = known.place(part, offset..offset.saturating_add(length));
-            if give.send(index.more(range).await?).await.is_err() {
-                break;
-            }
-        }
+        serve(index, known, limit.saturating_sub(walked), asked, give).await?;
         // The walker has ended.
         std::future::pending::<Result<Walked, RasterError>>().await
     };
@@ -110,11 +99,11 @@ fn target(tile: &Arc<Tile>, reduction: u8, window: Rect) -> (Arc<Tile>, (u8, Opt
 #[derive(Debug)]
 struct Pipe {
     ask: mpsc::Sender<Wanted>,
-    given: mpsc::Receiver<Bytes>,
+    given: mpsc::Receiver<Given>,
 }
 
 impl Pipe {
-    fn read(&mut self, wanted: Wanted) -> Result<Bytes, RasterError> {
+    fn read(&mut self, wanted: Wanted) -> Result<Given, RasterError> {
         let gone = || corrupt("nobody waits for it");
         self.ask.blocking_send(wanted).map_err(|_| gone())?;
         self.given.blocking_recv().ok_or_else(gone)
@@ -148,6 +137,7 @@ fn find(
             Err(engine::Error::LeftOver { .. }) => break Ok(true),
             Err(error) => break Err(failed(error)),
         };
+        let mut reads_on = false;
         length = match &piece {
             Some((of, start, bytes)) if *of == part => {
                 let have = bytes.len() as u64;
@@ -157,6 +147,7 @@ fn find(
                 } else if offset > start + have + JUMP_BYTES {
                     (length / 4).max(LEAST_BYTES)
                 } else {
+                    reads_on = length == MOST_BYTES;
                     (length * 2).min(MOST_BYTES)
                 }
             }
@@ -171,8 +162,13 @@ fn find(
         if wanted == 0 {
             break Ok(false);
         }
-        known.walked += wanted;
-        piece = Some((part, offset, pipe.read(Wanted { part, offset, length: wanted })?));
+        let Given { bytes, fetched } =
+            pipe.read(Wanted { part, offset, length: wanted, reads_on })?;
+        known.walked += fetched;
+        if bytes.is_empty() {
+            break Ok(false);
+        }
+        piece = Some((part, offset, bytes));
     };
     let mut found = Tile::clone(&known.tile);
     for (part, (lengths, is_all)) in walker.into_lengths().into_iter().enumerate() {

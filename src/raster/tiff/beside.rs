@@ -1,5 +1,5 @@
-//! What lies beside a TIFF: its overviews in `X.tif.ovr`, and its mask in `X.tif.msk`, as GDAL
-//! writes them.
+//! What lies beside a TIFF: its overviews in `X.tif.ovr`, its mask in `X.tif.msk`, and overviews of
+//! that in `X.tif.msk.ovr`, as GDAL writes them.
 //!
 //! Contract: as GDAL, which looks there only for what the file itself does not have. What does
 //! not belong to the image is left out, with a warning, and the image is read all the same.
@@ -14,8 +14,8 @@ use super::tag;
 use crate::raster::file::{File, head_bytes};
 use crate::raster::{Beside, RasterError, Source};
 
-/// In GDAL's metadata: whom a mask in a file of its own is for.
-const FLAGS: &str = "INTERNAL_MASK_FLAGS_1";
+/// In GDAL's metadata, with the number of a band behind it: whom a mask in a file of its own is for.
+const FLAGS: &str = "INTERNAL_MASK_FLAGS_";
 /// One mask for all bands.
 const PER_DATASET: u32 = 2;
 
@@ -28,6 +28,11 @@ pub(super) async fn add(source: &dyn Source, found: &mut Found) -> Result<(), Ra
         let is_wanted = match which {
             Beside::Overviews => found.levels.len() == 1,
             Beside::Mask => found.masks_of_levels().is_empty(),
+            Beside::MaskOverviews => {
+                found.beside.contains(&Beside::Mask)
+                    && found.levels.len() > 1
+                    && found.masks.len() == 1
+            }
         };
         let Some(source) = source.beside(which).filter(|_| is_wanted) else { continue };
         match add_one(source, which, found).await {
@@ -58,10 +63,9 @@ async fn add_one(
     let mut chain = Chain::new(first, &main);
     if which == Beside::Mask {
         let bands = found.levels[0].image.samples;
-        let flags = mask_flags(&home.file, &main).await?;
-        let is_of_all = flags.is_some_and(|flags| flags & PER_DATASET != 0 || bands == 1);
-        if !is_of_all {
-            return Err(why_not("it is no mask of all bands"));
+        let samples = main.number(&home.file, tag::SAMPLES_PER_PIXEL).await?.unwrap_or(1);
+        if masks(&home.file, &main, bands).await? != Some(samples) {
+            return Err(why_not("it is no mask of all bands, nor one for each"));
         }
         if !found.consider(&home, &main, Role::Mask).await? {
             found.warnings.pop();
@@ -71,6 +75,19 @@ async fn add_one(
             found.consider(&home, &directory, Role::OverviewMask).await?;
         }
         return Ok(());
+    }
+    if which == Beside::MaskOverviews {
+        let mut next = Some(main);
+        while let Some(directory) = next {
+            found.consider(&home, &directory, Role::OverviewMask).await?;
+            next = step(&mut chain, &home.file).await?.map(|(directory, _)| directory);
+        }
+        let is_used = found.masks_of_levels().iter().skip(1).any(Option::is_some);
+        return if is_used {
+            Ok(())
+        } else {
+            Err(why_not("its masks are of other bands or sizes"))
+        };
     }
     let (mut taken, mut left) = (0, 0);
     let mut next = Some((role(&home.file, &main).await?, main));
@@ -95,10 +112,22 @@ async fn add_one(
     }
 }
 
-/// What GDAL's metadata say of a mask.
-async fn mask_flags(file: &File, main: &Directory) -> Result<Option<u32>, RasterError> {
+/// How many masks an image of so many bands has in a file, as GDAL's metadata say: one, or one for
+/// each band.
+async fn masks(file: &File, main: &Directory, bands: u16) -> Result<Option<u64>, RasterError> {
     let text = readable(main.text(file, tag::GDAL_METADATA).await)?.flatten().unwrap_or_default();
-    let behind = text.split_once(FLAGS).and_then(|(_, rest)| rest.split_once('>'));
-    let number = behind.and_then(|(_, rest)| rest.split_once('<'));
-    Ok(number.and_then(|(number, _)| number.trim().parse().ok()))
+    let is_for_all = |band| Some(flags(&text, band)? & PER_DATASET != 0);
+    // The first band says it for all of them.
+    if is_for_all(1) == Some(true) {
+        return Ok(Some(1));
+    }
+    let are_apart = (1..=bands).all(|band| is_for_all(band) == Some(false));
+    Ok(are_apart.then_some(bands.into()))
+}
+
+/// What GDAL's metadata say of the mask of a band, counted from 1.
+fn flags(metadata: &str, band: u16) -> Option<u32> {
+    let name = format!("{FLAGS}{band}\"");
+    let (_, behind) = metadata.split_once(&name)?.1.split_once('>')?;
+    behind.split_once('<')?.0.trim().parse().ok()
 }

@@ -34,9 +34,9 @@ impl Level {
     }
 
     /// The mask that an image is, if it can be one: each pixel is 0 where another image's is
-    /// not valid.
-    pub(super) fn mask(mut image: TiffImage, home: &Arc<Home>) -> Option<Self> {
-        let is_one = image.samples == 1
+    /// not valid. It has one band for all bands of `of`, or one for each.
+    pub(super) fn mask(mut image: TiffImage, of: &TiffImage, home: &Arc<Home>) -> Option<Self> {
+        let is_one = (image.samples == 1 || (image.samples == of.samples && !of.stored.is_complex))
             && image.stored.kind == Kind::Unsigned
             && matches!(image.stored.bits, 1 | 8)
             && image.unsupported.is_none();

@@ -129,7 +129,10 @@ impl Found {
             }
             // Who has another size than the image is a mask of something else.
             Role::Mask if size != full => (&mut self.masks, None),
-            Role::Mask | Role::OverviewMask => (&mut self.masks, Level::mask(image, home)),
+            Role::Mask | Role::OverviewMask => {
+                let mask = Level::mask(image, &self.levels[0].image, home);
+                (&mut self.masks, mask)
+            }
             Role::Overview | Role::Page => return Ok(false),
         };
         if level.is_none() && role == Role::Mask {
@@ -142,10 +145,11 @@ impl Found {
 
     /// The mask of each level, as far as it has one; nothing where the image itself has none.
     pub(super) fn masks_of_levels(&self) -> Vec<Option<Level>> {
-        let mask =
-            |level: &Level| self.masks.iter().find(|mask| mask.size() == level.size()).cloned();
-        let all: Vec<Option<Level>> = self.levels.iter().map(mask).collect();
-        if all[0].is_some() { all } else { Vec::new() }
+        let of = |size| self.masks.iter().filter(move |mask| mask.size() == size);
+        let Some(first) = of(self.levels[0].size()).next() else { return Vec::new() };
+        // One of the bands together says nothing of each, and the other way round.
+        let is_alike = |mask: &&Level| mask.image.samples == first.image.samples;
+        self.levels.iter().map(|level| of(level.size()).find(is_alike).cloned()).collect()
     }
 
     /// Whether it has the same pixels, only fewer: all that is said of the image holds of it.

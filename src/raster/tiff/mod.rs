@@ -139,6 +139,8 @@ async fn info(found: &Found, page: Page) -> Result<RasterInfo, RasterError> {
     let spelled = nodata.clone().filter(|_| !image.decoding.is_inverted);
     let nodata = nodata.and_then(|text| nodata_of(&text));
     let largest = largest(image);
+    let masks = found.masks_of_levels();
+    let mask = masks.iter().flatten().next();
     let bands = u16::try_from(image.bands());
     let too_many = bands.is_err().then(|| "TIFF of so many bands is not converted".to_owned());
     let extra = main.numbers(file, tag::EXTRA_SAMPLES).await?;
@@ -175,7 +177,8 @@ async fn info(found: &Found, page: Page) -> Result<RasterInfo, RasterError> {
             page: Some(page),
             is_bottom_up: false,
             window: None,
-            masked: found.masks_of_levels().iter().map(Option::is_some).collect(),
+            masked: masks.iter().map(Option::is_some).collect(),
+            has_mask_of_each_band: mask.is_some_and(|mask| mask.image.samples > 1),
             beside: found.beside.clone(),
             carried,
         },
@@ -195,14 +198,15 @@ fn overviews(levels: &[Level]) -> Vec<TileGrid> {
 /// What is said of a mask with these levels.
 fn mask_info(levels: &[Level]) -> RasterInfo {
     let image = &*levels[0].image;
+    let color = if image.samples == 1 { Color::Gray } else { Color::Bands };
     RasterInfo {
         codec: "tiff",
         width: image.geometry.width,
         height: image.geometry.height,
-        bands: 1,
+        bands: image.samples,
         sample: SampleType::U8,
         bit_depth: 8,
-        color: Color::Gray,
+        color,
         grid: image.geometry.grid,
         levels: count(levels),
         nodata: None,
@@ -383,7 +387,11 @@ impl Tiff {
         let tiff = Tiff::of(info, found.levels, blank, limits, decoders)?;
         let mask = match masks.is_empty() {
             true => None,
-            false => Some(Arc::new(Tiff::of(mask_info(&masks), masks, vec![0], limits, decoders)?)),
+            false => {
+                let info = mask_info(&masks);
+                let blank = vec![0; info.pixel_bytes()];
+                Some(Arc::new(Tiff::of(info, masks, blank, limits, decoders)?))
+            }
         };
         Ok(Tiff { picture, mask, pages: pages.map(Mutex::new), ..tiff })
     }

@@ -102,11 +102,13 @@ pub(crate) fn pixels(info: &RasterInfo, level: u8, rect: Rect) -> Pixels {
     Pixels { rect, samples: samples.into() }
 }
 
-/// A mask in which every third pixel is valid.
-pub(crate) fn mask(rect: Rect) -> Pixels {
-    let valid = |x, y| if (x + y) % 3 == 0 { 255 } else { 0 };
+/// A mask in which every third pixel is valid, in each band another one.
+pub(crate) fn mask(info: &RasterInfo, rect: Rect) -> Pixels {
+    let bands = info.mask_bytes() as u32;
+    let valid = |x: u32, y, band| if (x + y + band) % 3 == 0 { 255 } else { 0 };
     let rows = rect.y..rect.y + rect.height;
-    let row = |y| (rect.x..rect.x + rect.width).map(move |x| valid(x, y));
+    let pixel = |x, y| (0..bands).map(move |band| valid(x, y, band));
+    let row = |y| (rect.x..rect.x + rect.width).flat_map(move |x| pixel(x, y));
     Pixels { rect, samples: rows.flat_map(row).collect() }
 }
 
@@ -126,7 +128,7 @@ pub(crate) fn unit(layout: &dyn Layout, info: &RasterInfo, unit: u64) -> Vec<u8>
         UnitInput::Mask { level, rect } => {
             assert!(!rect.is_empty() && rect.intersection(&info.image(level)) == rect);
             assert!(info.mask_level(level).is_some());
-            layout.encode(unit, UnitData::Pixels(&mask(rect)))
+            layout.encode(unit, UnitData::Pixels(&mask(info, rect)))
         }
         UnitInput::Checksums { of } => {
             let sum = |of| {

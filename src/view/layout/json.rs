@@ -67,6 +67,9 @@ impl JsonLayout {
         }
         if info.codec == "tiff" {
             text.field("mask", (!info.extras.masked.is_empty()).to_string());
+            if info.extras.has_mask_of_each_band {
+                text.field("mask_of_each_band", "true".to_owned());
+            }
             if !info.extras.beside.is_empty() {
                 let endings = info.extras.beside.iter().map(|file| string(file.suffix()));
                 text.field("beside", list(endings));

@@ -41,7 +41,7 @@ pub enum UnitInput {
         /// Which pixels; never empty, within the level's image.
         rect: Rect,
     },
-    /// The mask of a rectangle of a level that has one: a byte for each pixel.
+    /// The mask of a rectangle of a level that has one: a byte for each pixel, or for each band of it.
     Mask {
         /// The resolution level of the image.
         level: u8,

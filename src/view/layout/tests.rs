@@ -20,6 +20,7 @@ prop_compose! {
         sample in 0usize..8,
         levels in 0u8..=255,
         masked in prop::collection::vec(any::<bool>(), 0..4),
+        is_apart in any::<bool>(),
     ) -> RasterInfo {
         let start = if at_origin { (0, 0) } else { start };
         let image_end = (start.0.saturating_add(size.0), start.1.saturating_add(size.1));
@@ -32,6 +33,7 @@ prop_compose! {
         };
         let mut info = check::info(width, height, bands, check::TYPES[sample]);
         info.extras.masked = masked;
+        info.extras.has_mask_of_each_band = is_apart;
         RasterInfo { grid, levels, ..info }
     }
 }

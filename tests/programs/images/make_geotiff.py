@@ -290,4 +290,17 @@ def layered() -> list[Recipe]:
 
         where = "inside" if within else "beside"
         found.append((f"gdal/mask-{where}-{how}x{bands}.tif", with_mask))
+    for dtype, interleave in itertools.product(("uint8", "uint16", "float32"), ("pixel", "band")):
+        def with_masks(path: Path, dtype: str = dtype, interleave: str = interleave) -> None:
+            options = {"interleave": interleave, "compress": "deflate", "tiled": True,
+                       "blockxsize": 64, "blockysize": 64}
+            save(path, wave(3, dtype, 200, 300), **options)
+            y, x = np.mgrid[0:200, 0:300]
+            valid = np.stack([x > 40, y < 150, (x + y) % 29 > 8]).astype(np.uint8) * 255
+            beside = path.with_name(f"{path.name}.msk")
+            save(beside, valid, **options)
+            with rasterio.open(beside, "r+") as file:
+                file.update_tags(**{f"INTERNAL_MASK_FLAGS_{band}": 0 for band in (1, 2, 3)})
+
+        found.append((f"gdal/mask-of-each-band-{interleave}-{dtype}.tif", with_masks))
     return found

@@ -84,15 +84,15 @@ def masks(
     source: Path, theirs: rasterio.DatasetReader, ours: rasterio.DatasetReader
 ) -> list[Finding]:
     """Which pixels are valid, by a mask in the image or beside it."""
-    actual = ours.dataset_mask()
-    expected = theirs.dataset_mask()
+    actual = ours.read_masks()
+    expected = theirs.read_masks()
     if theirs.driver == "GTiff":
         # A mask in X.tif.msk is the image's as well.
         with rasterio.Env(**LOOKING_BESIDE), rasterio.open(source) as with_beside:
-            expected = with_beside.dataset_mask()
+            expected = with_beside.read_masks()
     if actual.shape != expected.shape or np.array_equal(actual, expected):
         return []
     wrong = int((actual != expected).sum())
     kind = Kind.WRONG if ours.nodata is not None else Kind.METADATA
-    text = f"mask: {wrong} of {actual.size} pixels are valid in one and not in the other"
+    text = f"mask: {wrong} of {actual.size} samples are valid in one and not in the other"
     return [Finding(kind, "tif", text)]

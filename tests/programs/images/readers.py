@@ -180,7 +180,8 @@ def with_mask(path: Path, seen: Seen) -> list[Variant]:
     """What the mask of a TIFF makes of each picture, in the file or beside it: opacity."""
     with rasterio.Env(**GDAL_OPTIONS | LOOKING_BESIDE), rasterio.open(path) as file:
         flags = {flag for band in file.mask_flag_enums for flag in band}
-        if file.driver != "GTiff" or flags != {MaskFlags.per_dataset}:
+        # A band with a mask of its own has no flag.
+        if file.driver != "GTiff" or flags - {MaskFlags.per_dataset}:
             return []
         valid = file.dataset_mask()[:, :, np.newaxis] != 0
     found = []

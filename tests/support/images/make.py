@@ -913,8 +913,16 @@ def dicoms():
     items = b"".join(struct.pack("<HHI", 0xFFFE, 0xE000, len(part)) + part for part in parts)
     data = data[:start] + item + items + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
     add("fragments.dcm", "dicom", "gray", twelve, data)
-    data = dicom([exact[2][2]], syntax="1.2.4.201", bits=(16, 12))
-    add("high_throughput.dcm", "dicom", "unsupported", twelve, data)
+    coded = imagecodecs.htj2k_encode(np.ascontiguousarray(twelve[:, :, 0]), reversible=True)
+    coded += b"\0" * (len(coded) % 2)
+    data = dicom([coded], syntax="1.2.4.201", bits=(16, 12))
+    add("high_throughput.dcm", "dicom", "gray", twelve, data)
+    coded = imagecodecs.htj2k_encode(picture, reversible=True)
+    coded += b"\0" * (len(coded) % 2)
+    data = dicom([coded], syntax="1.2.4.203", **options | {"photometric": "RGB"})
+    add("high_throughput_rgb.dcm", "dicom", "rgb", picture, data)
+    data = dicom([exact[2][2]], syntax="1.2.4.100", bits=(16, 12))
+    add("video.dcm", "dicom", "unsupported", twelve, data)
 
 
 def dicom_frames():

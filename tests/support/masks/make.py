@@ -9,6 +9,7 @@ each of them that is 0 where it is not valid.
 
 import ctypes
 import ctypes.util
+import subprocess
 import warnings
 from pathlib import Path
 
@@ -50,6 +51,19 @@ def mask(name: str, within: bool, factors: tuple[int, ...] = ()) -> None:
                 file.build_overviews(list(factors), Resampling.nearest)
 
 
+def each_band() -> np.ndarray:
+    """A mask of its own for each of three bands."""
+    y, x = np.mgrid[0:H, 0:W]
+    return np.stack([disc(), x > 40, (x + y) % 29 > 8]).astype(np.uint8) * 255
+
+
+def overviews_read_only(name: str) -> None:
+    """What `gdaladdo -ro` leaves beside a file: overviews of it, and of the mask beside it."""
+    for file in (name, f"{name}.msk"):
+        if not (HERE / f"{file}.ovr").exists():
+            subprocess.run(["gdaladdo", "-q", "-ro", HERE / file, "2", "4"], check=True)
+
+
 def overviews_beside(name: str, source: str | None = None) -> None:
     """The overviews of `source`, if it is not the file's own."""
     with rasterio.Env(TIFF_USE_OVR=True, COMPRESS_OVERVIEW="DEFLATE"):
@@ -59,13 +73,15 @@ def overviews_beside(name: str, source: str | None = None) -> None:
         (HERE / f"{source}.ovr").rename(HERE / f"{name}.ovr")
 
 
-def expect(name: str, levels: int, is_masked: bool = True) -> None:
+def expect(name: str, levels: int, is_masked: bool = True, is_apart: bool = False) -> None:
     for level in range(levels):
         options = {"overview_level": level - 1} if level else {}
         with rasterio.open(HERE / name, **options) as file:
             pixels = file.read().transpose(1, 2, 0)
             pixels.astype(pixels.dtype.newbyteorder("<")).tofile(HERE / f"{name}.{level}.raw")
-            if is_masked:
+            if is_apart:
+                file.read_masks().transpose(1, 2, 0).tofile(HERE / f"{name}.{level}.mask.raw")
+            elif is_masked:
                 file.dataset_mask().tofile(HERE / f"{name}.{level}.mask.raw")
 
 
@@ -137,6 +153,27 @@ def main() -> None:
     mask("both.tif", within=True)
     overviews_beside("both.tif")
     expect("both.tif", 3)
+    # A mask beside it with overviews of both, each in a file of its own.
+    save("levels.tif", wave(1, "uint8"), **TILED)
+    mask("levels.tif", within=False)
+    overviews_read_only("levels.tif")
+    expect("levels.tif", 3)
+    # A mask for each band, in the file and beside it.
+    with tifffile.TiffWriter(HERE / "bands.tif") as file:
+        pixels = wave(3, "uint8").transpose(1, 2, 0)
+        options = {"photometric": "rgb", "metadata": None, "tile": (32, 32)}
+        file.write(pixels, compression="deflate", **options)
+        file.write(each_band().transpose(1, 2, 0), subfiletype=2, **options)
+    with tifffile.TiffFile(HERE / "bands.tif", mode="r+b") as file:
+        for tag in ("NewSubfileType", "PhotometricInterpretation"):
+            file.pages[1].tags[tag].overwrite(4)
+    expect("bands.tif", 1, is_apart=True)
+    save("apart.tif", wave(3, "uint8"), photometric="RGB", **TILED)
+    save("apart.tif.msk", each_band(), photometric="RGB", interleave="band", **TILED)
+    with rasterio.open(HERE / "apart.tif.msk", "r+") as file:
+        file.update_tags(**{f"INTERNAL_MASK_FLAGS_{band}": 0 for band in (1, 2, 3)})
+    overviews_read_only("apart.tif")
+    expect("apart.tif", 3, is_apart=True)
     with rasterio.open(HERE / "both.tif") as file:
         assert file.colorinterp == (ColorInterp.gray,)
 

@@ -3,6 +3,9 @@
 //! gives the same for the odd one.
 
 use super::*;
+use crate::raster::jpeg2000::engine::code_block::testing::Random;
+use crate::raster::jpeg2000::engine::geometry::Rect as Area;
+use crate::raster::jpeg2000::engine::tests::encoder::Spec;
 use crate::raster::jpeg2000::window::u32_at;
 
 /// The only place of these bytes, or the last.
@@ -28,6 +31,32 @@ fn with_bytes_behind(mut bytes: Vec<u8>, more: &[u8]) -> Vec<u8> {
     bytes[sot + 6..sot + 10].copy_from_slice(&length.to_be_bytes());
     bytes.splice(eoc..eoc, more.iter().copied());
     bytes
+}
+
+/// A tile has at most 255 tile-parts; of more, opj_compress writes the lowest eight bits of their
+/// numbers, and of how many there are.
+#[tokio::test]
+async fn more_tile_parts_than_can_be_numbered_are_taken_as_they_stand() {
+    let image = |parts: usize| {
+        let mut spec = Spec::new(Area::new(0, 0, 160, 120), 1, 2);
+        spec.parts = parts;
+        spec.components[0].style.precincts = vec![(3, 3); 3];
+        spec.encode(&spec.picture(&mut Random(3)), &mut Random(4))
+    };
+    let (usual, odd) = (image(1), image(300));
+    let parts = odd.windows(4).filter(|four| *four == [0xff, 0x90, 0, 10]).count();
+    let last = last_place(&odd, &[0xff, 0x90, 0, 10]);
+    assert_eq!((parts, &odd[last + 10..last + 12]), (300, &[43, 44][..]));
+    let middle = odd.windows(12).filter(|sot| sot[..4] == [0xff, 0x90, 0, 10] && sot[10] > 44);
+    assert_eq!(middle.count(), 211);
+    let pixels = async |bytes: &[u8]| {
+        let source = Memory::new(bytes.to_vec());
+        let raster = open(source.clone(), source.head(), &Limits::default()).await.unwrap();
+        raster.decode_tile(0, 0, 0).await.unwrap()
+    };
+    let expected = pixels(&usual).await;
+    assert!(expected.samples.iter().any(|sample| *sample != expected.samples[0]));
+    assert_eq!(pixels(&odd).await, expected);
 }
 
 #[tokio::test]

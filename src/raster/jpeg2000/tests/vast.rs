@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use super::giants::whole;
 use super::*;
@@ -27,6 +28,9 @@ struct Vast {
     ends: Vec<u64>,
     reads: AtomicUsize,
     read: AtomicU64,
+    /// How many reads are under way, and how many were at most.
+    now: AtomicUsize,
+    most: AtomicUsize,
 }
 
 /// How a file is made.
@@ -126,7 +130,8 @@ fn vast(spec: &Spec, full: Vec<u8>, make: &Make<'_>) -> Arc<Vast> {
     main.extend([0xff, 0x93]);
     let mut front = (make.boxes)(main.len() as u64 + at + 2);
     front.extend(main);
-    Arc::new(Vast { front, full, ends, reads: 0.into(), read: 0.into() })
+    let (reads, read, now, most) = (0.into(), 0.into(), 0.into(), 0.into());
+    Arc::new(Vast { front, full, ends, reads, read, now, most })
 }
 
 impl Vast {
@@ -151,6 +156,11 @@ impl Source for Vast {
         assert!(range.end - range.start < 64 * MIB, "{range:?}");
         self.reads.fetch_add(1, Ordering::Relaxed);
         self.read.fetch_add(range.end - range.start, Ordering::Relaxed);
+        let now = 1 + self.now.fetch_add(1, Ordering::Relaxed);
+        self.most.fetch_max(now, Ordering::Relaxed);
+        // Whoever is to read at the same time comes meanwhile.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        self.now.fetch_sub(1, Ordering::Relaxed);
         let front = self.front.len() as u64;
         let mut bytes = Vec::new();
         let mut take = |start: u64, piece: &[u8]| {
@@ -210,6 +220,55 @@ async fn a_window_of_a_dense_tile_of_30000_by_70000_is_few_requests() {
     println!("a tile: {cost:?}");
     assert!(cost.0 <= 18 && cost.1 <= 4 * MIB, "{cost:?}");
     assert_eq!(tile.part(first.rect, 1), first);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_walk_that_reads_on_has_several_requests_under_way_and_fetches_no_more_than_it_may() {
+    let (full, _) = packet(8, 512);
+    let spec = spec(4000, 12_000, 3, 8);
+    let make = |plt_bytes| {
+        let make =
+            Make { boxes: &|_| Vec::new(), plt_bytes, is_open: false, is_full: &|_, _, _| true };
+        vast(&spec, full.clone(), &make)
+    };
+    let (listed, walked) = (make(Some(60_000)), make(None));
+    let size = walked.size();
+    assert!((40 * MIB..64 * MIB).contains(&size), "{size}");
+    let right = listed.open(&Limits::default()).await.unwrap().decode_tile(0, 3, 11).await.unwrap();
+    assert!(right.samples.iter().any(|sample| *sample != right.samples[0]));
+    let raster = walked.open(&Limits::default()).await.unwrap();
+    walked.cost();
+    assert_eq!(raster.decode_tile(0, 3, 11).await.unwrap(), right);
+    let (reads, read) = walked.cost();
+    println!("of {size}: {reads} reads of {read}");
+    // Doubled from 64 KiB to 4 MiB, then so much each; and the window's own packets.
+    let own = 24;
+    assert!((size / (4 * MIB)) as usize + 7 + own >= reads, "{reads}");
+    assert!(read <= size + 2 * MIB, "{read}");
+    // What it found holds for the next one.
+    raster.decode_tile(0, 0, 11).await.unwrap();
+    let (reads, read) = walked.cost();
+    assert!(reads <= own && read <= 2 * MIB, "{reads}, {read}");
+    // Not a byte more than may be, whatever comes ahead.
+    for limit in [9 * MIB, 20 * MIB + 12_345, 33 * MIB] {
+        let limits = Limits { walk_bytes: limit, ..Limits::default() };
+        let raster = walked.open(&limits).await.unwrap();
+        walked.cost();
+        walked.most.store(0, Ordering::Relaxed);
+        let refused = raster.decode_tile(0, 3, 11).await.unwrap_err();
+        // Nothing but the walk reads.
+        let most = walked.most.load(Ordering::Relaxed);
+        assert!(most <= 3 && (most > 1 || limit < 20 * MIB), "{most}");
+        let RasterError::Limit { what, option: "--max-walk", allowed } = refused else {
+            panic!("{refused:?}")
+        };
+        assert!(allowed == limit && what.contains(&format!("first {limit} bytes")), "{what}");
+        // With the header of the tile-part.
+        let read = walked.cost().1;
+        assert!((limit..limit + (64 << 10)).contains(&read), "{read} of {limit}");
+        assert!(raster.decode_tile(0, 3, 11).await.is_err());
+        assert_eq!(walked.cost(), (0, 0));
+    }
 }
 
 /// The shape of Luxembourg's orthophoto: one tile that reaches to the end of the codestream (Psot

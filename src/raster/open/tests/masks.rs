@@ -47,7 +47,7 @@ fn samples(raster: &dyn Raster, at: u8) -> Vec<u8> {
 
 #[test]
 fn masks_and_overviews_in_the_file_and_beside_it_are_those_that_gdal_reads() {
-    use Beside::{Mask, Overviews};
+    use Beside::{Mask, MaskOverviews, Overviews};
     for (name, masked, beside) in [
         ("inside.tif", &[true, true, true][..], &[][..]),
         ("bytes.tif", &[true], &[]),
@@ -55,6 +55,9 @@ fn masks_and_overviews_in_the_file_and_beside_it_are_those_that_gdal_reads() {
         ("beside.tif", &[true], &[Mask]),
         ("overviews.tif", &[], &[Overviews]),
         ("both.tif", &[true, false, false], &[Overviews]),
+        ("levels.tif", &[true, true, true], &[Overviews, Mask, MaskOverviews]),
+        ("bands.tif", &[true], &[]),
+        ("apart.tif", &[true, true, true], &[Overviews, Mask, MaskOverviews]),
     ] {
         let raster = raster(name);
         let info = raster.info();
@@ -74,6 +77,9 @@ fn masks_and_overviews_in_the_file_and_beside_it_are_those_that_gdal_reads() {
             let expected = of_folder(&format!("{name}.{at}.mask.raw")).unwrap();
             let own = info.mask_level(at).unwrap();
             assert_eq!(mask.info().image(own), info.image(at), "{name} {at}");
+            let is_apart = ["bands.tif", "apart.tif"].contains(&name);
+            assert_eq!(info.mask_bytes(), if is_apart { 3 } else { 1 }, "{name}");
+            assert_eq!(mask.info().pixel_bytes(), info.mask_bytes(), "{name}");
             assert!(samples(&*mask, own) == expected, "{name} {at}");
         }
     }
@@ -94,7 +100,7 @@ fn what_lies_beside_an_image_and_is_not_of_it_is_left_out_with_a_warning() {
     let large = "tests/support/images/uint8.tif";
     let large = std::fs::read(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(large)).unwrap();
     for (own, which, file, said) in [
-        ("other.tif", Beside::Mask, large.clone(), "no mask of all bands"),
+        ("other.tif", Beside::Mask, large.clone(), "no mask of all bands, nor one for each"),
         ("other.tif", Beside::Mask, b"II*\0 too short".to_vec(), "left out"),
         ("other.tif", Beside::Overviews, b"no tiff".to_vec(), "no TIFF"),
         ("other.tif", Beside::Overviews, large, "other bands, types or sizes"),
@@ -105,6 +111,27 @@ fn what_lies_beside_an_image_and_is_not_of_it_is_left_out_with_a_warning() {
         assert!(raster.mask().is_none() && raster.info().levels == 1);
         assert_eq!(samples(&*raster, 0).len(), 75 * 101 * 2);
     }
+    // Overviews of a mask that are none of the image's levels; and of a mask that is not there.
+    let file = |name| memory(of_folder(name).unwrap());
+    let beside = |masks: Vec<u8>| {
+        let files =
+            [(Beside::Overviews, file("levels.tif.ovr")), (Beside::Mask, file("levels.tif.msk"))];
+        let beside = files.into_iter().chain([(Beside::MaskOverviews, memory(masks))]).collect();
+        let source = Accompanied { own: file("levels.tif"), beside };
+        run(open(Arc::new(source), &Limits::default())).unwrap()
+    };
+    let wrong = [
+        (of_folder("apart.tif.msk.ovr").unwrap(), "other bands or sizes"),
+        (b"?".to_vec(), "no TIFF"),
+    ];
+    for (masks, said) in wrong {
+        let raster = beside(masks);
+        let info = raster.info();
+        assert!(matches!(&info.warnings[..], [one] if one.contains(said)), "{:?}", info.warnings);
+        assert_eq!((&info.extras.masked[..], info.levels), (&[true, false, false][..], 3));
+    }
+    let alone = with("levels.tif", Beside::MaskOverviews, of_folder("levels.tif.msk.ovr").unwrap());
+    assert!(alone.mask().is_none() && alone.info().warnings.is_empty());
     // What the file itself has is not looked for beside it.
     let own = with("inside.tif", Beside::Overviews, b"no tiff".to_vec());
     assert!(own.info().warnings.is_empty() && own.info().levels == 3);

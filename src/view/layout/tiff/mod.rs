@@ -48,7 +48,6 @@ pub struct TiffLayout {
     segments: Vec<Segment>,
     /// The header and the directories.
     head: Vec<u8>,
-    pixel_bytes: usize,
     sample_bytes: usize,
     /// One sample, little endian, that fills tiles up.
     fill: Vec<u8>,
@@ -87,21 +86,19 @@ impl TiffLayout {
         let too_large = || NoView::new("the file would be larger than files can be");
         let common = common_tags(info);
         let geo = carried_tags(info);
-        let classic = Draft { info, levels: &levels, common: &common, geo: &geo };
+        let classic = Draft { levels: &levels, common: &common, geo: &geo };
         let at_most = classic.bytes_at_most().ok_or_else(too_large)?;
         if at_most > MAX_FILE_BYTES {
             return Err(too_large());
         }
         let flavor = if at_most > CLASSIC_BYTES { Flavor::Big } else { Flavor::Classic };
         let (head, segments) = classic.place(flavor);
-        let pixel_bytes = info.pixel_bytes();
         let sample_bytes = info.sample.bytes();
         Ok(TiffLayout {
             flavor,
             levels,
             segments,
             head,
-            pixel_bytes,
             sample_bytes,
             fill: fill(info.sample, info.nodata),
         })
@@ -113,7 +110,7 @@ impl TiffLayout {
     }
 
     fn tile_bytes(&self, level: usize) -> u64 {
-        tile_bytes(&self.levels[level], self.pixel_bytes)
+        tile_bytes(&self.levels[level])
     }
 
     fn tiles_start(&self, level: usize) -> u64 {
@@ -133,10 +130,10 @@ impl TiffLayout {
     }
 
     fn encode_tile(&self, level: usize, pixels: &Pixels) -> Vec<u8> {
-        let Level { tile: (columns, rows), is_mask, .. } = self.levels[level];
-        let (pixel_bytes, sample_bytes, fill) = match is_mask {
-            true => (1, 1, &[0][..]),
-            false => (self.pixel_bytes, self.sample_bytes, &self.fill[..]),
+        let Level { tile: (columns, rows), pixel_bytes, is_mask, .. } = self.levels[level];
+        let (sample_bytes, fill) = match is_mask {
+            true => (1, &[0][..]),
+            false => (self.sample_bytes, &self.fill[..]),
         };
         let bytes = self.tile_bytes(level) as usize;
         let row_bytes = columns as usize * pixel_bytes;
@@ -224,7 +221,6 @@ impl Segment {
 
 /// A file about to be laid out.
 struct Draft<'a> {
-    info: &'a RasterInfo,
     levels: &'a [Level],
     common: &'a Tags,
     geo: &'a Tags,
@@ -236,7 +232,7 @@ impl Draft<'_> {
         let mut directories = Vec::new();
         for (level, places) in self.levels.iter().zip(places) {
             let tiles = level.tiles();
-            let bytes = tile_bytes(level, self.info.pixel_bytes()) as u32;
+            let bytes = tile_bytes(level) as u32;
             let offsets = match tabled(tiles, flavor.offset_bytes(), flavor) {
                 0 => Value::Offset(places.tiles),
                 _ => Value::OffsetsAt(tiles, places.offsets),
@@ -256,7 +252,7 @@ impl Draft<'_> {
                 (325, counts),
             ];
             match level.is_mask {
-                true => tags.extend(mask_tags()),
+                true => tags.extend(mask_tags(level.pixel_bytes)),
                 false => tags.extend(self.common.iter().cloned()),
             }
             if level.level == 0 && !level.is_mask {
@@ -273,7 +269,7 @@ impl Draft<'_> {
         let nowhere = vec![Places::default(); self.levels.len()];
         let mut bytes = ifd::bytes_at_most(Flavor::Big, &self.directories(Flavor::Big, &nowhere));
         for level in self.levels {
-            let tile = tile_bytes(level, self.info.pixel_bytes());
+            let tile = tile_bytes(level);
             let tiles = level.tiles().checked_mul(tile.checked_add(12)?)?;
             bytes = bytes.checked_add(tiles)?.checked_add(PAGE_BYTES + GAP_BYTES)?;
         }
@@ -294,11 +290,11 @@ impl Draft<'_> {
             let bytes = tabled(level.tiles(), COUNT_BYTES, flavor);
             places[index].counts = segments.push(Kind::Counts(index), bytes, TABLE_BYTES);
         }
-        let pixels = self.levels[0].tiles() * tile_bytes(&self.levels[0], self.info.pixel_bytes());
+        let pixels = self.levels[0].tiles() * tile_bytes(&self.levels[0]);
         let gap = if pixels > GAP_FROM_BYTES { GAP_BYTES } else { 0 };
         for (index, level) in self.levels.iter().enumerate().rev() {
             segments.pad(gap);
-            let bytes = tile_bytes(level, self.info.pixel_bytes());
+            let bytes = tile_bytes(level);
             places[index].tiles = segments.push(Kind::Tiles(index), bytes * level.tiles(), bytes);
         }
         (ifd::encode(flavor, &self.directories(flavor, &places)), segments.list)
@@ -346,21 +342,24 @@ fn tabled(numbers: u64, number_bytes: u64, flavor: Flavor) -> u64 {
 }
 
 /// A tile with what fills it up; the plan keeps it below some MiB.
-fn tile_bytes(level: &Level, pixel_bytes: usize) -> u64 {
-    let pixel_bytes = if level.is_mask { 1 } else { pixel_bytes };
-    u64::from(level.tile.0) * u64::from(level.tile.1) * pixel_bytes as u64
+fn tile_bytes(level: &Level) -> u64 {
+    u64::from(level.tile.0) * u64::from(level.tile.1) * level.pixel_bytes as u64
 }
 
-/// What a mask says of its pixels: 8 bits, of which 0 stands for "not valid".
-fn mask_tags() -> Tags {
-    vec![
-        (258, Value::Shorts(vec![8])), // BitsPerSample
-        (259, Value::Shorts(vec![1])), // Compression: none
-        (262, Value::Shorts(vec![4])), // PhotometricInterpretation: a mask
-        (277, Value::Shorts(vec![1])), // SamplesPerPixel
-        (284, Value::Shorts(vec![1])), // PlanarConfiguration: contiguous
-        (339, Value::Shorts(vec![1])), // SampleFormat: unsigned
-    ]
+/// What a mask of one band or several says of its pixels: 8 bits, of which 0 stands for "not valid".
+fn mask_tags(bands: usize) -> Tags {
+    let mut tags = vec![
+        (258, Value::Shorts(vec![8; bands])),     // BitsPerSample
+        (259, Value::Shorts(vec![1])),            // Compression: none
+        (262, Value::Shorts(vec![4])),            // PhotometricInterpretation: a mask
+        (277, Value::Shorts(vec![bands as u16])), // SamplesPerPixel
+        (284, Value::Shorts(vec![1])),            // PlanarConfiguration: contiguous
+        (339, Value::Shorts(vec![1; bands])),     // SampleFormat: unsigned
+    ];
+    if bands > 1 {
+        tags.push((338, Value::Shorts(vec![0; bands - 1]))); // ExtraSamples: unspecified
+    }
+    tags
 }
 
 /// What all levels say of their pixels.

@@ -18,6 +18,7 @@ pub(super) struct Level {
     pub(super) width: u32,
     pub(super) height: u32,
     pub(super) tile: (u32, u32),
+    pub(super) pixel_bytes: usize,
     /// Whether it says which pixels of the level are valid.
     pub(super) is_mask: bool,
 }
@@ -55,10 +56,12 @@ pub(super) fn levels(info: &RasterInfo) -> Vec<Level> {
             break;
         }
         let tile = tile_size(info, level, image);
-        let own = Level { level, width: image.width, height: image.height, tile, is_mask: false };
+        let Rect { width, height, .. } = image;
+        let pixel_bytes = info.pixel_bytes();
+        let own = Level { level, width, height, tile, pixel_bytes, is_mask: false };
         levels.push(own);
         if info.mask_level(level).is_some() {
-            levels.push(Level { is_mask: true, ..own });
+            levels.push(Level { is_mask: true, pixel_bytes: info.mask_bytes(), ..own });
         }
     }
     levels

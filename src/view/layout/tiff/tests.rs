@@ -113,7 +113,7 @@ fn a_file_larger_than_files_can_be_is_none() {
 fn in_big_tiff(info: &RasterInfo) -> TiffLayout {
     let levels = plan::levels(info);
     let geo = info.geo.as_ref().map(geo_tags).unwrap_or_default();
-    let draft = Draft { info, levels: &levels, common: &common_tags(info), geo: &geo };
+    let draft = Draft { levels: &levels, common: &common_tags(info), geo: &geo };
     let (head, segments) = draft.place(Flavor::Big);
     let layout = TiffLayout::new(info).unwrap();
     TiffLayout { flavor: Flavor::Big, head, segments, ..layout }

@@ -14,7 +14,7 @@ fn fixture(name: &str) -> Vec<u8> {
 
 /// Puts a fixture, and what lies beside it.
 fn put(server: &crate::support::server::TestServer, name: &str) {
-    for ending in [".ovr", ".msk", ""] {
+    for ending in [".ovr", ".msk.ovr", ".msk", ""] {
         let file = format!("{name}{ending}");
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/support/masks");
         if let Ok(bytes) = fs::read(folder.join(&file)) {
@@ -112,7 +112,7 @@ fn a_mask_is_opacity_in_png_white_in_the_preview_and_a_mask_in_tif() {
 #[test]
 fn the_tif_of_an_image_with_a_mask_has_the_mask_behind_each_level_that_has_one() {
     let Some(server) = server() else { return };
-    for name in ["inside.tif", "beside.tif", "both.tif"] {
+    for name in ["inside.tif", "beside.tif", "both.tif", "levels.tif", "bands.tif", "apart.tif"] {
         put(&server, name);
     }
     let mount = mount(&server, &[]);
@@ -120,6 +120,9 @@ fn the_tif_of_an_image_with_a_mask_has_the_mask_behind_each_level_that_has_one()
         ("inside.tif", &[0, 4, 1, 5, 1, 5][..]),
         ("beside.tif", &[0, 4]),
         ("both.tif", &[0, 4, 1, 1]),
+        ("levels.tif", &[0, 4, 1, 5, 1, 5]),
+        ("bands.tif", &[0, 4]),
+        ("apart.tif", &[0, 4, 1, 5, 1, 5]),
     ] {
         let images = images(&fs::read(sibling(&mount, name, ".tif")).unwrap());
         let found: Vec<u32> = images.iter().map(|(kind, ..)| *kind).collect();
@@ -136,7 +139,59 @@ fn the_tif_of_an_image_with_a_mask_has_the_mask_behind_each_level_that_has_one()
         }
         let json = fs::read_to_string(sibling(&mount, name, ".json")).unwrap();
         assert!(json.contains("\"mask\": true"), "{json}");
+        let is_apart = ["bands.tif", "apart.tif"].contains(&name);
+        assert_eq!(json.contains("\"mask_of_each_band\": true"), is_apart, "{json}");
     }
+    mount.end();
+}
+
+#[test]
+fn a_pixel_is_opaque_if_one_of_its_bands_is_valid_and_the_preview_leaves_out_the_others() {
+    let Some(server) = server() else { return };
+    put(&server, "bands.tif");
+    let mount = mount(&server, &[]);
+    let (pixels, mask) = (fixture("bands.tif.0.raw"), fixture("bands.tif.0.mask.raw"));
+    let (_, _, samples) = png(&fs::read(sibling(&mount, "bands.tif", ".png")).unwrap());
+    let (_, _, shown) = png(&fs::read(sibling(&mount, "bands.tif", ".preview.png")).unwrap());
+    let mut seen = [0; 4];
+    for (n, mask) in mask.chunks_exact(3).enumerate() {
+        let (stored, shown) = (&pixels[3 * n..][..3], &shown[3 * n..][..3]);
+        let valid = mask.iter().filter(|valid| **valid != 0).count();
+        seen[valid] += 1;
+        let opacity = if valid > 0 { 255 } else { 0 };
+        assert_eq!(samples[4 * n..][..4], [stored, &[opacity]].concat(), "{n}");
+        for band in 0..3 {
+            let expected = match (valid, mask[band]) {
+                (0, _) => 255,
+                (_, 0) => 0,
+                _ => stored[band],
+            };
+            assert_eq!(shown[band], expected, "{n} {band}");
+        }
+    }
+    assert!(seen.iter().all(|count| *count > 100), "{seen:?}");
+    mount.end();
+}
+
+#[test]
+fn overviews_of_a_mask_in_a_file_of_their_own_cost_that_file_and_no_look() {
+    let Some(server) = server() else { return };
+    put(&server, "levels.tif");
+    let mount = mount(&server, &["--preview-size", "32"]);
+    fs::metadata(mount.join("levels.tif")).unwrap();
+    let files = ["", ".ovr", ".msk", ".msk.ovr"].map(|ending| format!("levels.tif{ending}"));
+    let bytes = files.iter().map(|file| fixture(file).len() as u64).sum();
+    let (json, cost) =
+        cost_of(&server, || fs::read_to_string(sibling(&mount, "levels.tif", ".json")).unwrap());
+    assert_eq!(cost, Cost { get: 4, bytes, ..NOTHING });
+    assert!(json.contains("\"beside\": [\".ovr\", \".msk\", \".msk.ovr\"]"), "{json}");
+    // The preview is the second overview, which has a mask.
+    let (preview, cost) =
+        cost_of(&server, || png(&fs::read(sibling(&mount, "levels.tif", ".preview.png")).unwrap()));
+    assert_eq!(((preview.0, preview.1), cost), ((26, 19), NOTHING));
+    let (pixels, mask) = (fixture("levels.tif.2.raw"), fixture("levels.tif.2.mask.raw"));
+    let shown = |(pixel, valid): (&u8, &u8)| if *valid == 0 { 255 } else { *pixel };
+    assert!(preview.2.iter().copied().eq(pixels.iter().zip(&mask).map(shown)));
     mount.end();
 }
 
@@ -227,6 +282,17 @@ fn overviews_that_a_program_writes_beside_an_image_are_used_at_once() {
     fs::write(mount.join("mine.tif.msk"), fixture("beside.tif.msk")).unwrap();
     let images = images(&fs::read(sibling(&mount, "mine.tif", ".tif")).unwrap());
     assert_eq!(images.iter().map(|image| image.0).collect::<Vec<_>>(), [0, 4]);
+    for ending in ["", ".ovr", ".msk"] {
+        let bytes = fixture(&format!("levels.tif{ending}"));
+        fs::write(mount.join(format!("levels.tif{ending}")), bytes).unwrap();
+    }
+    let kinds = || {
+        let images = self::images(&fs::read(sibling(&mount, "levels.tif", ".tif")).unwrap());
+        images.iter().map(|image| image.0).collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(), [0, 4, 1, 1]);
+    fs::write(mount.join("levels.tif.msk.ovr"), fixture("levels.tif.msk.ovr")).unwrap();
+    assert_eq!(kinds(), [0, 4, 1, 5, 1, 5]);
     mount.end();
 }
 

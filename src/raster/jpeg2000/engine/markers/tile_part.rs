@@ -58,9 +58,6 @@ impl TilePart {
         if u64::from(tile) >= codestream.siz.tiles() {
             return Err(Error::corrupt(format!("tile {tile} of {}", codestream.siz.tiles())));
         }
-        if count != 0 && index >= count {
-            return Err(Error::corrupt(format!("tile-part {index} of {count}")));
-        }
         let mut settings = Settings::default();
         let mut headers: Vec<(u8, &[u8])> = Vec::new();
         let mut plt: Vec<(u8, &[u8])> = Vec::new();
