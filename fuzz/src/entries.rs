@@ -59,7 +59,7 @@ pub fn on_disk(file: &File, name: &str, bytes: &[u8], damage: (u32, u8)) {
     let Some(mut entry) = disk_entry::header(name, &pieces) else { return };
     entry.extend_from_slice(bytes);
     put(&entry);
-    let whole = |name| Header::read(file, name).and_then(|header| header.whole(file));
+    let whole = |name: &str| Header::read(file, name).and_then(|header| header.whole(file));
     let right = (!bytes.is_empty()).then_some(bytes);
     assert_eq!(whole(name).as_deref(), right);
     assert_eq!(whole(&format!("{name}x")), None);
