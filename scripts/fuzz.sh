@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the fuzz targets of fuzz/: image headers, tiles and the layouts of views, and the texts
-# that others write (keys, listings, requests), from any bytes. Arguments are names of targets; without any, all are run:
+# Runs the fuzz targets of fuzz/: image headers, tiles and the layouts of views, the texts
+# that others write (keys, listings, requests), and entries of caches, from any bytes. Arguments are names of targets; without any, all are run:
 # scripts/fuzz.sh jp2_header
 #
 # Each target gets a set number of inputs, made from the same seed and the test images
@@ -83,6 +83,7 @@ inputs() {
         layout_npy) echo 500000 ;;
         layout_png) echo 150000 ;;
         layout_tiff) echo 12000 ;;
+        cache_entries) echo 150000 ;;
         # Texts of others: these take seconds.
         command_line) echo 500000 ;;
         http_request) echo 300000 ;;

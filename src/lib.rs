@@ -18,6 +18,7 @@
 //! - [`raster`]: images as tiles at resolution levels
 //! - [`reader`]: the bytes of one object version
 //! - [`store`]: requests to S3
+//! - [`fleet`]: what one mount has made, for all others: entries in a bucket
 //! - [`disk`]: memory that outlives the mount, in a folder
 //! - [`mem`], [`stats`], [`sync`], [`key`], [`sys`]: memory, counters, locks, nouns, calls to libc
 
@@ -28,6 +29,7 @@ pub mod config;
 pub mod decoders;
 pub mod disk;
 pub mod drafts;
+pub mod fleet;
 pub mod fs;
 pub mod fuse;
 pub mod key;

@@ -9,7 +9,7 @@
 //! it again. Then it reads, three times, a file of twice the memory that s3mem may use. The server
 //! runs in this process and shares the processors with the daemons, so the numbers compare the
 //! daemons with each other. The page cache is dropped before each read, which takes root. A peer
-//! that is not installed is named and left out (scripts/peers.sh installs them).
+//! that is not installed is left out (scripts/peers.sh installs them).
 
 #[path = "../peers/daemons.rs"]
 #[expect(dead_code, reason = "the other benchmarks use more of it")]

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use s3mem::app::assemble;
+use s3mem::app::{Caches, assemble};
 use s3mem::config::{FsConfig, Writes};
 use s3mem::decoders::Place;
 use s3mem::fuse::{MountConfig, Mounted, mount};
@@ -152,8 +152,9 @@ pub(crate) fn mount_it(server: &TestServer, mount_point: &Path) -> Result<DemoMo
         let stack = StackConfig::new(retry, config.memory_bytes);
         let stats = Stats::new();
         let store = production_stack(Arc::new(s3), stack, stats.clone());
-        let parts =
-            assemble(store, config, None, stats).await.map_err(|error| refused(&error.error))?;
+        let parts = assemble(store, config, Caches::default(), stats)
+            .await
+            .map_err(|error| refused(&error.error))?;
         Ok::<_, String>(parts.fs)
     })?;
     let config = MountConfig {

@@ -6,10 +6,16 @@ pub mod layout;
 #[path = "../../src/raster/mod.rs"]
 pub mod raster;
 
+#[path = "../../src/disk/entry.rs"]
+#[expect(dead_code, reason = "the program uses more of it")]
+mod disk_entry;
 #[path = "../../src/store/s3/document.rs"]
 mod document;
 #[path = "../../src/serve/escape.rs"]
 mod escape;
+#[path = "../../src/fleet/entry.rs"]
+#[expect(dead_code, reason = "the program uses more of it")]
+mod fleet_entry;
 #[path = "../../src/app/json.rs"]
 #[expect(dead_code, reason = "the program uses more of it")]
 mod json;
@@ -36,6 +42,7 @@ mod text;
 #[expect(dead_code, reason = "the program uses more of it")]
 mod xattr_name;
 
+pub mod entries;
 pub mod foreign;
 pub mod laws;
 pub mod memory;

@@ -61,6 +61,7 @@ minio_start() {
         minio_answers "$port" / && continue
         minio_launch "$port" "$access" "$secret"
         if minio_wait "$port"; then
+            export S3MEM_TEST_MINIO_PROGRAM=$MINIO_PROGRAM
             export S3MEM_TEST_MINIO_URL="http://127.0.0.1:$port"
             export S3MEM_TEST_MINIO_ACCESS_KEY=$access
             export S3MEM_TEST_MINIO_SECRET_KEY=$secret

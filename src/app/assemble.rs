@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use tokio::runtime::Handle as Runtime;
 
 use crate::catalog::{Catalog, CatalogConfig, Dir, is_object};
@@ -13,6 +13,7 @@ use crate::config::{FsConfig, Writes};
 use crate::decoders::{Place, Workers, WorkersConfig};
 use crate::disk::Disk;
 use crate::drafts::Drafts;
+use crate::fleet::SharedCache;
 use crate::fs::{FileSystem, FsParts};
 use crate::key::Prefix;
 use crate::mem::Budget;
@@ -22,10 +23,19 @@ use crate::raster::{Decoders, InProcess};
 use crate::reader::{BlockCache, CacheConfig};
 use crate::stats::Stats;
 use crate::store::{Folders, ObjectStore, StoreError, StoreErrorKind};
-use crate::view::{ViewSet, Views};
+use crate::view::{ViewSet, ViewSources, Views};
 
-/// How long the end of a mount waits for the cache on disk.
+/// How long the end of a mount waits for the caches.
 const PUT_DOWN: Duration = Duration::from_secs(5);
+
+/// What outlives the mount.
+#[derive(Debug, Clone, Default)]
+pub struct Caches {
+    /// The cache on disk.
+    pub disk: Option<Arc<Disk>>,
+    /// What is shared with other mounts.
+    pub shared: Option<Arc<SharedCache>>,
+}
 
 /// What can't be listed.
 #[derive(Debug, Clone)]
@@ -49,6 +59,8 @@ pub struct Assembled {
     pub workers: Option<Arc<Workers>>,
     /// The bytes of objects that are in memory.
     pub cache: Arc<BlockCache>,
+    /// What is shared with other mounts.
+    pub shared: Option<Arc<SharedCache>>,
     /// The virtual siblings of images.
     pub views: Arc<Views>,
     /// What everything that is held is counted in.
@@ -59,10 +71,19 @@ pub struct Assembled {
 
 impl Assembled {
     /// Has what is in memory written to the cache on disk, if there is one, as far as that is
-    /// worth it and does not take long: the mount is over.
+    /// worth it and does not take long, and what was made to the shared one: the mount is over.
     pub async fn put_down(&self) {
-        let Some(disk) = self.cache.disk() else { return };
         let end = Instant::now() + PUT_DOWN;
+        let shared = async {
+            if let Some(shared) = &self.shared {
+                shared.settle(end).await;
+            }
+        };
+        join(shared, self.put_on_disk(end)).await;
+    }
+
+    async fn put_on_disk(&self, end: Instant) {
+        let Some(disk) = self.cache.disk() else { return };
         // What took a decoder is worth more than what took a request.
         self.views.put_down(end).await;
         self.cache.put_down(end).await;
@@ -72,7 +93,7 @@ impl Assembled {
 
 /// Opens a file system over `store`: one LIST, of the root, which also proves that the
 /// bucket is there and may be listed; of several buckets, one of each. Must be called on the
-/// runtime that its requests shall run on. What is worth it is kept on `disk`. What decoders do is
+/// runtime that its requests shall run on. What is worth it is kept in `caches`. What decoders do is
 /// counted in `stats`.
 ///
 /// # Errors
@@ -80,9 +101,10 @@ impl Assembled {
 pub async fn assemble(
     store: Arc<dyn ObjectStore>,
     config: FsConfig,
-    disk: Option<Arc<Disk>>,
+    caches: Caches,
     stats: Arc<Stats>,
 ) -> Result<Assembled, Refused> {
+    let Caches { disk, shared } = caches;
     let runtime = Runtime::current();
     let budget = Budget::new(config.memory_bytes);
     let catalog_config = CatalogConfig {
@@ -102,20 +124,19 @@ pub async fn assemble(
     };
     let cache =
         BlockCache::new(CacheConfig { budget: budget.clone(), verify: config.verify, disk });
-    let (views, store_of_views) = (config.views.clone(), store.clone());
     let workers = start_workers(&config, &budget, stats.clone());
     let decoders: Arc<dyn Decoders> = match &workers {
         Some(workers) => workers.clone(),
         None => Arc::new(InProcess),
     };
-    let (cache_of_views, runtime_of_views) = (cache.clone(), runtime.clone());
+    let sources =
+        ViewSources { store: store.clone(), cache: cache.clone(), shared: shared.clone() };
     let views = Views::new(
-        views,
-        store_of_views,
-        cache_of_views,
+        config.views.clone(),
+        sources,
         budget.clone(),
         decoders,
-        runtime_of_views,
+        runtime.clone(),
         stats.clone(),
     );
     let (drafts, uploads) = match config.writes {
@@ -161,7 +182,7 @@ pub async fn assemble(
         stats,
     });
     let fs = Arc::new(fs);
-    Ok(Assembled { fs, drafts, publisher, workers, cache, views, budget, refused })
+    Ok(Assembled { fs, drafts, publisher, workers, cache, shared, views, budget, refused })
 }
 
 /// Lists the root of the one bucket, and says so if there is nothing.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use crate::fleet;
 use crate::reader::Ahead;
 use crate::stats::{ClassReads, Distribution, FileUse, Program, RequestKind, Snapshot};
 
@@ -17,6 +18,8 @@ pub(super) struct Counted {
     pub(super) decoding: Duration,
     /// Changes that were refused for want of a flag.
     pub(super) refused: u64,
+    /// What the shared cache did, where there is one.
+    pub(super) shared: Option<fleet::Figures>,
     /// The objects that were used, the busiest first.
     pub(super) files: Vec<FileFigures>,
 }
@@ -52,6 +55,7 @@ impl Counted {
         };
         self.decoding = self.decoding.saturating_sub(earlier.decoding);
         self.refused = self.refused.saturating_sub(earlier.refused);
+        self.shared = self.shared.zip(earlier.shared).map(|(now, before)| now - before);
         let before: HashMap<&str, &FileFigures> =
             earlier.files.iter().map(|file| (file.key.as_str(), file)).collect();
         for file in &mut self.files {

@@ -6,6 +6,7 @@ use std::fmt::{Display, Write};
 use super::status_facts::{Cost, Facts};
 use super::text::printable;
 use crate::disk::Figures;
+use crate::fleet;
 
 /// How a figure behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +111,9 @@ pub(super) fn text(facts: &Facts<'_>) -> String {
     memory(facts, &mut text);
     if let Some((_, figures)) = &facts.disk {
         disk(figures, &mut text);
+    }
+    if let Some(figures) = &facts.counted.shared {
+        shared(figures, &mut text);
     }
     reads(facts, &mut text);
     images(facts, &mut text);
@@ -220,6 +224,33 @@ fn disk(figures: &Figures, text: &mut Text) {
     text.counter("s3mem_disk_damaged_entries", "Entries found damaged.", figures.damaged);
     let help = "Whether it is not read, since it is slower than the network.";
     text.gauge("s3mem_disk_paused", help, u8::from(figures.is_paused));
+}
+
+fn shared(figures: &fleet::Figures, text: &mut Text) {
+    let help = "Questions to the shared cache.";
+    let mut family = text.family("s3mem_shared_cache_questions", Kind::Counter, help);
+    family.sample(&[("found", "yes")], figures.hits);
+    family.sample(&[("found", "no")], figures.misses);
+    let help = "Requests to it.";
+    let mut family = text.family("s3mem_shared_cache_requests", Kind::Counter, help);
+    family.sample(&[("kind", "get")], figures.get_requests);
+    family.sample(&[("kind", "put")], figures.put_requests);
+    let help = "Bytes taken from it.";
+    text.counter("s3mem_shared_cache_read_bytes", help, figures.get_bytes);
+    let help = "Bytes put there.";
+    text.counter("s3mem_shared_cache_written_bytes", help, figures.put_bytes);
+    let help = "Entries put there.";
+    text.counter("s3mem_shared_cache_written_entries", help, figures.written);
+    let help = "Entries that somebody else had put there meanwhile.";
+    text.counter("s3mem_shared_cache_known_entries", help, figures.known);
+    let help = "What was not put there since too much was waiting.";
+    text.counter("s3mem_shared_cache_dropped_writes", help, figures.dropped);
+    let help = "What could not be put there.";
+    text.counter("s3mem_shared_cache_failed_writes", help, figures.failed);
+    let help = "Objects in the place of an entry that are none.";
+    text.counter("s3mem_shared_cache_damaged_entries", help, figures.damaged);
+    let help = "How often it was left alone since it was in trouble.";
+    text.counter("s3mem_shared_cache_pauses", help, figures.pauses);
 }
 
 fn reads(facts: &Facts<'_>, text: &mut Text) {

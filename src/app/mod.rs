@@ -56,7 +56,7 @@ mod warm;
 
 use std::process::ExitCode;
 
-pub use assemble::{Assembled, assemble};
+pub use assemble::{Assembled, Caches, assemble};
 pub use holder::{HOLDER, hold};
 
 use self::daemonize::DaemonError;

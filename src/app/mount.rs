@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use super::account;
-use super::assemble::{Assembled, assemble};
+use super::assemble::{Assembled, Caches, assemble};
 use super::blocking::keep_a_thread;
 use super::buckets::{Connected, trouble};
 use super::control::{Answers, Control, Listening};
@@ -41,10 +41,11 @@ use super::unsent::Unsent;
 use crate::cli::MountArgs;
 use crate::config::{self, ConfigError, Environment, MountSettings};
 use crate::disk::{Disk, DiskConfig, DiskError};
+use crate::fleet::{FleetConfig, SharedCache};
 use crate::fs::FileSystem;
 use crate::fuse;
 use crate::stats::Stats;
-use crate::store::{S3, StoreError};
+use crate::store::{S3, StoreError, cache_stack};
 use crate::sys;
 
 /// How long programs may go on reading from the mount after a signal.
@@ -235,8 +236,10 @@ async fn open(
     };
     let s3 = connect_with_notice(settings).await?.map_err(|error| told(("", &error)))?;
     let disk = settings.disk.clone().map(|config| open_disk(config, settings, &s3)).transpose()?;
+    let shared = settings.fleet.clone().map(|config| open_shared(config, settings, &s3));
+    let shared = shared.transpose().map_err(|error| told(("", &error)))?;
     let (server, store) = Connected::new(s3, settings, &stats);
-    let parts = assemble(store, settings.fs.clone(), disk, stats).await;
+    let parts = assemble(store, settings.fs.clone(), Caches { disk, shared }, stats).await;
     let parts = parts.map_err(|refused| told((&refused.folder, &refused.error)))?;
     for refused in &parts.refused {
         let error = &*refused.error;
@@ -258,6 +261,17 @@ fn open_disk(
     let account = account::name(owner, s3.credentials().as_ref(), !settings.s3.is_own_server);
     let place = format!("{} {account}", config.place);
     Disk::open(DiskConfig { place, ..config }, Handle::current())
+}
+
+/// Opens the cache that mounts share. Whether it is there is not asked: a mount works without it.
+fn open_shared(
+    config: FleetConfig,
+    settings: &MountSettings,
+    s3: &S3,
+) -> Result<Arc<SharedCache>, StoreError> {
+    let (bucket, stats) = (s3.to_own_bucket(&config.bucket)?, Stats::new());
+    let store = cache_stack(Arc::new(bucket), settings.fs.memory_bytes, stats.clone());
+    Ok(SharedCache::new(store, stats, config, Handle::current()))
 }
 
 /// Looks up the credentials, and says so when that takes longer than a moment.

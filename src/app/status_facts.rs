@@ -1,5 +1,6 @@
 //! What there is to say about a mount at one moment, gathered once for all who show it.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,6 +34,8 @@ pub(super) struct About {
     pub(super) metrics: Option<SocketAddr>,
     /// The folder of the cache on disk.
     pub(super) cache_dir: Option<PathBuf>,
+    /// Where the shared cache is.
+    pub(super) shared_cache: Option<String>,
 }
 
 /// Where the facts are.
@@ -148,6 +151,7 @@ pub(super) fn count(known: &Known) -> Counted {
             raster::decoding_microseconds().saturating_add(all.decoders_microseconds),
         ),
         refused: parts.fs.refused_count(),
+        shared: parts.shared.as_ref().map(|shared| shared.figures()),
         files: files.map(|(key, used)| FileFigures::of(key, &used)).collect(),
         all,
     }
@@ -170,18 +174,25 @@ fn memory(parts: &Assembled) -> Memory {
 fn cost(known: &Known, counted: &Counted) -> Option<Cost> {
     let pricing = known.pricing.clone()?;
     let Counted { all, classes, .. } = counted;
+    let shared = counted.shared.unwrap_or_default();
+    let mut read: BTreeMap<String, (u64, u64)> = classes
+        .iter()
+        .map(|(class, reads)| {
+            let class = if class.is_empty() { STANDARD } else { class };
+            (class.to_owned(), (reads.requests, reads.bytes))
+        })
+        .collect();
+    if shared.get_requests > 0 {
+        let (requests, bytes) = read.entry(STANDARD.to_owned()).or_default();
+        *requests += shared.get_requests;
+        *bytes += shared.get_bytes;
+    }
     let charged = Charged {
         list_requests: all.list_requests,
         head_requests: all.head_requests,
-        get_requests: all.get_requests,
-        put_requests: all.put_requests,
-        read: classes
-            .iter()
-            .map(|(class, reads)| {
-                let class = if class.is_empty() { STANDARD } else { class };
-                (class.to_owned(), (reads.requests, reads.bytes))
-            })
-            .collect(),
+        get_requests: all.get_requests + shared.get_requests,
+        put_requests: all.put_requests + shared.put_requests,
+        read,
     };
     let region = known.server.region();
     let bill = pricing.bill(&region, &charged);

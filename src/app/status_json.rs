@@ -8,6 +8,7 @@ use super::json::{list, maybe, object, string};
 use super::status_facts::{Cost, Decoding, Facts, Memory};
 use super::unsent::why;
 use crate::disk::Figures;
+use crate::fleet;
 use crate::publish::Pending;
 use crate::stats::{ClassReads, Distribution, Program};
 
@@ -46,6 +47,10 @@ pub(super) fn report(facts: &Facts<'_>) -> String {
         ("write_memory", write_memory(&facts.memory)),
         ("memory", memory(&facts.memory)),
         ("disk", maybe(facts.disk.as_ref().map(|(folder, figures)| disk(folder, figures)))),
+        (
+            "shared_cache",
+            maybe(about.shared_cache.as_deref().zip(facts.counted.shared).map(shared)),
+        ),
         ("open_files", facts.open_files.to_string()),
         ("requests", requests(&facts.counted)),
         ("latency", latency(&facts.counted)),
@@ -93,6 +98,24 @@ fn memory(memory: &Memory) -> String {
     ];
     fields.extend(memory.by_use.iter().map(|(what, n)| (format!("{}_bytes", what.name()), *n)));
     object(fields.iter().map(|(name, number)| (name.as_str(), number.to_string())))
+}
+
+fn shared((place, figures): (&str, fleet::Figures)) -> String {
+    object([
+        ("place", string(place)),
+        ("hits", figures.hits.to_string()),
+        ("misses", figures.misses.to_string()),
+        ("damaged", figures.damaged.to_string()),
+        ("written", figures.written.to_string()),
+        ("known", figures.known.to_string()),
+        ("dropped", figures.dropped.to_string()),
+        ("failed", figures.failed.to_string()),
+        ("pauses", figures.pauses.to_string()),
+        ("get_requests", figures.get_requests.to_string()),
+        ("get_bytes", figures.get_bytes.to_string()),
+        ("put_requests", figures.put_requests.to_string()),
+        ("put_bytes", figures.put_bytes.to_string()),
+    ])
 }
 
 fn disk(folder: &Path, figures: &Figures) -> String {

@@ -47,6 +47,7 @@ impl Report {
             on_unmount,
             log,
             cache_dir: settings.disk.as_ref().map(|disk| disk.folder.clone()),
+            shared_cache: parts.shared.as_ref().map(|shared| shared.shown()),
             metrics: metrics.and_then(|metrics| metrics.address().ok()),
         };
         let pricing = settings.pricing.clone();

@@ -9,6 +9,7 @@ use super::unsent::why;
 use crate::cli::GivenFlag;
 use crate::config;
 use crate::disk::Figures;
+use crate::fleet;
 use crate::publish::Pending;
 use crate::stats::{Program, Snapshot};
 
@@ -55,6 +56,9 @@ pub(super) fn report(facts: &Facts<'_>) -> String {
             Some((folder, figures)) => disk(&folder.display().to_string(), figures),
         },
     );
+    if let Some((place, figures)) = about.shared_cache.as_deref().zip(counted.shared) {
+        line("shared cache", shared(place, &figures));
+    }
     line("open files", facts.open_files.to_string());
     line("requests", requests(&counted.all));
     if let Some(text) = latency(counted) {
@@ -175,6 +179,31 @@ fn disk(folder: &str, figures: &Figures) -> String {
     }
     if figures.is_paused {
         text += "; slower than the network, so it is not read for a while";
+    }
+    text
+}
+
+fn shared(place: &str, figures: &fleet::Figures) -> String {
+    let mut text = printable(place).into_owned();
+    let asked = figures.hits + figures.misses;
+    if asked > 0 {
+        text += &format!("; {} of {asked} found", share(figures.hits, asked));
+    }
+    text += &format!(
+        "; {} GET ({}), {} PUT ({})",
+        figures.get_requests,
+        config::show_size(figures.get_bytes),
+        figures.put_requests,
+        config::show_size(figures.put_bytes)
+    );
+    for (count, what) in [
+        (figures.dropped, "not put there, too much waited"),
+        (figures.failed, "could not be put there"),
+        (figures.damaged, "were no entries"),
+    ] {
+        if count > 0 {
+            text += &format!("; {count} {what}");
+        }
     }
     text
 }

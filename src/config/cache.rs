@@ -45,8 +45,8 @@ mod tests {
     use super::*;
 
     fn config(dir: Option<&str>, size: Option<&str>) -> Result<Option<DiskConfig>, ConfigError> {
-        let args =
-            CacheArgs { cache_dir: dir.map(Into::into), cache_size: size.map(str::to_owned) };
+        let (cache_dir, cache_size) = (dir.map(Into::into), size.map(str::to_owned));
+        let args = CacheArgs { cache_dir, cache_size, ..CacheArgs::default() };
         cache_config(&args, "aws/b", Path::new("/mnt/b"), 1 << 30)
     }
 

@@ -284,6 +284,20 @@ pub enum ConfigError {
     /// There is nothing that it is the size of.
     #[error("--cache-size has no effect without --cache-dir: say where the cache is to be")]
     CacheSizeAlone,
+    /// `--shared-cache` is no folder of a bucket.
+    #[error("--shared-cache \"{0}\" is not a folder of a bucket; write it like s3://BUCKET/PREFIX")]
+    SharedCache(String),
+    /// There is nothing that the flag could be about.
+    #[error("{0} has no effect without --shared-cache: say where the shared cache is")]
+    SharedCacheAlone(&'static str),
+    /// The key of `--shared-cache-key` can't be used.
+    #[error("the key in {file} (--shared-cache-key) can't be used: {reason}")]
+    SharedCacheKey {
+        /// The path of the file.
+        file: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// `--metrics` is no address.
     #[error(
         "--metrics \"{0}\" is not an address: give a port of this machine, such as 9310, or an \

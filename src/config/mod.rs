@@ -9,6 +9,7 @@ mod absolute;
 mod cache;
 mod environment;
 mod error;
+mod fleet;
 mod machine;
 mod nearest;
 mod pasted;
@@ -43,6 +44,7 @@ pub use writes::OnUnmount;
 
 use crate::cli::{GivenFlag, LogLevel, MountArgs};
 use crate::disk::DiskConfig;
+use crate::fleet::FleetConfig;
 use crate::fuse::MountConfig;
 use crate::key::{Bucket, Prefix};
 use crate::store::{RetryConfig, S3Config};
@@ -86,6 +88,8 @@ pub struct MountSettings {
     pub fs: FsConfig,
     /// What is kept on disk, and where; its place lacks the account.
     pub disk: Option<DiskConfig>,
+    /// What is shared with other mounts, and where.
+    pub fleet: Option<FleetConfig>,
     /// What to do with files that are not in the bucket when the mount ends.
     pub on_unmount: OnUnmount,
     /// Mount options for the kernel.
@@ -135,6 +139,8 @@ impl MountSettings {
         let memory_bytes = memory_bytes(args, environment, &mut notes)?;
         let place = format!("{}/{}", endpoint_url.as_deref().unwrap_or("aws"), source.place());
         let disk = cache::cache_config(&args.cache, &place, &mount_point, memory_bytes)?;
+        let server = endpoint_url.as_deref().unwrap_or("aws");
+        let fleet = fleet::fleet_config(&args.cache, server, &source, memory_bytes)?;
         let writes::Shared { memory_bytes, writes } = writes::write_config(
             &args.writes,
             environment,
@@ -185,6 +191,7 @@ impl MountSettings {
             retry: RetryConfig::within(request_timeout(args)?),
             fs,
             disk,
+            fleet,
             on_unmount: writes::on_unmount(&args.writes)?,
             mount,
             follow_symlinks: !args.nosymfollow,

@@ -71,12 +71,13 @@ impl Name {
         Some(Name(format!("{place}\n{key}\n{etag}\n{}\n{what}", version.size).into()))
     }
 
-    pub(super) fn text(&self) -> &str {
+    /// All of it.
+    pub fn text(&self) -> &str {
         &self.0
     }
 
-    /// Where it lies: a folder, and a file in it.
-    pub(super) fn place(&self) -> (String, String) {
+    /// Where its entry lies: a folder, and a file in it, of hexadecimal digits.
+    pub fn place(&self) -> (String, String) {
         let mut digits = String::with_capacity(32);
         for byte in Md5::digest(self.0.as_bytes()) {
             // Writing into a String does not fail.

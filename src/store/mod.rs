@@ -52,7 +52,7 @@ pub use s3::{
     BodySignatures, Credentials, KnownCredentials, S3, S3Buckets, S3Config, SAID_BY_US, tls_reason,
 };
 pub use spelling::{Lesson, Spelling};
-pub use stack::{StackConfig, production_stack};
+pub use stack::{StackConfig, cache_stack, production_stack};
 pub use trail::Trail;
 pub use write::{
     BeginRequest, CompleteRequest, Condition, CopyPartRequest, CopyRequest, Encryption,

@@ -5,6 +5,9 @@
 //! permit is held between attempts. Everything above it is made of requests that are
 //! each retried. A mount of several buckets has such a stack for each, below
 //! [`Buckets`](super::Buckets), and all of them share one set of limits.
+//!
+//! A cache that nobody depends on has `CheckConditions(Limit(Meter(store)))`: its requests are
+//! never tried again, and whoever sends them has a deadline for each.
 
 use std::sync::Arc;
 
@@ -51,4 +54,16 @@ pub fn production_stack(
     let retried = Arc::new(Retry::new(checked, retry, stats));
     let respelled = Arc::new(Respell::new(retried));
     Arc::new(LargeCopies::new(respelled, max_copy_bytes, writes_at_once(memory_bytes)))
+}
+
+/// The stack of a cache over `store`: each request is one attempt, and its limits are its own, so
+/// that it never takes the place of what a program waits for.
+pub fn cache_stack(
+    store: Arc<dyn ObjectStore>,
+    memory_bytes: u64,
+    stats: Arc<Stats>,
+) -> Arc<dyn ObjectStore> {
+    let metered = Arc::new(Meter::new(store, stats));
+    let limited = Arc::new(Limit::new(metered, Limits::new(memory_bytes)));
+    Arc::new(CheckConditions::new(limited))
 }

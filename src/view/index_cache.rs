@@ -1,5 +1,5 @@
 //! What was found out about images, kept when the mount has ended: in the folder of
-//! `--index-cache`, or else in the cache on disk.
+//! `--index-cache`, or else in the cache on disk; and in the shared cache, if there is one.
 //!
 //! Contract: an entry is a few bytes about one version of one object, and is found by what it is
 //! about. What is not right is not found: see `disk`.
@@ -11,6 +11,7 @@ use bytes::Bytes;
 use tokio::runtime::Handle as Runtime;
 
 use crate::disk::{Disk, Loose, Name};
+use crate::fleet::SharedCache;
 use crate::key::ObjectVersion;
 
 /// Where entries are kept.
@@ -24,7 +25,14 @@ pub struct IndexFolder {
 
 /// The entries of one bucket.
 #[derive(Debug)]
-pub(super) enum IndexCache {
+pub(super) struct IndexCache {
+    near: Option<Near>,
+    shared: Option<Arc<SharedCache>>,
+}
+
+/// Entries on this machine.
+#[derive(Debug)]
+enum Near {
     Folder {
         loose: Arc<Loose>,
         /// As in [`IndexFolder`].
@@ -34,43 +42,79 @@ pub(super) enum IndexCache {
 }
 
 impl IndexCache {
-    /// The entries in a folder, or else in the cache on disk; `None` if there is neither.
+    /// The entries in a folder, or else in the cache on disk, and those in the shared cache;
+    /// `None` if there is none of them.
     pub(super) fn of(
         folder: Option<IndexFolder>,
         disk: Option<&Arc<Disk>>,
+        shared: Option<&Arc<SharedCache>>,
         runtime: Runtime,
     ) -> Option<Arc<Self>> {
-        let in_folder = folder.map(|IndexFolder { folder, bucket }| IndexCache::Folder {
+        let in_folder = folder.map(|IndexFolder { folder, bucket }| Near::Folder {
             loose: Loose::new(folder, runtime),
             bucket,
         });
-        let on_disk = || Some(IndexCache::Disk(disk?.clone()));
-        in_folder.or_else(on_disk).map(Arc::new)
+        let on_disk = || Some(Near::Disk(disk?.clone()));
+        let (near, shared) = (in_folder.or_else(on_disk), shared.cloned());
+        let is_any = near.is_some() || shared.is_some();
+        is_any.then(|| Arc::new(IndexCache { near, shared }))
     }
 
     /// What is known about a version, in this respect.
     pub(super) async fn load(&self, version: &ObjectVersion, what: &str) -> Option<Bytes> {
-        let name = self.name(version, what)?;
-        match self {
-            IndexCache::Folder { loose, .. } => loose.load(name).await,
-            IndexCache::Disk(disk) => disk.load(&name).await,
+        if let Some(near) = &self.near
+            && let Some(known) = near.load(version, what).await
+        {
+            return Some(known);
         }
+        let shared = self.shared.as_ref()?;
+        let known = shared.load(&shared.name(version, &name_of(what))?).await?;
+        if let Some(near) = &self.near {
+            near.save(version, what, &known);
+        }
+        Some(known)
     }
 
     /// Keeps what is known about a version, in this respect. It is not waited for.
     pub(super) fn save(&self, version: &ObjectVersion, what: &str, known: &[u8]) {
+        if let Some(near) = &self.near {
+            near.save(version, what, known);
+        }
+        if let Some(shared) = &self.shared
+            && let Some(name) = shared.name(version, &name_of(what))
+        {
+            shared.save(name, Arc::new(known.to_vec()));
+        }
+    }
+}
+
+/// What an entry is called among those that are no indexes.
+fn name_of(what: &str) -> String {
+    format!("index {what}")
+}
+
+impl Near {
+    async fn load(&self, version: &ObjectVersion, what: &str) -> Option<Bytes> {
+        let name = self.name(version, what)?;
+        match self {
+            Near::Folder { loose, .. } => loose.load(name).await,
+            Near::Disk(disk) => disk.load(&name).await,
+        }
+    }
+
+    fn save(&self, version: &ObjectVersion, what: &str, known: &[u8]) {
         let Some(name) = self.name(version, what) else { return };
         match self {
-            IndexCache::Folder { loose, .. } => loose.save(name, Bytes::copy_from_slice(known)),
-            IndexCache::Disk(disk) => disk.save(name, Arc::new(known.to_vec())),
+            Near::Folder { loose, .. } => loose.save(name, Bytes::copy_from_slice(known)),
+            Near::Disk(disk) => disk.save(name, Arc::new(known.to_vec())),
         }
     }
 
     /// The name of an entry; a version without a tag may be any.
     fn name(&self, version: &ObjectVersion, what: &str) -> Option<Name> {
         match self {
-            IndexCache::Folder { bucket, .. } => Name::of(bucket, version, what),
-            IndexCache::Disk(disk) => disk.name(version, &format!("index {what}")),
+            Near::Folder { bucket, .. } => Name::of(bucket, version, what),
+            Near::Disk(disk) => disk.name(version, &name_of(what)),
         }
     }
 }
@@ -96,12 +140,12 @@ mod tests {
 
     fn cache(folder: &Path, bucket: &str) -> Arc<IndexCache> {
         let place = IndexFolder { folder: folder.into(), bucket: bucket.into() };
-        IndexCache::of(Some(place), None, Runtime::current()).unwrap()
+        IndexCache::of(Some(place), None, None, Runtime::current()).unwrap()
     }
 
     fn path(cache: &IndexCache, version: &ObjectVersion) -> PathBuf {
-        let IndexCache::Folder { loose, .. } = cache else { panic!("it is no folder") };
-        loose.path(&cache.name(version, WHAT).unwrap())
+        let Some(near @ Near::Folder { loose, .. }) = &cache.near else { panic!("no folder") };
+        loose.path(&near.name(version, WHAT).unwrap())
     }
 
     async fn saved(cache: &Arc<IndexCache>, version: &ObjectVersion, known: &[u8]) {

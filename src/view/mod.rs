@@ -82,6 +82,7 @@ use room::Room;
 use source::{FileSource, ObjectSource};
 
 use crate::disk::Ghosts;
+use crate::fleet::SharedCache;
 use crate::mem::{Budget, Reservation, Shelf, Use};
 use crate::raster::{self, Decoders, Limits, Pixels, Raster, RasterError, Spliced};
 use crate::reader::{BlockCache, ExactReader, Opener};
@@ -187,6 +188,7 @@ pub struct Views {
     config: ViewConfig,
     store: Arc<dyn ObjectStore>,
     cache: Arc<BlockCache>,
+    shared: Option<Arc<SharedCache>>,
     objects: Opener,
     indexes: Option<Arc<IndexCache>>,
     budget: Arc<Budget>,
@@ -214,14 +216,24 @@ struct Kept {
     made: Mutex<Ghosts>,
 }
 
+/// Where the bytes of images are, and what was made of them.
+#[derive(Debug)]
+pub struct ViewSources {
+    /// The objects.
+    pub store: Arc<dyn ObjectStore>,
+    /// Their bytes that are here.
+    pub cache: Arc<BlockCache>,
+    /// What other mounts have made.
+    pub shared: Option<Arc<SharedCache>>,
+}
+
 impl Views {
-    /// The siblings of what `store` holds. What is decoded is counted in `budget`,
-    /// and blocks of `cache` make room for it; formats that are not ours by `decoders`. How much
+    /// The siblings of what the store of `sources` holds. What is decoded is counted in `budget`,
+    /// and blocks of its cache make room for it; formats that are not ours by `decoders`. How much
     /// that is goes into `stats`.
     pub fn new(
         config: ViewConfig,
-        store: Arc<dyn ObjectStore>,
-        cache: Arc<BlockCache>,
+        sources: ViewSources,
         budget: Arc<Budget>,
         decoders: Arc<dyn Decoders>,
         runtime: Runtime,
@@ -229,9 +241,11 @@ impl Views {
     ) -> Arc<Self> {
         let limit = budget.limit_bytes();
         let units = (limit / UNITS_SHARE).max(UNITS_BYTES);
+        let ViewSources { store, cache, shared } = sources;
         let indexes = config.index_cache.clone();
         Arc::new(Views {
-            indexes: IndexCache::of(indexes, cache.disk(), runtime.clone()),
+            indexes: IndexCache::of(indexes, cache.disk(), shared.as_ref(), runtime.clone()),
+            shared,
             kept: Kept {
                 next_id: AtomicU64::new(0),
                 headers: Mutex::new(LruCache::new(VERSIONS)),

@@ -31,7 +31,7 @@ impl Views {
         let key = (image.id, kind, WHOLE);
         let (views, image) = (self.clone(), image.clone());
         let made = self.kept.units.get_or_make(key, move || async move {
-            let file = match views.unit_on_disk(&image, kind, WHOLE).await {
+            let file = match views.kept_unit(&image, kind, WHOLE).await {
                 Some(file) => file,
                 None => {
                     let file = views.pack(&image, kind).await?;

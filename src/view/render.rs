@@ -59,7 +59,7 @@ impl Views {
         made.wait().boxed()
     }
 
-    /// A unit that takes a whole image: from the cache on disk, if that has it.
+    /// A unit that takes a whole image: from the cache on disk or the shared one, if they have it.
     async fn unit_of_all(
         self: &Arc<Self>,
         image: &Arc<Image>,
@@ -68,7 +68,7 @@ impl Views {
         unit: UnitIndex,
     ) -> Result<Vec<u8>, ViewError> {
         let range = layout.unit_range(unit);
-        let known = self.unit_on_disk(image, kind, unit).await;
+        let known = self.kept_unit(image, kind, unit).await;
         if let Some(bytes) = known.filter(|known| known.len() as u64 == range.end - range.start) {
             return Ok(bytes);
         }
@@ -178,7 +178,9 @@ impl Views {
             return;
         }
         let missing = self.not_on_disk(image, level, missing).await;
-        if missing.len() > 1 {
+        // What others have made is not fetched ahead of asking them for it.
+        let has_shared = self.shared.as_ref().is_some_and(|shared| shared.has_tiles());
+        if missing.len() > 1 && !has_shared {
             image.raster.expect(level, &missing).await;
         }
     }
@@ -205,7 +207,7 @@ impl Views {
         let key = PixelsKey::Tile { image: image.id, level, column, row };
         let (views, image) = (self.clone(), image.clone());
         let tile = self.kept.pixels.get_or_make(key, move || async move {
-            if let Some(pixels) = views.tile_on_disk(&image, (level, column, row)).await {
+            if let Some(pixels) = views.kept_tile(&image, (level, column, row)).await {
                 let weight = pixels.samples.len() as u64;
                 return Ok((pixels, weight));
             }
@@ -295,6 +297,10 @@ impl Views {
                     allowed,
                 }));
             }
+            if let Some(pixels) = views.shared_preview(&image).await {
+                let weight = pixels.samples.len() as u64;
+                return Ok((pixels, weight));
+            }
             // Its sums, then its pixels; the tiles under it come and go.
             let bytes = u64::from(plan.width) * u64::from(plan.height) * PREVIEW_PIXEL_BYTES;
             let counted = views.room.count(bytes);
@@ -312,16 +318,23 @@ impl Views {
             let stretched = move || stretch(work.info(), has_colors, &reducer.finish());
             let mut pixels = views.compute(&image, stretched).await?;
             let bands = plan.bands.all().len();
+            let mut is_right = true;
             if let Some(profile) = profile {
                 let limits = &views.config.limits;
                 let samples = pixels.samples.clone();
                 match views.decoders.to_srgb(profile, bands, samples, limits).await {
                     Ok(samples) => pixels.samples = samples,
-                    Err(error) => tracing::info!("{}", image.error(error)),
+                    Err(error) => {
+                        is_right = false;
+                        tracing::info!("{}", image.error(error));
+                    }
                 }
             }
             let orientation = image.orientation();
             let pixels = views.compute(&image, move || upright(pixels, orientation, bands)).await?;
+            if is_right {
+                views.share_preview(&image, &pixels);
+            }
             let weight = pixels.samples.len() as u64;
             Ok((pixels, weight))
         });

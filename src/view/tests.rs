@@ -139,8 +139,8 @@ fn views(png_compression: PngCompression) -> Arc<Views> {
     let cache = BlockCache::new(CacheConfig { budget: budget.clone(), verify: false, disk: None });
     let config = ViewConfig { png_compression, ..ViewConfig::default() };
     let decoders = Arc::new(InProcess);
-    let (store, runtime) = (Arc::new(NoStore), Runtime::current());
-    Views::new(config, store, cache, budget, decoders, runtime, Stats::new())
+    let sources = ViewSources { store: Arc::new(NoStore), cache, shared: None };
+    Views::new(config, sources, budget, decoders, Runtime::current(), Stats::new())
 }
 
 /// All of a sibling, whose size must be what was said of it before.

@@ -316,6 +316,21 @@ fn the_readme_names_every_option_of_mount() {
 }
 
 #[test]
+fn the_manifests_of_kubernetes_use_options_that_exist() {
+    let known: BTreeSet<String> = ["mount", "run"].iter().flat_map(|of| options_of(of)).collect();
+    for file in files_below("examples/kubernetes") {
+        let text = fs::read_to_string(&file).unwrap();
+        let words = text.split(|c: char| c.is_whitespace() || matches!(c, ',' | '[' | ']'));
+        let options: Vec<&str> =
+            words.filter(|word| word.starts_with("--") && !["--", "---"].contains(word)).collect();
+        assert!(options.len() >= 3, "{}: {options:?}", file.display());
+        for option in options {
+            assert!(known.contains(option), "{}: {option}", file.display());
+        }
+    }
+}
+
+#[test]
 fn every_option_that_serve_alone_has_is_explained() {
     let text = read("docs/serve.md");
     let known = words(&text);

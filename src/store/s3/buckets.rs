@@ -22,7 +22,7 @@ use crate::key::{Bucket, ETag, ObjectKey, Prefix};
 use crate::store::{
     BeginRequest, CompleteRequest, CopyPartRequest, CopyRequest, GetBody, GetRequest,
     KeptConditions, KeyOrder, ListPage, ListRequest, ObjectHead, ObjectStore, Part, PartRequest,
-    PutRequest, Spelling, StoreError, StoreErrorKind, Upload, Written,
+    PutRequest, Spelling, StoreError, StoreErrorKind, Upload, WriteSettings, Written,
 };
 
 /// What the request is called in logs and messages.
@@ -40,6 +40,19 @@ impl S3 {
         let config = Arc::new(config);
         let connection = self.connection.to_bucket(config.clone(), region)?;
         Ok(S3 { config, connection, ..self.clone() })
+    }
+
+    /// As [`S3::to_bucket`], for a bucket of the caller's own, whoever owns and pays for the first
+    /// one: what is written there has the bucket's storage class.
+    ///
+    /// # Errors
+    /// The name is none that the server may have.
+    pub fn to_own_bucket(&self, bucket: &Bucket) -> Result<S3, StoreError> {
+        let writes = WriteSettings { storage_class: None, ..self.config.writes.clone() };
+        let (requester_pays, expected_bucket_owner) = (false, None);
+        let config =
+            S3Config { requester_pays, expected_bucket_owner, writes, ..(*self.config).clone() };
+        S3 { config: Arc::new(config), ..self.clone() }.to_bucket(bucket, None)
     }
 
     async fn buckets(&self, request: &ListRequest) -> Result<Listed, StoreError> {

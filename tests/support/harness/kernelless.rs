@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use s3mem::app::{Assembled, assemble};
+use s3mem::app::{Assembled, Caches, assemble};
 use s3mem::config::{FsConfig, Writes};
 use s3mem::decoders::Place;
 use s3mem::disk::Disk;
@@ -105,7 +105,8 @@ impl Tree {
             decoders: Place::InProcess,
             writes: config.writes,
         };
-        let parts = assemble(stack, fs_config, disk, Stats::new()).await.unwrap();
+        let caches = Caches { disk, ..Caches::default() };
+        let parts = assemble(stack, fs_config, caches, Stats::new()).await.unwrap();
         Tree { fs: parts.fs.clone(), publisher: parts.publisher.clone(), store, parts }
     }
 

@@ -8,13 +8,16 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use mountpoint_s3_client::config::{AddressingStyle, S3ClientAuthConfig};
 use mountpoint_s3_client::instance_info::InstanceInfo;
 use mountpoint_s3_client::user_agent::UserAgent;
-use mountpoint_s3_fs::data_cache::DataCacheConfig;
+use mountpoint_s3_fs::data_cache::{
+    CacheLimit, DataCacheConfig, DiskDataCacheConfig, ManagedCacheDir,
+};
 use mountpoint_s3_fs::fs::{CacheConfig, TimeToLive};
 use mountpoint_s3_fs::fuse::config::{FuseOptions, FuseSessionConfig, MountPoint};
 use mountpoint_s3_fs::fuse::session::FuseSession;
@@ -83,9 +86,18 @@ struct Arguments {
     #[arg(long, default_value_t = 8 << 20)]
     part_size: usize,
 
-    /// How long metadata are believed: SECONDS, indefinite or minimal
-    #[arg(long, default_value_t = TimeToLive::Minimal)]
-    metadata_ttl: TimeToLive,
+    /// How long metadata are believed: SECONDS, indefinite or minimal [default: minimal, and 60
+    /// with --cache]
+    #[arg(long)]
+    metadata_ttl: Option<TimeToLive>,
+
+    /// A folder for a cache on disk, which is emptied when the mount begins and ends
+    #[arg(long)]
+    cache: Option<PathBuf>,
+
+    /// The MiB that it may hold [default: all but 5 % of the disk]
+    #[arg(long, requires = "cache")]
+    max_cache_size: Option<usize>,
 
     /// The threads that serve the kernel, at most
     #[arg(long, default_value_t = 16)]
@@ -103,6 +115,11 @@ fn main() -> ExitCode {
     }
 }
 
+/// The blocks of the cache on disk.
+const CACHE_BLOCK_BYTES: u64 = 1 << 20;
+/// How long metadata are believed where there is such a cache.
+const TTL_WITH_CACHE: Duration = Duration::from_secs(60);
+
 fn run(arguments: &Arguments) -> Result<()> {
     if !arguments.foreground {
         bail!("say --foreground: unlike AWS's mount-s3, this one has no background");
@@ -113,10 +130,15 @@ fn run(arguments: &Arguments) -> Result<()> {
         default_filter: format!("warn,awscrt=off,{}=off", metrics::TARGET_NAME),
     })?;
     let _metrics = metrics::install(None)?;
-    mount(arguments)?.join()
+    // As AWS's program does, and its library's example.
+    let folder = arguments.cache.as_deref();
+    let folder = folder
+        .map(|folder| ManagedCacheDir::new_from_parent_with_cache_key(folder, None, true))
+        .transpose()?;
+    mount(arguments, folder.as_ref())?.join()
 }
 
-fn mount(arguments: &Arguments) -> Result<FuseSession> {
+fn mount(arguments: &Arguments, cache: Option<&ManagedCacheDir>) -> Result<FuseSession> {
     let path = S3Path::new(Bucket::new(&arguments.bucket)?, Prefix::empty());
     let instance = InstanceInfo::new();
 
@@ -166,7 +188,10 @@ fn mount(arguments: &Arguments) -> Result<FuseSession> {
 
     let personality = S3Personality::infer_from_bucket(&path.bucket, &client.endpoint_config());
     let filesystem = S3FilesystemConfig {
-        cache_config: CacheConfig::new(arguments.metadata_ttl),
+        cache_config: CacheConfig::new(arguments.metadata_ttl.unwrap_or(match cache {
+            Some(_) => TimeToLive::Duration(TTL_WITH_CACHE),
+            None => TimeToLive::Minimal,
+        })),
         allow_delete: arguments.allow_delete,
         allow_overwrite: arguments.allow_overwrite,
         read_only: arguments.read_only,
@@ -186,7 +211,18 @@ fn mount(arguments: &Arguments) -> Result<FuseSession> {
         FuseOptions { read_only: arguments.read_only, ..FuseOptions::default() },
         arguments.max_threads,
     )?;
-    MountpointConfig::new(session, filesystem, DataCacheConfig::default())?
+    let limit = arguments.max_cache_size.map_or_else(CacheLimit::default, |mib| {
+        CacheLimit::TotalSize { max_size: mib << 20 }
+    });
+    let data_cache = DataCacheConfig {
+        disk_cache_config: cache.map(|folder| DiskDataCacheConfig {
+            cache_directory: folder.as_path_buf(),
+            block_size: CACHE_BLOCK_BYTES,
+            limit,
+        }),
+        ..DataCacheConfig::default()
+    };
+    MountpointConfig::new(session, filesystem, data_cache)?
         .create_fuse_session(superblock, client, runtime, pool)
         .context("no mount")
 }

@@ -120,7 +120,8 @@ fn every_metric_is_documented_with_its_type_and_no_other_one_is() {
     let file = shell.path("prices.toml");
     fs::write(&file, prices).unwrap();
     let cache = shell.path("cache");
-    let flags = ["--writes", "memory", "--prices", &file, "--cache-dir", &cache];
+    let shared = "--shared-cache=s3://fleet/made";
+    let flags = ["--writes", "memory", "--prices", &file, "--cache-dir", &cache, shared];
     let shell = mounted(&server, &flags);
     let text = get(&address(&shell));
     let told: BTreeSet<String> = text

@@ -320,7 +320,8 @@ fn every_name_in_the_json_is_documented_and_no_other_one_is() {
     let outer = tempfile::tempdir().unwrap();
     let cache = outer.path().join("cache");
     let cache = cache.to_str().unwrap();
-    let flags = ["--prices", "prices.toml", "--egress-free", "--cache-dir", cache];
+    let shared = "--shared-cache=s3://fleet/made";
+    let flags = ["--prices", "prices.toml", "--egress-free", "--cache-dir", cache, shared];
     let shell = used(&server, &flags);
     server.fault(Fault::new(Effect::Refuse(Refusal::AccessDenied)).on(Op::Put));
     // Fails when it is closed, and is pending from then on.

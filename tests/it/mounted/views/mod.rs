@@ -23,6 +23,7 @@ pub(in crate::mounted) mod pages;
 mod pixels;
 mod previews;
 mod ranges;
+mod shared;
 mod stepping;
 mod web;
 
