@@ -124,6 +124,16 @@ impl MountSettings {
         MountSettings::checked(args, environment).map_err(|error| error.placed(&args.given))
     }
 
+    /// The settings of a mount of one of several sources alone.
+    pub fn of_one(&self, source: &Source) -> MountSettings {
+        let mut settings = self.clone();
+        settings.s3.bucket = source.bucket.clone();
+        settings.fs.prefix = source.prefix.clone();
+        settings.fs.top = None;
+        settings.source = Shown::One(source.clone());
+        settings
+    }
+
     fn checked(args: &MountArgs, environment: &Environment) -> Result<MountSettings, ConfigError> {
         check_order(args)?;
         let source = Shown::parse(&args.sources(), args.all_buckets)?;

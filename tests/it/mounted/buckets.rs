@@ -347,8 +347,7 @@ fn run_and_serve_take_several_buckets() {
     for (words, part) in [
         (&["mount", "--all-buckets", "alpha", shell.mount_point()][..], "s3://"),
         (&["mount", "s3://", "alpha", shell.mount_point()], "s3://"),
-        (&["doctor", "alpha", "beta", "gamma"], "one bucket"),
-        (&["doctor", "s3://"], "one bucket"),
+        (&["doctor", "s3://", "alpha"], "s3://"),
     ] {
         let ran = shell.s3mem(words);
         assert_ne!(ran.code, Some(0), "{words:?}");
