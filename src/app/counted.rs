@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use crate::reader::Ahead;
-use crate::stats::{ClassReads, Distribution, FileUse, Program, RequestKind, Snapshot};
+use crate::stats::{Charged, ClassReads, Distribution, FileUse, Program, RequestKind, Snapshot};
 
 /// What was counted since the mount, or since then.
 #[derive(Debug, Clone)]
@@ -12,6 +12,8 @@ pub(super) struct Counted {
     pub(super) all: Snapshot,
     pub(super) latencies: Vec<(RequestKind, Distribution)>,
     pub(super) classes: BTreeMap<String, ClassReads>,
+    /// What each of several buckets was asked for, by its folder.
+    pub(super) charged: BTreeMap<String, Charged>,
     pub(super) ahead: Ahead,
     /// How long decoders worked, wherever they are.
     pub(super) decoding: Duration,
@@ -44,6 +46,11 @@ impl Counted {
             let before = earlier.classes.get(class).copied().unwrap_or_default();
             reads.requests = reads.requests.saturating_sub(before.requests);
             reads.bytes = reads.bytes.saturating_sub(before.bytes);
+        }
+        for (folder, charged) in &mut self.charged {
+            if let Some(before) = earlier.charged.get(folder) {
+                *charged = std::mem::take(charged).without(before);
+            }
         }
         self.classes.retain(|_, reads| *reads != ClassReads::default());
         self.ahead = Ahead {

@@ -32,7 +32,7 @@ use std::time::Duration;
 pub(crate) use absolute::absolute;
 pub use environment::Environment;
 pub use error::ConfigError;
-pub use prices::{Bill, Charged, PriceList, Pricing};
+pub use prices::{Bill, PriceList, Pricing};
 pub use serve::serve_config;
 pub use settings::{SettingPlaces, SettingsError};
 pub use settings_file::Trouble;

@@ -11,8 +11,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "config",
         &[
-            "cli", "decoders", "disk", "fuse", "key", "publish", "raster", "serve", "store", "sys",
-            "view",
+            "cli", "decoders", "disk", "fuse", "key", "publish", "raster", "serve", "stats",
+            "store", "sys", "view",
         ],
     ),
     (
