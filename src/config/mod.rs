@@ -157,6 +157,7 @@ impl MountSettings {
         let fs = FsConfig {
             prefix: source.one().map_or_else(Prefix::root, |one| one.prefix.clone()),
             top: source.top(),
+            versions: args.versions,
             metadata_ttl: metadata_ttl(args)?,
             uid: id("--uid", args.uid.as_deref(), "id -u", sys::effective_uid)?,
             gid: id("--gid", args.gid.as_deref(), "id -g", sys::effective_gid)?,

@@ -10,7 +10,8 @@ use futures_util::StreamExt;
 use super::{
     BeginRequest, CompleteRequest, CopyPartRequest, CopyRequest, GetBody, GetRequest,
     KeptConditions, KeyOrder, ListPage, ListRequest, ObjectHead, ObjectStore, Part, PartRequest,
-    PutRequest, Spelling, StoreError, StoreErrorKind, Upload, Written,
+    PutRequest, Spelling, StoreError, StoreErrorKind, Upload, VersionsPage, VersionsRequest,
+    Written,
 };
 use crate::key::{ETag, ObjectKey, Prefix};
 use crate::stats::{Charges, RequestKind, Stats};
@@ -20,8 +21,8 @@ use crate::stats::{Charges, RequestKind, Stats};
 pub struct Meter {
     inner: Arc<dyn ObjectStore>,
     stats: Arc<Stats>,
-}
     charges: Arc<Charges>,
+}
 
 impl Meter {
     /// Counts the requests to `inner` in `stats`, and those that cost something in `charges`.
@@ -89,29 +90,29 @@ impl ObjectStore for Meter {
         file.get_requests.add(1);
         let body = self.noted(RequestKind::Get, self.inner.get_range(request)).await?;
         let (stats, class) = (self.stats.clone(), body.head.storage_class.clone());
-        stats.classes.note_request(class.as_deref());
         let charges = self.charges.clone();
-        let bytes = body.bytes.inspect(move |chunk| match chunk {
+        stats.classes.note_request(class.as_deref());
         charges.classes.note_request(class.as_deref());
+        let bytes = body.bytes.inspect(move |chunk| match chunk {
             Ok(chunk) => {
                 let bytes = chunk.len() as u64;
                 stats.get_bytes.add(bytes);
                 stats.classes.note_bytes(class.as_deref(), bytes);
-                file.get_bytes.add(bytes);
                 charges.classes.note_bytes(class.as_deref(), bytes);
+                file.get_bytes.add(bytes);
             }
             Err(_) => stats.failed_requests.add(1),
         });
         Ok(GetBody { head: body.head, bytes: bytes.boxed() })
     }
 
-    async fn put(&self, request: PutRequest) -> Result<Written, StoreError> {
     async fn list_versions(&self, request: VersionsRequest) -> Result<VersionsPage, StoreError> {
         self.count(RequestKind::List);
         tracing::debug!("LIST VERSIONS {:?}", request.key.as_str());
         self.noted(RequestKind::List, self.inner.list_versions(request)).await
     }
 
+    async fn put(&self, request: PutRequest) -> Result<Written, StoreError> {
         self.count(RequestKind::Put);
         tracing::debug!("PUT {:?}, {} bytes", request.key.as_str(), request.body.len());
         let bytes = request.body.len() as u64;

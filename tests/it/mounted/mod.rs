@@ -15,6 +15,7 @@ mod faults;
 mod hostile_keys;
 mod in_order;
 mod interrupts;
+mod kept_versions;
 mod limits;
 mod matrix;
 mod memory;
