@@ -41,6 +41,7 @@ declare -A package_of=(
     [git]=git
     [identify]=imagemagick
     [mandoc]=mandoc
+    [nginx]=nginx-light
     [opj_decompress]=libopenjp2-tools
     [pngcheck]=pngcheck
     [rsync]=rsync

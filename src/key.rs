@@ -5,11 +5,15 @@
 //! program there is no raw `&str` that means a key. Knows nothing of files,
 //! inodes or the network.
 
+mod versions;
+
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::SystemTime;
+
+pub use versions::{AmongVersions, is_marked};
 
 /// The longest name that Linux allows in a directory, in bytes (`NAME_MAX`). A segment
 /// of a key may be longer.
@@ -154,7 +158,7 @@ impl Prefix {
 
     /// The key that is this prefix followed by `rest`.
     pub fn key(&self, rest: &str) -> ObjectKey {
-        ObjectKey(format!("{}{rest}", self.0).into())
+        ObjectKey::new(format!("{}{rest}", self.0))
     }
 }
 
@@ -164,25 +168,54 @@ impl fmt::Display for Prefix {
     }
 }
 
-/// The full key of one object, as S3 knows it: any Unicode text of 1 to 1,024 bytes.
+/// The full key of one object, as S3 knows it: any Unicode text of 1 to 1,024 bytes; and,
+/// where that matters, which of the versions that a bucket keeps under it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ObjectKey(Arc<str>);
+pub struct ObjectKey {
+    text: Arc<str>,
+    version_id: Option<Arc<str>>,
+}
 
 impl ObjectKey {
-    /// The key exactly as given.
+    /// The key exactly as given, of the version that is current.
     pub fn new(text: impl Into<Arc<str>>) -> Self {
-        ObjectKey(text.into())
+        ObjectKey { text: text.into(), version_id: None }
+    }
+
+    /// The version of this id under the same key.
+    pub fn at_version(&self, id: impl Into<Arc<str>>) -> Self {
+        ObjectKey { text: self.text.clone(), version_id: Some(id.into()) }
+    }
+
+    /// The same version under another key.
+    pub fn with_text(&self, text: impl Into<Arc<str>>) -> Self {
+        ObjectKey { text: text.into(), version_id: self.version_id.clone() }
     }
 
     /// The text as S3 knows it.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// The text of the key in the bucket, also of one that stands among the versions of it.
+    pub fn in_bucket(&self) -> &str {
+        AmongVersions::of(&self.text).map_or(&self.text, |among| among.key)
+    }
+
+    /// Whether it stands among the versions of another one, as [`AmongVersions`] has them.
+    pub fn is_among_versions(&self) -> bool {
+        AmongVersions::of(&self.text).is_some()
+    }
+
+    /// Which version it is; `None` for the one that is current.
+    pub fn version_id(&self) -> Option<&str> {
+        self.version_id.as_deref()
     }
 }
 
 impl fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 

@@ -180,6 +180,7 @@ fn file_system() -> Result<FsConfig, String> {
     Ok(FsConfig {
         prefix: Prefix::root(),
         top: None,
+        versions: false,
         metadata_ttl: Duration::from_secs(60),
         verify: false,
         uid: me.uid(),

@@ -22,7 +22,7 @@ use crate::publish::{Publisher, PublisherParts};
 use crate::raster::{Decoders, InProcess};
 use crate::reader::{BlockCache, CacheConfig};
 use crate::stats::Stats;
-use crate::store::{Folders, ObjectStore, StoreError, StoreErrorKind};
+use crate::store::{Folders, ObjectStore, ShowVersions, StoreError, StoreErrorKind};
 use crate::view::{ViewSet, ViewSources, Views};
 
 /// How long the end of a mount waits for the caches.
@@ -112,6 +112,11 @@ pub async fn assemble(
         budget: budget.clone(),
         stats: stats.clone(),
         top: config.top.clone(),
+        versions: config.versions,
+    };
+    let store: Arc<dyn ObjectStore> = match config.versions {
+        true => Arc::new(ShowVersions::new(store, config.metadata_ttl)),
+        false => store,
     };
     let catalog = Catalog::new(store.clone(), catalog_config, runtime.clone());
     let root = Dir::root(config.prefix.clone());

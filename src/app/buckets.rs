@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::{MountSettings, Source};
 use crate::key::{Bucket, Prefix};
-use crate::stats::Stats;
+use crate::stats::{Charged, Charges, Stats};
 use crate::store::{
     Buckets, InFolder, ObjectStore, OpenBucket, S3, S3Buckets, StackConfig, StoreError,
     production_stack,
@@ -32,6 +32,8 @@ pub(super) struct OpenedBucket {
     pub(super) bucket: String,
     /// The region that it is in, as far as it has answered.
     pub(super) region: String,
+    /// What it was asked for.
+    pub(super) charged: Charged,
 }
 
 impl Connected {
@@ -68,10 +70,11 @@ impl Connected {
     /// The buckets that were asked for, where there are several.
     pub(super) fn buckets(&self) -> Option<Vec<OpenedBucket>> {
         let buckets = self.opened.as_ref()?.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        let opened = buckets.iter().map(|(folder, (bucket, s3))| OpenedBucket {
+        let opened = buckets.iter().map(|(folder, known)| OpenedBucket {
             folder: folder.clone(),
-            bucket: bucket.to_string(),
-            region: s3.region(),
+            bucket: known.bucket.to_string(),
+            region: known.s3.region(),
+            charged: known.charges.charged(),
         });
         Some(opened.collect())
     }
@@ -85,7 +88,15 @@ struct Opened {
     named: BTreeMap<String, Source>,
     stack: StackConfig,
     stats: Arc<Stats>,
-    buckets: Mutex<BTreeMap<String, (Bucket, S3)>>,
+    buckets: Mutex<BTreeMap<String, KnownBucket>>,
+}
+
+/// One that was opened.
+#[derive(Debug)]
+struct KnownBucket {
+    bucket: Bucket,
+    s3: S3,
+    charges: Arc<Charges>,
 }
 
 impl OpenBucket for Opened {
@@ -99,9 +110,12 @@ impl OpenBucket for Opened {
         };
         let s3 = self.server.open(&bucket)?;
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        buckets.insert(name.to_owned(), (bucket, s3.clone()));
+        let charges = Arc::<Charges>::default();
+        let known = KnownBucket { bucket, s3: s3.clone(), charges: charges.clone() };
+        buckets.insert(name.to_owned(), known);
         let store = Arc::new(InFolder::new(Arc::new(s3), name, prefix));
-        Ok(production_stack(store, self.stack.clone(), self.stats.clone()))
+        let stack = StackConfig { charges, ..self.stack.clone() };
+        Ok(production_stack(store, stack, self.stats.clone()))
     }
 
     fn forget(&self, name: &str) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::fleet;
 use crate::reader::Ahead;
-use crate::stats::{ClassReads, Distribution, FileUse, Program, RequestKind, Snapshot};
+use crate::stats::{Charged, ClassReads, Distribution, FileUse, Program, RequestKind, Snapshot};
 
 /// What was counted since the mount, or since then.
 #[derive(Debug, Clone)]
@@ -13,6 +13,8 @@ pub(super) struct Counted {
     pub(super) all: Snapshot,
     pub(super) latencies: Vec<(RequestKind, Distribution)>,
     pub(super) classes: BTreeMap<String, ClassReads>,
+    /// What each of several buckets was asked for, by its folder.
+    pub(super) charged: BTreeMap<String, Charged>,
     pub(super) ahead: Ahead,
     /// How long decoders worked, wherever they are.
     pub(super) decoding: Duration,
@@ -47,6 +49,11 @@ impl Counted {
             let before = earlier.classes.get(class).copied().unwrap_or_default();
             reads.requests = reads.requests.saturating_sub(before.requests);
             reads.bytes = reads.bytes.saturating_sub(before.bytes);
+        }
+        for (folder, charged) in &mut self.charged {
+            if let Some(before) = earlier.charged.get(folder) {
+                *charged = std::mem::take(charged).without(before);
+            }
         }
         self.classes.retain(|_, reads| *reads != ClassReads::default());
         self.ahead = Ahead {

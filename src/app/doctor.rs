@@ -10,9 +10,9 @@ use tokio::runtime;
 
 use super::doctor_finding::{Finding, Outcome};
 use super::json::{list, object};
-use super::{doctor_machine, doctor_server};
+use super::{doctor_buckets, doctor_machine};
 use crate::cli::DoctorArgs;
-use crate::config::{ConfigError, Environment, MountSettings};
+use crate::config::{ConfigError, Environment, MountSettings, Shown};
 
 /// Why nothing was looked at. Each is a sentence for the user.
 #[derive(Debug, thiserror::Error)]
@@ -21,23 +21,22 @@ pub(super) enum DoctorError {
     Config(#[from] ConfigError),
     #[error("the system does not provide what s3mem needs to run: {0}")]
     System(#[from] io::Error),
-    #[error("--write-test writes into a bucket: give its name")]
+    #[error("--write-test writes into each bucket that is named: give the name of one")]
     NoBucket,
 }
 
 /// Runs the command; fails if there is a problem.
 pub(super) fn run(args: &DoctorArgs, environment: &Environment) -> Result<ExitCode, DoctorError> {
-    let (bucket, mount_point) = (args.bucket(), args.mount_point());
-    if args.write_test && bucket.is_none() {
+    let has_bucket = !args.buckets().is_empty() || args.mount.all_buckets;
+    // Before anything is looked at: what is misspelled is said at once.
+    let settings = has_bucket.then(|| MountSettings::new(&args.for_settings(), environment));
+    let settings = settings.transpose()?;
+    if args.write_test && settings.as_ref().is_none_or(|of| of.source == Shown::All) {
         return Err(DoctorError::NoBucket);
     }
-    // Before anything is looked at: what is misspelled is said at once.
-    let settings = bucket.map(|_| MountSettings::new(&args.for_settings(), environment));
-    let settings = settings.transpose()?;
-    if settings.as_ref().is_some_and(|settings| settings.source.one().is_none()) {
-        return Err(ConfigError::DoctorOfSeveral.into());
-    }
-    let mut findings = doctor_machine::look(mount_point, args.mount.allow_other, environment);
+    let mount_point = args.mount_point();
+    let mut findings =
+        doctor_machine::look(mount_point.as_deref(), args.mount.allow_other, environment);
     match &settings {
         None => {
             findings.push(Finding::skipped(
@@ -47,7 +46,7 @@ pub(super) fn run(args: &DoctorArgs, environment: &Environment) -> Result<ExitCo
         }
         Some(settings) => {
             let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
-            findings.extend(runtime.block_on(doctor_server::ask(settings, args.write_test)));
+            findings.extend(runtime.block_on(doctor_buckets::ask(settings, args.write_test)));
             runtime.shutdown_background();
         }
     }

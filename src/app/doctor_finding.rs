@@ -32,6 +32,8 @@ impl Outcome {
 pub(super) struct Finding {
     /// Its name, for scripts.
     pub(super) check: &'static str,
+    /// Which of several buckets it is about.
+    pub(super) bucket: Option<String>,
     pub(super) outcome: Outcome,
     /// What was found, and what it means.
     pub(super) says: String,
@@ -41,7 +43,8 @@ pub(super) struct Finding {
 
 impl Finding {
     pub(super) fn good(check: &'static str, says: impl Into<String>) -> Finding {
-        Finding { check, outcome: Outcome::Good, says: says.into(), command: None }
+        let (bucket, command) = (None, None);
+        Finding { check, bucket, outcome: Outcome::Good, says: says.into(), command }
     }
 
     pub(super) fn warning(check: &'static str, says: impl Into<String>) -> Finding {
@@ -61,10 +64,16 @@ impl Finding {
         Finding { command: Some(command.into()), ..self }
     }
 
+    /// The same, about one of several buckets.
+    pub(super) fn about(self, bucket: &str) -> Finding {
+        Finding { bucket: Some(bucket.to_owned()), ..self }
+    }
+
     /// A line for people, and another one for the command.
     pub(super) fn for_people(&self) -> String {
-        let line =
-            format!("{:<8} {:<16} {}\n", self.outcome.name(), self.check, printable(&self.says));
+        let about = self.bucket.as_ref().map(|bucket| format!("{bucket}: ")).unwrap_or_default();
+        let says = printable(&format!("{about}{}", self.says)).to_string();
+        let line = format!("{:<8} {:<16} {says}\n", self.outcome.name(), self.check);
         match &self.command {
             Some(command) => format!("{line}{:<25} try: {}\n", "", printable(command)),
             None => line,
@@ -74,6 +83,7 @@ impl Finding {
     pub(super) fn for_programs(&self) -> String {
         object([
             ("check", string(self.check)),
+            ("bucket", maybe(self.bucket.as_deref().map(string))),
             ("outcome", string(self.outcome.name())),
             ("says", string(&self.says)),
             ("command", maybe(self.command.as_deref().map(string))),
@@ -95,7 +105,10 @@ mod tests {
         );
         assert_eq!(
             Finding::good("y", "z").for_programs(),
-            r#"{"check": "y", "outcome": "ok", "says": "z", "command": null}"#
+            r#"{"check": "y", "bucket": null, "outcome": "ok", "says": "z", "command": null}"#
         );
+        let about = Finding::good("y", "z").about("s3://a");
+        assert_eq!(about.for_people(), "ok       y                s3://a: z\n");
+        assert!(about.for_programs().contains(r#""bucket": "s3://a""#));
     }
 }

@@ -67,7 +67,7 @@ pub(super) async fn ask(settings: &MountSettings, writes: bool) -> Vec<Finding> 
     findings
 }
 
-fn credentials(s3: &S3) -> Finding {
+pub(super) fn credentials(s3: &S3) -> Finding {
     let Some(known) = s3.credentials() else {
         return Finding::good("credentials", "none: requests are anonymous (--no-sign-request)");
     };
@@ -92,7 +92,7 @@ fn server(s3: &S3, settings: &MountSettings) -> Finding {
     Finding::good("server", format!("{endpoint}, region {}; {habits}", s3.region()))
 }
 
-fn clock(skew_seconds: i64) -> Finding {
+pub(super) fn clock(skew_seconds: i64) -> Finding {
     let by = skew_seconds.unsigned_abs();
     let way = if skew_seconds > 0 { "ahead of" } else { "behind" };
     let says = match by {

@@ -16,6 +16,7 @@ mod daemonize;
 mod deadline;
 mod detach;
 mod doctor;
+mod doctor_buckets;
 mod doctor_finding;
 mod doctor_machine;
 mod doctor_server;

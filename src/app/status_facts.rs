@@ -1,6 +1,6 @@
 //! What there is to say about a mount at one moment, gathered once for all who show it.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,12 +10,12 @@ use super::assemble::Assembled;
 use super::buckets::{Connected, OpenedBucket};
 use super::counted::{Counted, FileFigures};
 use crate::cli::GivenFlag;
-use crate::config::{Bill, Charged, OnUnmount, Pricing};
+use crate::config::{Bill, OnUnmount, Pricing};
 use crate::disk::Figures;
 use crate::mem::Use;
 use crate::publish::Pending;
 use crate::raster;
-use crate::stats::{RequestKind, STANDARD, Stats};
+use crate::stats::{Charged, RequestKind, Stats};
 
 /// What stays the same as long as the mount lasts.
 #[derive(Debug)]
@@ -70,9 +70,8 @@ pub(super) enum Decoding {
 #[derive(Debug, Clone)]
 pub(super) struct Cost {
     pub(super) bill: Bill,
-    pub(super) region: String,
-    /// Whether the list has the region.
-    pub(super) is_listed: bool,
+    /// The regions whose prices were taken.
+    pub(super) regions: BTreeSet<String>,
     pub(super) pricing: Pricing,
 }
 
@@ -146,6 +145,13 @@ pub(super) fn count(known: &Known) -> Counted {
     Counted {
         latencies: RequestKind::ALL.map(|kind| (kind, stats.latencies.of(kind))).into(),
         classes: stats.classes.reads(),
+        charged: known
+            .server
+            .buckets()
+            .into_iter()
+            .flatten()
+            .map(|bucket| (bucket.folder, bucket.charged))
+            .collect(),
         ahead: parts.cache.ahead(),
         decoding: Duration::from_micros(
             raster::decoding_microseconds().saturating_add(all.decoders_microseconds),
@@ -173,28 +179,35 @@ fn memory(parts: &Assembled) -> Memory {
 
 fn cost(known: &Known, counted: &Counted) -> Option<Cost> {
     let pricing = known.pricing.clone()?;
-    let Counted { all, classes, .. } = counted;
+    let Counted { all, classes, charged: of_buckets, .. } = counted;
     let shared = counted.shared.unwrap_or_default();
-    let mut read: BTreeMap<String, (u64, u64)> = classes
-        .iter()
-        .map(|(class, reads)| {
-            let class = if class.is_empty() { STANDARD } else { class };
-            (class.to_owned(), (reads.requests, reads.bytes))
-        })
-        .collect();
+    let mut read = classes.clone();
     if shared.get_requests > 0 {
         let (requests, bytes) = read.entry(STANDARD.to_owned()).or_default();
         *requests += shared.get_requests;
         *bytes += shared.get_bytes;
     }
-    let charged = Charged {
+    let mut rest = Charged {
         list_requests: all.list_requests,
         head_requests: all.head_requests,
         get_requests: all.get_requests + shared.get_requests,
         put_requests: all.put_requests + shared.put_requests,
         read,
     };
-    let region = known.server.region();
-    let bill = pricing.bill(&region, &charged);
-    Some(Cost { bill, is_listed: pricing.list.knows(&region), region, pricing })
+    let (mut bill, mut regions) = (Bill::default(), BTreeSet::new());
+    for bucket in known.server.buckets().into_iter().flatten() {
+        let charged = of_buckets.get(&bucket.folder).filter(|of| **of != Charged::default());
+        if let Some(charged) = charged {
+            bill += pricing.bill(&bucket.region, charged);
+            rest = rest.without(charged);
+            regions.insert(bucket.region);
+        }
+    }
+    // Where there is one bucket, all of it; of several, what belongs to none of them.
+    if rest != Charged::default() || regions.is_empty() {
+        let region = known.server.region();
+        bill += pricing.bill(&region, &rest);
+        regions.insert(region);
+    }
+    Some(Cost { bill, regions, pricing })
 }

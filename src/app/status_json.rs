@@ -201,12 +201,13 @@ fn tiles(counted: &Counted) -> String {
 
 fn cost(cost: &Cost) -> String {
     let money = |amount: f64| format!("{amount:.9}");
-    let (bill, list) = (&cost.bill, &cost.pricing.list);
+    let (bill, prices) = (&cost.bill, &cost.pricing.list);
+    let are_listed = cost.regions.iter().all(|region| prices.knows(region));
     object([
-        ("currency", string(&list.currency)),
-        ("prices_of", string(&list.date)),
-        ("region", string(&cost.region)),
-        ("region_is_listed", cost.is_listed.to_string()),
+        ("currency", string(&prices.currency)),
+        ("prices_of", string(&prices.date)),
+        ("regions", list(cost.regions.iter().map(|region| string(region)))),
+        ("regions_are_listed", are_listed.to_string()),
         ("egress_free", cost.pricing.is_egress_free.to_string()),
         ("requests", money(bill.requests)),
         ("retrieval", money(bill.retrieval)),

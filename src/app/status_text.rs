@@ -272,12 +272,13 @@ fn cost(cost: &Cost) -> String {
         true => "transfer free".to_owned(),
         false => format!("transfer {:.6}", bill.transfer),
     };
-    let region = match cost.is_listed {
-        true => printable(&cost.region).into_owned(),
-        false => format!("{}, which it does not name", printable(&cost.region)),
+    let named = |region: &String| match list.knows(region) {
+        true => printable(region).into_owned(),
+        false => format!("{}, which it does not name", printable(region)),
     };
+    let regions = cost.regions.iter().map(named).collect::<Vec<_>>().join(" and ");
     format!(
-        "{:.6} {currency}: requests {:.6}, retrieval {:.6}, {transfer}; by the list of {} for {region}",
+        "{:.6} {currency}: requests {:.6}, retrieval {:.6}, {transfer}; by the list of {} for {regions}",
         bill.total(),
         bill.requests,
         bill.retrieval,

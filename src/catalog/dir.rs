@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::names::{Decoded, Encoded, decode, encode, shadowed};
 use super::page::PageEntry;
-use crate::key::{ObjectKey, Prefix};
+use crate::key::{AmongVersions, ObjectKey, Prefix};
 use crate::store::ListedObject;
 
 /// A directory: all keys that start with its prefix. An ordinary one's prefix ends
@@ -33,6 +33,8 @@ pub(super) enum Wanted {
     Either(String),
     /// The object `NAME`, if the directory `NAME/` exists too.
     Hidden(String),
+    /// The versions of the object `NAME`.
+    Versions(String),
     /// The directory of segments that start with this and are too long.
     LongPart(String),
 }
@@ -53,7 +55,9 @@ impl Dir {
     pub fn key_of(&self, name: &str) -> Option<ObjectKey> {
         match self.wanted(name)? {
             Wanted::Either(rest) if !rest.is_empty() => Some(self.prefix.key(&rest)),
-            Wanted::Either(_) | Wanted::Hidden(_) | Wanted::LongPart(_) => None,
+            Wanted::Either(_) | Wanted::Hidden(_) | Wanted::Versions(_) | Wanted::LongPart(_) => {
+                None
+            }
         }
     }
 
@@ -81,8 +85,15 @@ impl Dir {
     pub fn dir_of(&self, name: &str) -> Option<Dir> {
         match self.wanted(name)? {
             Wanted::Either(rest) if !rest.is_empty() => Some(self.child(&rest)),
-            Wanted::Either(_) | Wanted::Hidden(_) | Wanted::LongPart(_) => None,
+            Wanted::Either(_) | Wanted::Hidden(_) | Wanted::Versions(_) | Wanted::LongPart(_) => {
+                None
+            }
         }
+    }
+
+    /// Whether it holds the versions of an object, or lies in such a directory.
+    pub fn is_among_versions(&self) -> bool {
+        AmongVersions::of(self.prefix.as_str()).is_some()
     }
 
     /// The same directory once `from` is `to`; `None` if it does not lie in there.
@@ -98,6 +109,7 @@ impl Dir {
             Decoded::ShadowedObject(rest) => {
                 self.is_canonical(&rest).then_some(Wanted::Hidden(rest))
             }
+            Decoded::Versions(rest) => self.is_canonical(&rest).then_some(Wanted::Versions(rest)),
             Decoded::LongPart(part) => Some(Wanted::LongPart(part)),
         }
     }

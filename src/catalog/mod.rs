@@ -11,6 +11,7 @@ mod dir;
 mod following;
 mod guess;
 mod held;
+mod kept;
 mod lanes;
 mod listing;
 mod names;
@@ -33,7 +34,7 @@ use dir::Wanted;
 use listing::Listings;
 use page::{Known, Page, PageEntry, PageRequest};
 
-use crate::key::{ObjectKey, Prefix};
+use crate::key::{ObjectKey, Prefix, is_marked};
 use crate::mem::Budget;
 use crate::stats::Stats;
 use crate::store::{Folders, KeyOrder, ListRequest, ListedObject, ObjectStore, StoreError, Trail};
@@ -53,6 +54,8 @@ pub struct CatalogConfig {
     pub stats: Arc<Stats>,
     /// The folders at the top of the mount, if there is one for each of several buckets.
     pub top: Option<Folders>,
+    /// Whether the versions of objects are shown, by a store that has them among its keys.
+    pub versions: bool,
 }
 
 /// What exists in one bucket, or in several, as far as it was looked at.
@@ -64,6 +67,7 @@ pub struct Catalog {
     stats: Arc<Stats>,
     ttl: Duration,
     top: Option<Folders>,
+    versions: bool,
     absent: Absent,
     warned: Mutex<HashSet<u64>>,
     hasher: RandomState,
@@ -97,6 +101,7 @@ impl Catalog {
             stats: config.stats,
             ttl: config.ttl,
             top: config.top,
+            versions: config.versions,
             absent: Absent::default(),
             warned: Mutex::default(),
             hasher: RandomState::new(),
@@ -107,7 +112,7 @@ impl Catalog {
     /// for whoever goes on without an answer rather than wait: a listing that shows siblings,
     /// a deletion that only has to know what may be there.
     pub fn lookup_known(&self, dir: &Dir, name: &str) -> Option<Lookup> {
-        let Some(wanted) = dir.wanted(name) else {
+        let Some(wanted) = self.wanted(dir, name) else {
             return Some(Lookup { node: None, ttl: self.ttl });
         };
         let oldest = self.oldest_believed(Instant::now());
@@ -124,12 +129,15 @@ impl Catalog {
     /// What the listing failed with.
     pub async fn lookup(&self, dir: &Dir, name: &str) -> Result<Lookup, Arc<StoreError>> {
         self.stats.looked_up_names.add(1);
-        let Some(wanted) = dir.wanted(name) else {
+        let Some(wanted) = self.wanted(dir, name) else {
             self.stats.here_looked_up_names.add(1);
             return Ok(Lookup { node: None, ttl: self.ttl });
         };
         let begun = Instant::now();
         let oldest = self.oldest_believed(begun);
+        if let Wanted::Versions(rest) = &wanted {
+            return self.versions(dir, rest, oldest).await;
+        }
         if self.has_unlisted(dir) {
             return self.bucket(dir, &wanted, oldest).await;
         }
@@ -188,6 +196,8 @@ impl Catalog {
                 (true, object) => object.and_then(|entry| shown_object(dir, rest, entry)),
                 (false, _) => None,
             },
+            // Answered before by [`Catalog::versions`].
+            Wanted::Versions(_) => None,
             Wanted::LongPart(part) => {
                 let is_there = self.probe_long_part(dir, part).await?;
                 is_there.then(|| Node::Dir(dir.long_child(part)))
@@ -315,6 +325,7 @@ impl Catalog {
                 let node = as_dir.and(object).and_then(|entry| shown_object(dir, rest, entry));
                 Some(Resolved { node, fetched: fetched.min(object_fetched) })
             }
+            Wanted::Versions(rest) => self.versions_known(dir, rest, oldest),
             Wanted::LongPart(part) => {
                 let holds = |entry: &PageEntry| holds_long(dir, part, entry);
                 let (any, fetched) = self.listings.any(dir.prefix(), part, oldest, holds)?;
@@ -336,10 +347,17 @@ impl Catalog {
 
     fn warn_unreachable(&self, keys: &[String]) {
         for key in keys {
-            if self.first_warning(key) {
-                tracing::warn!(
+            if !self.first_warning(key) {
+                continue;
+            }
+            match is_marked(key) {
+                true => tracing::warn!(
+                    "a key in the bucket looks like what --versions shows, so it is not shown: \"{}\"",
+                    key.escape_debug()
+                ),
+                false => tracing::warn!(
                     "a key in the bucket is no UTF-8 and can't be asked for, so it is not shown: {key}"
-                );
+                ),
             }
         }
     }

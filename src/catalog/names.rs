@@ -11,7 +11,8 @@
 //! | contains `%%` | the same |
 //! | its name would be longer than 255 bytes | a directory `%%` + its first part + `%`, which holds the rest |
 //!
-//! An object that has the name of a directory (key `a` beside `a/b`) is `a%%object`.
+//! An object that has the name of a directory (key `a` beside `a/b`) is `a%%object`, and the
+//! folder of the versions of `a` is `a%%versions`.
 //! All other segments, control characters included, are their own names.
 //!
 //! Invariant: no segment has a name that ends in `%%` and a word, such as `a%%object`,
@@ -22,6 +23,7 @@ use crate::key::MAX_NAME_BYTES;
 
 const MARK: &str = "%%";
 const OBJECT_SUFFIX: &str = "%%object";
+const VERSIONS_SUFFIX: &str = "%%versions";
 
 /// How a segment is written as a file name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,9 +46,15 @@ pub(crate) enum Decoded {
     Segment(String),
     /// The object of this segment, which a directory of the same name hides.
     ShadowedObject(String),
+    /// The versions of the object of this segment.
+    Versions(String),
     /// The directory that stands for the first part of longer segments.
     LongPart(String),
 }
+
+/// The endings that are ours, and what a segment with each of them asks for.
+const SUFFIXES: [(&str, fn(String) -> Decoded); 2] =
+    [(OBJECT_SUFFIX, Decoded::ShadowedObject), (VERSIONS_SUFFIX, Decoded::Versions)];
 
 /// The name of `segment`, which holds no `/`.
 pub(crate) fn encode(segment: &str) -> Encoded<'_> {
@@ -68,11 +76,13 @@ pub(crate) fn shadowed(name: &str) -> Option<String> {
 
 /// What `name` asks for; `None` for a name that [`encode`] never makes.
 pub(crate) fn decode(name: &str) -> Option<Decoded> {
-    if let Some(hidden) = name.strip_suffix(OBJECT_SUFFIX) {
-        return match decode(hidden)? {
-            Decoded::Segment(segment) => Some(Decoded::ShadowedObject(segment)),
-            Decoded::ShadowedObject(_) | Decoded::LongPart(_) => None,
-        };
+    for (suffix, of) in SUFFIXES {
+        if let Some(bare) = name.strip_suffix(suffix) {
+            return match decode(bare)? {
+                Decoded::Segment(segment) => Some(of(segment)),
+                Decoded::ShadowedObject(_) | Decoded::Versions(_) | Decoded::LongPart(_) => None,
+            };
+        }
     }
     let Some(body) = name.strip_prefix(MARK) else {
         return is_name_of(name, name).then(|| Decoded::Segment(name.to_owned()));
@@ -238,8 +248,10 @@ mod tests {
             "a%%b",
             "a%%",
             "a%%%",
-            "a%%versions",
-            "%%%%versions",
+            "a%%version",
+            "%%x%%versions",
+            "a%%object%%versions",
+            "a%%versions%%versions",
         ] {
             assert_eq!(decode(name), None, "{name}");
         }
@@ -250,6 +262,13 @@ mod tests {
         assert_eq!(decode("a%%object"), Some(Decoded::ShadowedObject("a".into())));
         assert_eq!(decode("%%%%object"), Some(Decoded::ShadowedObject("".into())));
         assert_eq!(shadowed(&"x".repeat(250)), None);
+    }
+
+    #[test]
+    fn the_versions_of_an_object_are_asked_for_by_their_suffix() {
+        assert_eq!(decode("a%%versions"), Some(Decoded::Versions("a".into())));
+        assert_eq!(decode("%%%%versions"), Some(Decoded::Versions("".into())));
+        assert_eq!(decode("%%a%25%25b%%versions"), Some(Decoded::Versions("a%%b".into())));
     }
 
     fn strange() -> impl Strategy<Value = String> {
@@ -308,7 +327,7 @@ mod tests {
         ) {
             let decoded = decode(&format!("{before}%%{word}"));
             let is_free = match word.as_str() {
-                "object" => !matches!(decoded, Some(Decoded::Segment(_) | Decoded::LongPart(_))),
+                "object" | "versions" => !matches!(decoded, Some(Decoded::Segment(_) | Decoded::LongPart(_))),
                 _ => decoded.is_none(),
             };
             prop_assert!(is_free, "{:?}", decoded);

@@ -52,7 +52,7 @@ impl Catalog {
         let nothing = |fetched| Some(Resolved { node: None, fetched });
         let name = match wanted {
             Wanted::Either(name) if name.parse::<Bucket>().is_ok() => name,
-            Wanted::Either(_) | Wanted::Hidden(_) | Wanted::LongPart(_) => {
+            Wanted::Either(_) | Wanted::Hidden(_) | Wanted::Versions(_) | Wanted::LongPart(_) => {
                 return nothing(Instant::now());
             }
         };

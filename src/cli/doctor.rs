@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
-pub(super) const ABOUT: &str = "Looks at this machine, and at a bucket if you name one, and says what is wrong, what that means \
+pub(super) const ABOUT: &str = "Looks at this machine, and at the buckets that you name, and says what is wrong, what that means \
     and which command mends it: the kernel and FUSE, limits, memory, credentials, clock, region, permissions \
     one by one, what the server keeps of conditions, and how long a small request takes.\n\n\
     Nothing is changed without --write-test. The secret access key is never shown. The exit status is 0 if \
@@ -41,10 +41,10 @@ pub(super) fn grammar(doctor: clap::Command) -> clap::Command {
             .required(false)
             .default_value("")
             .hide_default_value(true)
-            .help("The bucket to look at, as for 's3mem mount' [default: the machine alone]")
+            .help("The buckets to look at, as for 's3mem mount' [default: the machine alone]")
             .long_help(
-                "The bucket to look at, written as for 's3mem mount'. Without it the doctor looks \
-                 at the machine alone.",
+                "The bucket to look at, or several, written as for 's3mem mount'; s3:// asks \
+                 whether buckets may be listed. Without any the doctor looks at the machine alone.",
             )
     };
     let mount_point = |argument: clap::Arg| {
@@ -55,7 +55,10 @@ pub(super) fn grammar(doctor: clap::Command) -> clap::Command {
             .default_value("")
             .hide_default_value(true)
             .help("The folder that is to be mounted on")
-            .long_help("The folder that is to be mounted on: whether it can be.")
+            .long_help(
+                "The folder that is to be mounted on: whether it can be. It is the last word, and \
+                 begins with '/' or '.', or is there; otherwise the word is a bucket.",
+            )
     };
     doctor
         .mut_args(kept)
@@ -71,6 +74,9 @@ Examples:
 
   Before a mount, with its flags:
     s3mem doctor --requester-pays sentinel-s2-l1c /mnt/s2
+
+  Several buckets, of which one may be in trouble:
+    s3mem doctor landsat-pds sentinel-s2-l1c/tiles/10 /mnt/s3
 
   Whether results can be written, for a script:
     s3mem doctor --write-test --json results/2026",

@@ -413,20 +413,47 @@ impl RunArgs {
 }
 
 impl DoctorArgs {
-    /// The bucket, if one is named.
-    pub fn bucket(&self) -> Option<&OsStr> {
-        Some(self.mount.source.as_os_str()).filter(|source| !source.is_empty())
+    /// The buckets, as they were typed; none for the machine alone.
+    pub fn buckets(&self) -> Vec<OsString> {
+        let mut words = self.words();
+        if self.mount_point().is_some() {
+            words.pop();
+        }
+        words.retain(|word| !word.is_empty());
+        words
     }
 
-    /// The folder to mount on, if one is named.
-    pub fn mount_point(&self) -> Option<&Path> {
-        Some(self.mount.mount_point.as_path()).filter(|path| !path.as_os_str().is_empty())
+    /// The folder to mount on, if one is named: the last word, unless it is the only one or
+    /// looks like a bucket.
+    pub fn mount_point(&self) -> Option<PathBuf> {
+        let words = self.words();
+        let last = words.last().filter(|_| words.len() > 1).map(PathBuf::from)?;
+        let is_path = last.as_os_str().as_encoded_bytes().starts_with(b"/")
+            || last.as_os_str().as_encoded_bytes().starts_with(b".")
+            || last.is_dir();
+        is_path.then_some(last)
     }
 
-    /// The arguments of a mount of the bucket, on some folder.
+    /// The arguments of a mount of the buckets, on some folder.
     pub fn for_settings(&self) -> MountArgs {
-        let mount_point = self.mount_point().unwrap_or(Path::new("."));
-        MountArgs { mount_point: mount_point.to_owned(), ..self.mount.clone() }
+        let mut buckets = self.buckets().into_iter();
+        MountArgs {
+            source: buckets.next().unwrap_or_default(),
+            more: buckets.collect(),
+            mount_point: self.mount_point().unwrap_or_else(|| PathBuf::from(".")),
+            ..self.mount.clone()
+        }
+    }
+
+    /// What was typed beside flags. Without a bucket the first word is empty.
+    fn words(&self) -> Vec<OsString> {
+        let second = Some(self.mount.mount_point.as_os_str()).filter(|word| !word.is_empty());
+        let second = second.map(OsStr::to_owned);
+        [self.mount.source.clone()]
+            .into_iter()
+            .chain(second)
+            .chain(self.mount.more.clone())
+            .collect()
     }
 }
 

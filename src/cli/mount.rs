@@ -181,6 +181,18 @@ pub struct MountArgs {
     )]
     pub metadata_ttl: Option<String>,
 
+    /// Show the versions that the bucket keeps of X in the folder X%%versions
+    #[arg(
+        long, help_heading = HEADING_BEHAVIOUR,
+        long_help = "Show the versions that the bucket keeps of each object: those of X are in the folder \
+            X%%versions, which 'ls' does not show beside X, as 2026-05-01T09:30:00Z-1/X (its time in UTC, \
+            and a number among those of one second), with all siblings. A deletion is an empty folder \
+            whose name ends in -deleted. Old versions are read-only. The folder costs one LIST for each \
+            thousand versions, when you look into it, and needs s3:ListBucketVersions; reading a version \
+            needs s3:GetObjectVersion."
+    )]
+    pub versions: bool,
+
     /// How long a request may go without any answer, in seconds [default: 30]
     #[arg(
         long, value_name = "SECONDS", help_heading = HEADING_BEHAVIOUR,

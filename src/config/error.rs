@@ -27,11 +27,6 @@ pub enum ConfigError {
          or BUCKET[/PREFIX]..."
     )]
     AllAndOthers,
-    /// The doctor was given several buckets.
-    #[error(
-        "the doctor looks at one bucket at a time, and not at all of them: s3mem doctor BUCKET[/PREFIX]"
-    )]
-    DoctorOfSeveral,
     /// The address of a web page or of a server, with a bucket in it.
     #[error("\"{url}\" is the address of a page. What it shows is mounted with: {command}")]
     Pasted {

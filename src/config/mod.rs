@@ -33,7 +33,7 @@ use std::time::Duration;
 pub(crate) use absolute::absolute;
 pub use environment::Environment;
 pub use error::ConfigError;
-pub use prices::{Bill, Charged, PriceList, Pricing};
+pub use prices::{Bill, PriceList, Pricing};
 pub use serve::serve_config;
 pub use settings::{SettingPlaces, SettingsError};
 pub use settings_file::Trouble;
@@ -128,6 +128,16 @@ impl MountSettings {
         MountSettings::checked(args, environment).map_err(|error| error.placed(&args.given))
     }
 
+    /// The settings of a mount of one of several sources alone.
+    pub fn of_one(&self, source: &Source) -> MountSettings {
+        let mut settings = self.clone();
+        settings.s3.bucket = source.bucket.clone();
+        settings.fs.prefix = source.prefix.clone();
+        settings.fs.top = None;
+        settings.source = Shown::One(source.clone());
+        settings
+    }
+
     fn checked(args: &MountArgs, environment: &Environment) -> Result<MountSettings, ConfigError> {
         check_order(args)?;
         let source = Shown::parse(&args.sources(), args.all_buckets)?;
@@ -153,6 +163,7 @@ impl MountSettings {
         let fs = FsConfig {
             prefix: source.one().map_or_else(Prefix::root, |one| one.prefix.clone()),
             top: source.top(),
+            versions: args.versions,
             metadata_ttl: metadata_ttl(args)?,
             uid: id("--uid", args.uid.as_deref(), "id -u", sys::effective_uid)?,
             gid: id("--gid", args.gid.as_deref(), "id -g", sys::effective_gid)?,

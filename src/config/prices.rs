@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::AddAssign;
 use std::path::Path;
 use std::sync::Arc;
 
 use serde::Deserialize;
 
 use super::ConfigError;
+use crate::stats::{Charged, ClassReads, STANDARD};
 
 /// The list that comes with the program.
 const OURS: &str = include_str!("prices.toml");
@@ -59,21 +61,6 @@ pub struct Pricing {
     pub written_class: Option<String>,
 }
 
-/// What was done that costs something.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Charged {
-    /// Pages of listings.
-    pub list_requests: u64,
-    /// HEADs.
-    pub head_requests: u64,
-    /// All GETs, answered or not.
-    pub get_requests: u64,
-    /// Requests that write.
-    pub put_requests: u64,
-    /// By storage class: GETs that were answered, and the bytes that came.
-    pub read: BTreeMap<String, (u64, u64)>,
-}
-
 /// What it has cost.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Bill {
@@ -83,6 +70,14 @@ pub struct Bill {
     pub retrieval: f64,
     /// Bytes that left the server.
     pub transfer: f64,
+}
+
+impl AddAssign for Bill {
+    fn add_assign(&mut self, other: Bill) {
+        self.requests += other.requests;
+        self.retrieval += other.retrieval;
+        self.transfer += other.transfer;
+    }
 }
 
 impl Bill {
@@ -150,7 +145,7 @@ impl Pricing {
         let Some(prices) = self.list.prices(region) else { return Bill::default() };
         let written = self.written_class.as_deref().map(|class| prices.of(class));
         let put = written.and_then(|class| class.put_per_1000).unwrap_or(prices.put_per_1000);
-        let answered: u64 = charged.read.values().map(|(requests, _)| requests).sum();
+        let answered: u64 = charged.read.values().map(|reads| reads.requests).sum();
         // Of what was refused nobody has said the class, nor of what a HEAD was about.
         let standard = charged.head_requests + charged.get_requests.saturating_sub(answered);
         let mut bill = Bill {
@@ -159,8 +154,8 @@ impl Pricing {
                 + standard as f64 * prices.get_per_1000,
             ..Bill::default()
         };
-        for (class, &(requests, bytes)) in &charged.read {
-            let class = prices.of(class);
+        for (class, &ClassReads { requests, bytes }) in &charged.read {
+            let class = prices.of(if class.is_empty() { STANDARD } else { class });
             let get = class.get_per_1000.unwrap_or(prices.get_per_1000);
             bill.requests += requests as f64 * get;
             bill.retrieval += bytes as f64 / GB * class.retrieval_per_gb;
@@ -194,8 +189,8 @@ mod tests {
             get_requests: 10_000,
             put_requests: 3_000,
             read: BTreeMap::from([
-                ("STANDARD".to_owned(), (5_000, 10 << 30)),
-                ("GLACIER_IR".to_owned(), (4_000, 2 << 30)),
+                ("STANDARD".to_owned(), ClassReads { requests: 5_000, bytes: 10 << 30 }),
+                ("GLACIER_IR".to_owned(), ClassReads { requests: 4_000, bytes: 2 << 30 }),
             ]),
         }
     }

@@ -15,6 +15,8 @@ pub struct FsConfig {
     pub prefix: Prefix,
     /// The folders at the top, if there is one for each of several buckets.
     pub top: Option<Folders>,
+    /// Whether the versions that a bucket keeps of objects are shown.
+    pub versions: bool,
     /// How long a listing is believed; [`Duration::MAX`] for ever.
     pub metadata_ttl: Duration,
     /// The owner of the files.

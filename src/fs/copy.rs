@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::refusals::Change;
 use super::{FileSystem, FsError, Ino};
+use crate::catalog::Dir;
 use crate::drafts::{Body, Draft, DraftFile, Progress};
 use crate::names::{Place, Thing};
 use crate::view::has_image_name;
@@ -18,12 +19,16 @@ impl FileSystem {
     /// has it open have the copy.
     ///
     /// # Errors
-    /// EROFS where nothing may be written; ENOSPC; what fetching it failed with.
+    /// EROFS where nothing may be written, and for old versions; ENOSPC; what fetching it
+    /// failed with.
     pub(super) async fn own_copy(&self, ino: Ino, keep: u64) -> Result<Arc<Draft>, FsError> {
         let drafts = self.drafts()?;
         let lock = self.copying.of(ino);
         let _alone = lock.lock().await;
         let (thing, place) = self.names.inodes().current(ino)?;
+        if place.folder.bucket().is_some_and(Dir::is_among_versions) {
+            return Err(FsError::ReadOnly);
+        }
         match &thing {
             Thing::Draft(draft) if draft.file().is_some() => return Ok(draft.clone()),
             Thing::Draft(draft) if !draft.is_dir() => return Err(FsError::Invalid),

@@ -187,6 +187,7 @@ impl From<NameError> for FsError {
             NameError::Stale => FsError::Stale,
             NameError::TooLong => FsError::NameTooLong,
             NameError::OnlyBuckets => FsError::NotPermitted,
+            NameError::OldVersion => FsError::ReadOnly,
             NameError::NotUtf8 => FsError::BadName,
             NameError::NoRoom => FsError::NoSpace,
             NameError::Memory(error) => FsError::System(error),

@@ -64,7 +64,7 @@ pub use error::FsError;
 pub use list::{DirSink, SinkEntry};
 pub use open::{OpenHow, OpenedFile};
 pub use open_file::ReadAnswer;
-pub use web::{Trouble, Web};
+pub use web::{Trouble, Web, WebImage};
 pub use xattr_name::{CACHED, REFRESH, ROOM};
 
 pub use crate::drafts::{AttrChange, Attributes, XattrSet};

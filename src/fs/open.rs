@@ -125,7 +125,7 @@ impl FileSystem {
             Thing::Sibling(sibling) => sibling.original.key()?,
             Thing::Dir(_) | Thing::Draft(_) => return None,
         };
-        let used = self.readers.stats.files.of(key.as_str());
+        let used = self.readers.stats.files.of(key.in_bucket());
         used.note_open(program_of(thread));
         Some(used)
     }

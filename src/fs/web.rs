@@ -1,5 +1,7 @@
 //! What is asked by whoever serves the tree by HTTP, beside the calls of a kernel.
 
+use std::time::SystemTime;
+
 use super::{FileSystem, FsError, Ino};
 use crate::names::{Sibling, Thing};
 use crate::store::StoreErrorKind;
@@ -8,6 +10,25 @@ use crate::view::{Original, PictureFacts, Place, Ranges, Shot, ViewError};
 /// The questions of a server.
 #[derive(Debug)]
 pub struct Web<'f>(&'f FileSystem);
+
+/// An image that pictures are made of.
+#[derive(Debug)]
+pub struct WebImage {
+    ino: Ino,
+    original: Original,
+}
+
+impl WebImage {
+    /// What stands for its bytes and those of the files beside it, if anything does.
+    pub fn tag(&self) -> Option<String> {
+        self.original.tag()
+    }
+
+    /// When it was written, or the last of the files beside it.
+    pub fn modified(&self) -> SystemTime {
+        self.original.modified()
+    }
+}
 
 /// What is wrong, as far as it makes a difference to somebody far away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,32 +71,48 @@ impl<'f> Web<'f> {
         })
     }
 
-    /// The image that a file may be, or is a sibling of. Of an object it is that alone, without
-    /// masks and overviews that lie beside it.
-    fn original(&self, ino: Ino) -> Result<Option<Original>, FsError> {
-        Ok(match self.0.names.inodes().thing(ino)? {
-            Thing::Object(object) => Some(Original::object(object.version)),
+    /// The image that a file may be, or is a sibling of, with the masks and overviews that lie
+    /// beside it. Where the names beside it are known, that costs no request.
+    ///
+    /// # Errors
+    /// What looking for them failed with.
+    pub async fn image(&self, ino: Ino) -> Result<Option<WebImage>, FsError> {
+        let (thing, place) = self.0.names.inodes().current(ino)?;
+        let original = match thing {
+            Thing::Object(object) => {
+                let contents = self.0.names.contents(&place.folder);
+                let thing = Some(Thing::Object(object.clone()));
+                let (original, _) = contents.original(&place.name, thing).await?;
+                Some(original.unwrap_or_else(|| Original::object(object.version)))
+            }
             Thing::Sibling(sibling) => Some(sibling.original),
             Thing::Dir(_) | Thing::Draft(_) => None,
-        })
+        };
+        Ok(original.map(|original| WebImage { ino, original }))
     }
 
     /// What a viewer has to know of an image; `None` if the file is none.
     ///
     /// # Errors
     /// Why the image can't be decoded.
-    pub async fn picture(&self, ino: Ino, shot: Shot) -> Result<Option<PictureFacts>, FsError> {
-        let Some(original) = self.original(ino)? else { return Ok(None) };
-        self.noted(ino, self.0.readers.views.picture(&original, shot).await)
+    pub async fn picture(
+        &self,
+        image: &WebImage,
+        shot: Shot,
+    ) -> Result<Option<PictureFacts>, FsError> {
+        self.noted(image, self.0.readers.views.picture(&image.original, shot).await)
     }
 
     /// A small preview as a PNG; `None` if the file is no image.
     ///
     /// # Errors
     /// Why the image can't be decoded.
-    pub async fn small_picture(&self, ino: Ino, shot: Shot) -> Result<Option<Vec<u8>>, FsError> {
-        let Some(original) = self.original(ino)? else { return Ok(None) };
-        self.noted(ino, self.0.readers.views.small_picture(&original, shot).await)
+    pub async fn small_picture(
+        &self,
+        image: &WebImage,
+        shot: Shot,
+    ) -> Result<Option<Vec<u8>>, FsError> {
+        self.noted(image, self.0.readers.views.small_picture(&image.original, shot).await)
     }
 
     /// A tile of an image as a PNG; `None` if there is none.
@@ -84,21 +121,22 @@ impl<'f> Web<'f> {
     /// Why the image can't be decoded.
     pub async fn picture_tile(
         &self,
-        ino: Ino,
+        image: &WebImage,
         shot: Shot,
         place: Place,
         stretch: Option<Ranges>,
     ) -> Result<Option<Vec<u8>>, FsError> {
-        let Some(original) = self.original(ino)? else { return Ok(None) };
-        let made = self.0.readers.views.picture_tile(&original, shot, place, stretch).await;
-        self.noted(ino, made)
+        let views = &self.0.readers.views;
+        let made = views.picture_tile(&image.original, shot, place, stretch).await;
+        self.noted(image, made)
     }
 
-    /// What was made of an image; an object that is another by now is looked up anew.
-    fn noted<T>(&self, ino: Ino, made: Result<T, ViewError>) -> Result<T, FsError> {
+    /// What was made of an image; an object that is another by now is looked up anew, and so
+    /// are the files beside it.
+    fn noted<T>(&self, image: &WebImage, made: Result<T, ViewError>) -> Result<T, FsError> {
         let made = made.map_err(FsError::from);
         if made.as_ref().is_err_and(FsError::is_outdated) {
-            self.0.names.note_changed(ino);
+            self.0.names.note_changed(image.ino);
         }
         made
     }

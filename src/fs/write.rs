@@ -165,6 +165,7 @@ impl FileSystem {
             let thing = self.names.inodes().thing(ino)?;
             match &thing {
                 Thing::Draft(draft) => draft.change(&change)?,
+                thing if thing.is_old_version() => return Err(FsError::ReadOnly),
                 Thing::Dir(_) | Thing::Object(_) => {
                     let mut of = self.names.attr(ino, &thing).of;
                     of.change(&change);

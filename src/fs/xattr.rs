@@ -71,6 +71,9 @@ impl FileSystem {
         if object.version.etag.is_some() {
             names.push("user.s3.etag".to_owned());
         }
+        if object.version.key.version_id().is_some() {
+            names.push("user.s3.version-id".to_owned());
+        }
         names.push("user.s3.storage-class".to_owned());
         names.push("user.s3.last-modified".to_owned());
         if head.as_ref().is_none_or(|head| head.content_type.is_some()) {
@@ -169,7 +172,8 @@ impl FileSystem {
 fn listed(object: &ListedObject, name: &str) -> Option<String> {
     let version = &object.version;
     match name {
-        "key" => Some(version.key.as_str().to_owned()),
+        "key" => Some(version.key.in_bucket().to_owned()),
+        "version-id" => version.key.version_id().map(str::to_owned),
         "etag" => version.etag.as_ref().map(|etag| etag.as_str().trim_matches('"').to_owned()),
         "storage-class" => {
             Some(object.storage_class.as_deref().unwrap_or(DEFAULT_CLASS).to_owned())

@@ -45,7 +45,9 @@ pub(super) fn asked(name: &[u8]) -> Option<Asked<'_>> {
     }
     match name.strip_prefix(OURS)? {
         "content-type" => Some(Asked::ContentType),
-        name @ ("key" | "etag" | "storage-class" | "last-modified") => Some(Asked::Listed(name)),
+        name @ ("key" | "etag" | "version-id" | "storage-class" | "last-modified") => {
+            Some(Asked::Listed(name))
+        }
         _ => None,
     }
 }

@@ -35,7 +35,7 @@ impl Contents<'_> {
     ///
     /// # Errors
     /// What looking for them failed with.
-    pub(super) async fn original(
+    pub async fn original(
         &self,
         name: &str,
         thing: Option<Thing>,

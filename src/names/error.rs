@@ -26,6 +26,9 @@ pub enum NameError {
     /// A name at the top, where each folder is a bucket: none can be made or taken away.
     #[error("each folder here is a bucket")]
     OnlyBuckets,
+    /// A name among the versions that the bucket keeps of an object.
+    #[error("versions that the bucket keeps can only be read")]
+    OldVersion,
     /// Names take more memory than they may.
     #[error("no space left in memory for names")]
     NoRoom,

@@ -25,7 +25,8 @@ impl Names {
     /// A name that a program wants to make, change or take away.
     ///
     /// # Errors
-    /// ENAMETOOLONG, EILSEQ, ENOTDIR; EPERM where each folder is a bucket.
+    /// ENAMETOOLONG, EILSEQ, ENOTDIR; EPERM where each folder is a bucket; EROFS
+    /// among the versions of an object.
     pub fn place(&self, parent: Ino, name: &OsStr) -> Result<Place, NameError> {
         if name.len() > MAX_NAME_BYTES {
             return Err(NameError::TooLong);
@@ -35,6 +36,9 @@ impl Names {
         if folder.bucket().is_some_and(|dir| self.catalog.is_top(dir)) {
             self.catalog.warn_top(&name);
             return Err(NameError::OnlyBuckets);
+        }
+        if folder.bucket().is_some_and(|dir| self.catalog.is_of_versions(dir, &name)) {
+            return Err(NameError::OldVersion);
         }
         Ok(Place { parent, folder, name })
     }

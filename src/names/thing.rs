@@ -80,6 +80,15 @@ impl Hash for Folder {
 }
 
 impl Thing {
+    /// Whether it is among the versions that the bucket keeps of an object.
+    pub fn is_old_version(&self) -> bool {
+        match self {
+            Thing::Dir(dir) => dir.is_among_versions(),
+            Thing::Object(object) => object.version.key.is_among_versions(),
+            Thing::Sibling(_) | Thing::Draft(_) => false,
+        }
+    }
+
     /// The directory that it is, if it is one.
     pub fn folder(&self) -> Option<Folder> {
         match self {

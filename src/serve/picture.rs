@@ -11,7 +11,7 @@ use super::answer::{ASK_EACH_TIME, Answer, JSON, empty, refusal, set, text};
 use super::conditions::{Outcome, Validators};
 use super::open::Node;
 use super::target::Target;
-use crate::fs::{FsError, PictureFacts, Place, Ranges, Shot, ShownBands};
+use crate::fs::{FsError, PictureFacts, Place, Ranges, Shot, ShownBands, WebImage};
 
 /// What is asked for.
 enum Asked {
@@ -35,30 +35,36 @@ pub(super) async fn answer(
             &bands=1, &stretch=LOW,HIGH for each of them, and &page=2, as you like.";
         return Ok(refusal(StatusCode::BAD_REQUEST, sentence));
     };
-    let tag = node.tag().map(|tag| {
+    let web = node.web();
+    let image = web.image(node.attr.ino).await?;
+    let tag = image.as_ref().and_then(WebImage::tag).map(|tag| {
         let query = target.raw_query.as_deref().unwrap_or_default();
         let version = env!("CARGO_PKG_VERSION");
         format!("{tag}-{:08x}", crc32fast::hash(format!("{version} {query}").as_bytes()))
     });
-    let validators = Validators::new(tag.as_deref(), node.attr.of.modified, node.attr.size);
+    let modified = image.as_ref().map_or(node.attr.of.modified, WebImage::modified);
+    let validators = Validators::new(tag.as_deref(), modified, node.attr.size);
     if validators.judge(&asked.headers) == Outcome::NotModified {
         let mut answer = empty(StatusCode::NOT_MODIFIED);
         describe(&mut answer, &validators);
         return Ok(answer);
     }
-    let web = node.web();
-    let made = match what {
-        Asked::Facts => {
+    let made = match (what, &image) {
+        (Asked::Facts, image) => {
             // No picture is an answer too: whoever shows a file asks this first.
-            let facts = web.picture(node.attr.ino, shot).await?;
+            let facts = match image {
+                Some(image) => web.picture(image, shot).await?,
+                None => None,
+            };
             let json = facts.map_or_else(|| "null\n".to_owned(), |facts| as_json(&facts));
             Some((JSON, json.into_bytes()))
         }
-        Asked::Small => web.small_picture(node.attr.ino, shot).await?.map(|png| (PNG, png)),
-        Asked::Tile(place) => {
-            let tile = web.picture_tile(node.attr.ino, shot, place, stretch).await?;
+        (Asked::Small, Some(image)) => web.small_picture(image, shot).await?.map(|png| (PNG, png)),
+        (Asked::Tile(place), Some(image)) => {
+            let tile = web.picture_tile(image, shot, place, stretch).await?;
             tile.map(|png| (PNG, png))
         }
+        (Asked::Small | Asked::Tile(_), None) => None,
     };
     let Some((kind, bytes)) = made else {
         let sentence = "There is no such picture: this is no image, or the tile lies outside.";

@@ -3,6 +3,7 @@
 //! Every counter's name ends in its unit. Counters only ever grow; a reader takes
 //! a [`Snapshot`] before and after and subtracts.
 
+mod charges;
 mod classes;
 mod counter;
 mod files;
@@ -11,6 +12,7 @@ mod under_way;
 
 use std::sync::Arc;
 
+pub use charges::{Charged, Charges};
 pub use classes::{ByClass, ClassReads, STANDARD};
 pub use counter::Counter;
 pub use files::{FileUse, Files, Program};

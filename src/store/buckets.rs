@@ -15,7 +15,8 @@ use async_trait::async_trait;
 use super::{
     BeginRequest, CompleteRequest, CopyPartRequest, CopyRequest, GetBody, GetRequest,
     KeptConditions, KeyOrder, ListPage, ListRequest, ObjectHead, ObjectStore, Part, PartRequest,
-    PutRequest, Spelling, StoreError, StoreErrorKind, Upload, Written,
+    PutRequest, Spelling, StoreError, StoreErrorKind, Upload, VersionsPage, VersionsRequest,
+    Written,
 };
 use crate::key::{Bucket, ETag, ObjectKey, Prefix};
 
@@ -159,6 +160,10 @@ impl ObjectStore for Buckets {
 
     async fn get_range(&self, request: GetRequest) -> Result<GetBody, StoreError> {
         self.of(request.key.as_str())?.get_range(request).await
+    }
+
+    async fn list_versions(&self, request: VersionsRequest) -> Result<VersionsPage, StoreError> {
+        self.of(request.key.as_str())?.list_versions(request).await
     }
 
     async fn put(&self, request: PutRequest) -> Result<Written, StoreError> {

@@ -22,7 +22,8 @@ use super::if_match::{Form, IfMatch};
 use super::{
     BeginRequest, CompleteRequest, Condition, CopyPartRequest, CopyRequest, GetBody, GetRequest,
     KeptConditions, KeyOrder, Lack, ListPage, ListRequest, ObjectHead, ObjectStore, Part,
-    PartRequest, PutRequest, Spelling, StoreError, StoreErrorKind, Upload, Written,
+    PartRequest, PutRequest, Spelling, StoreError, StoreErrorKind, Upload, VersionsPage,
+    VersionsRequest, Written,
 };
 use crate::key::{ETag, ObjectKey, ObjectVersion, Prefix};
 
@@ -256,6 +257,10 @@ impl ObjectStore for CheckConditions {
             }
         }
         Err(error)
+    }
+
+    async fn list_versions(&self, request: VersionsRequest) -> Result<VersionsPage, StoreError> {
+        self.inner.list_versions(request).await
     }
 
     async fn put(&self, request: PutRequest) -> Result<Written, StoreError> {

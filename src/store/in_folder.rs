@@ -12,7 +12,8 @@ use futures_util::StreamExt;
 use super::{
     BeginRequest, CompleteRequest, CopyPartRequest, CopyRequest, GetBody, GetRequest,
     KeptConditions, KeyOrder, ListPage, ListRequest, ListedObject, ObjectHead, ObjectStore, Part,
-    PartRequest, PutRequest, Spelling, StoreError, StoreErrorKind, Upload, Written,
+    PartRequest, PutRequest, Spelling, StoreError, StoreErrorKind, Upload, VersionsPage,
+    VersionsRequest, Written,
 };
 use crate::key::{ETag, ObjectKey, ObjectVersion, Prefix};
 
@@ -47,7 +48,7 @@ impl InFolder {
     /// The key of an object in the bucket.
     fn key(&self, key: &ObjectKey) -> Result<ObjectKey, StoreError> {
         let inside = self.inside(key.as_str()).filter(|inside| !inside.is_empty());
-        let inside = inside.map(ObjectKey::new);
+        let inside = inside.map(|inside| key.with_text(inside));
         inside.ok_or_else(|| {
             StoreError::new(StoreErrorKind::NotFound, format!("{key}"), "no object has this key")
         })
@@ -110,6 +111,11 @@ impl ObjectStore for InFolder {
         let folder = self.folder.clone();
         let bytes = body.bytes.map(move |piece| piece.map_err(|error| named(&folder, error)));
         Ok(GetBody { head: body.head, bytes: bytes.boxed() })
+    }
+
+    async fn list_versions(&self, request: VersionsRequest) -> Result<VersionsPage, StoreError> {
+        let inside = VersionsRequest { key: self.key(&request.key)?, ..request };
+        self.named(self.inner.list_versions(inside).await)
     }
 
     async fn put(&self, request: PutRequest) -> Result<Written, StoreError> {

@@ -16,7 +16,8 @@ use tokio::runtime::Handle;
 use super::{
     BeginRequest, CompleteRequest, CopyPartRequest, CopyRequest, GetBody, GetRequest,
     KeptConditions, KeyOrder, ListPage, ListRequest, ObjectHead, ObjectStore, Part, PartRequest,
-    PutRequest, Spelling, StoreError, StoreErrorKind, Upload, Written,
+    PutRequest, Spelling, StoreError, StoreErrorKind, Upload, VersionsPage, VersionsRequest,
+    Written,
 };
 use crate::key::{ETag, ObjectKey, Prefix};
 
@@ -129,6 +130,10 @@ impl ObjectStore for LargeCopies {
 
     async fn get_range(&self, request: GetRequest) -> Result<GetBody, StoreError> {
         self.inner.get_range(request).await
+    }
+
+    async fn list_versions(&self, request: VersionsRequest) -> Result<VersionsPage, StoreError> {
+        self.inner.list_versions(request).await
     }
 
     async fn put(&self, request: PutRequest) -> Result<Written, StoreError> {

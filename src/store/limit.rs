@@ -21,7 +21,8 @@ use tokio::time::timeout;
 use super::{
     BeginRequest, CompleteRequest, CopyPartRequest, CopyRequest, GetBody, GetRequest,
     KeptConditions, KeyOrder, ListPage, ListRequest, ObjectHead, ObjectStore, Part, PartRequest,
-    PutRequest, Spelling, StoreError, StoreErrorKind, Upload, Written,
+    PutRequest, Spelling, StoreError, StoreErrorKind, Upload, VersionsPage, VersionsRequest,
+    Written,
 };
 use crate::key::{ETag, ObjectKey, Prefix};
 
@@ -130,6 +131,13 @@ impl ObjectStore for Limit {
             Some((piece, (bytes, permit)))
         });
         Ok(GetBody { head: body.head, bytes: bytes.boxed() })
+    }
+
+    async fn list_versions(&self, request: VersionsRequest) -> Result<VersionsPage, StoreError> {
+        Permit::of(&self.limits.lookups)
+            .await?
+            .while_waiting(self.inner.list_versions(request))
+            .await
     }
 
     async fn put(&self, request: PutRequest) -> Result<Written, StoreError> {

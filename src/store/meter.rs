@@ -1,4 +1,5 @@
-//! Counts each attempt: what was sent, what came back.
+//! Counts each attempt: what was sent, what came back; and what of it costs something, for each
+//! bucket by itself.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,22 +10,39 @@ use futures_util::StreamExt;
 use super::{
     BeginRequest, CompleteRequest, CopyPartRequest, CopyRequest, GetBody, GetRequest,
     KeptConditions, KeyOrder, ListPage, ListRequest, ObjectHead, ObjectStore, Part, PartRequest,
-    PutRequest, Spelling, StoreError, StoreErrorKind, Upload, Written,
+    PutRequest, Spelling, StoreError, StoreErrorKind, Upload, VersionsPage, VersionsRequest,
+    Written,
 };
 use crate::key::{ETag, ObjectKey, Prefix};
-use crate::stats::{RequestKind, Stats};
+use crate::stats::{Charges, RequestKind, Stats};
 
 /// A store that counts in [`Stats`] what passes through it.
 #[derive(Debug)]
 pub struct Meter {
     inner: Arc<dyn ObjectStore>,
     stats: Arc<Stats>,
+    charges: Arc<Charges>,
 }
 
 impl Meter {
-    /// Counts the requests to `inner` in `stats`.
-    pub fn new(inner: Arc<dyn ObjectStore>, stats: Arc<Stats>) -> Self {
-        Meter { inner, stats }
+    /// Counts the requests to `inner` in `stats`, and those that cost something in `charges`.
+    pub fn new(inner: Arc<dyn ObjectStore>, stats: Arc<Stats>, charges: Arc<Charges>) -> Self {
+        Meter { inner, stats, charges }
+    }
+
+    /// Counts a request of a kind.
+    fn count(&self, kind: RequestKind) {
+        let Charges { list_requests, head_requests, get_requests, put_requests, .. } =
+            &*self.charges;
+        let (all, of_bucket) = match kind {
+            RequestKind::List => (&self.stats.list_requests, Some(list_requests)),
+            RequestKind::Head => (&self.stats.head_requests, Some(head_requests)),
+            RequestKind::Get => (&self.stats.get_requests, Some(get_requests)),
+            RequestKind::Put => (&self.stats.put_requests, Some(put_requests)),
+            RequestKind::Delete => (&self.stats.delete_requests, None),
+        };
+        all.add(1);
+        of_bucket.iter().for_each(|counter| counter.add(1));
     }
 
     async fn noted<T>(
@@ -48,36 +66,39 @@ impl Meter {
 #[async_trait]
 impl ObjectStore for Meter {
     async fn list_page(&self, request: ListRequest) -> Result<ListPage, StoreError> {
-        self.stats.list_requests.add(1);
+        self.count(RequestKind::List);
         tracing::debug!("LIST {:?}", request.prefix.as_str());
         self.noted(RequestKind::List, self.inner.list_page(request)).await
     }
 
     async fn head(&self, key: &ObjectKey) -> Result<ObjectHead, StoreError> {
-        self.stats.head_requests.add(1);
+        self.count(RequestKind::Head);
         tracing::debug!("HEAD {:?}", key.as_str());
         self.noted(RequestKind::Head, self.inner.head(key)).await
     }
 
     async fn head_part(&self, key: &ObjectKey, number: u32) -> Result<ObjectHead, StoreError> {
-        self.stats.head_requests.add(1);
+        self.count(RequestKind::Head);
         tracing::debug!("HEAD {:?}, part {number}", key.as_str());
         self.noted(RequestKind::Head, self.inner.head_part(key, number)).await
     }
 
     async fn get_range(&self, request: GetRequest) -> Result<GetBody, StoreError> {
-        self.stats.get_requests.add(1);
+        self.count(RequestKind::Get);
         tracing::debug!("GET {:?} {:?}", request.key.as_str(), request.range);
         let file = self.stats.files.of(request.key.as_str());
         file.get_requests.add(1);
         let body = self.noted(RequestKind::Get, self.inner.get_range(request)).await?;
         let (stats, class) = (self.stats.clone(), body.head.storage_class.clone());
+        let charges = self.charges.clone();
         stats.classes.note_request(class.as_deref());
+        charges.classes.note_request(class.as_deref());
         let bytes = body.bytes.inspect(move |chunk| match chunk {
             Ok(chunk) => {
                 let bytes = chunk.len() as u64;
                 stats.get_bytes.add(bytes);
                 stats.classes.note_bytes(class.as_deref(), bytes);
+                charges.classes.note_bytes(class.as_deref(), bytes);
                 file.get_bytes.add(bytes);
             }
             Err(_) => stats.failed_requests.add(1),
@@ -85,8 +106,14 @@ impl ObjectStore for Meter {
         Ok(GetBody { head: body.head, bytes: bytes.boxed() })
     }
 
+    async fn list_versions(&self, request: VersionsRequest) -> Result<VersionsPage, StoreError> {
+        self.count(RequestKind::List);
+        tracing::debug!("LIST VERSIONS {:?}", request.key.as_str());
+        self.noted(RequestKind::List, self.inner.list_versions(request)).await
+    }
+
     async fn put(&self, request: PutRequest) -> Result<Written, StoreError> {
-        self.stats.put_requests.add(1);
+        self.count(RequestKind::Put);
         tracing::debug!("PUT {:?}, {} bytes", request.key.as_str(), request.body.len());
         let bytes = request.body.len() as u64;
         let _sending = self.stats.uploads.begin(bytes);
@@ -96,13 +123,13 @@ impl ObjectStore for Meter {
     }
 
     async fn begin_upload(&self, request: BeginRequest) -> Result<Upload, StoreError> {
-        self.stats.put_requests.add(1);
+        self.count(RequestKind::Put);
         tracing::debug!("UPLOAD {:?}", request.key.as_str());
         self.noted(RequestKind::Put, self.inner.begin_upload(request)).await
     }
 
     async fn put_part(&self, request: PartRequest) -> Result<Part, StoreError> {
-        self.stats.put_requests.add(1);
+        self.count(RequestKind::Put);
         tracing::debug!(
             "PUT {:?} part {}, {} bytes",
             request.upload.key.as_str(),
@@ -117,7 +144,7 @@ impl ObjectStore for Meter {
     }
 
     async fn copy_part(&self, request: CopyPartRequest) -> Result<Part, StoreError> {
-        self.stats.put_requests.add(1);
+        self.count(RequestKind::Put);
         tracing::debug!(
             "COPY {:?} {:?} to {:?} part {}",
             request.from.key.as_str(),
@@ -129,7 +156,7 @@ impl ObjectStore for Meter {
     }
 
     async fn complete_upload(&self, request: CompleteRequest) -> Result<Written, StoreError> {
-        self.stats.put_requests.add(1);
+        self.count(RequestKind::Put);
         tracing::debug!(
             "COMPLETE {:?}, {} parts",
             request.upload.key.as_str(),
@@ -139,19 +166,19 @@ impl ObjectStore for Meter {
     }
 
     async fn abort_upload(&self, upload: &Upload) -> Result<(), StoreError> {
-        self.stats.delete_requests.add(1);
+        self.count(RequestKind::Delete);
         tracing::debug!("ABORT {:?}", upload.key.as_str());
         self.noted(RequestKind::Delete, self.inner.abort_upload(upload)).await
     }
 
     async fn copy(&self, request: CopyRequest) -> Result<Written, StoreError> {
-        self.stats.put_requests.add(1);
+        self.count(RequestKind::Put);
         tracing::debug!("COPY {:?} to {:?}", request.from.key.as_str(), request.to.as_str());
         self.noted(RequestKind::Put, self.inner.copy(request)).await
     }
 
     async fn delete(&self, key: &ObjectKey, etag: Option<&ETag>) -> Result<(), StoreError> {
-        self.stats.delete_requests.add(1);
+        self.count(RequestKind::Delete);
         tracing::debug!("DELETE {:?}", key.as_str());
         self.noted(RequestKind::Delete, self.inner.delete(key, etag)).await
     }

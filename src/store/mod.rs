@@ -4,7 +4,7 @@
 //! this, give me these bytes) for one bucket, and writes, copies and deletes its
 //! objects, each on a condition. [`S3`] is the only one in production, under the
 //! decorators of [`production_stack`]; [`Buckets`] makes several of these one, with a
-//! folder for each. Never sees inodes, file names or directories.
+//! folder for each, and [`ShowVersions`] shows old versions among the keys. Never sees inodes, file names or directories.
 
 mod ambiguous;
 mod buckets;
@@ -24,9 +24,11 @@ mod retry;
 mod s3;
 mod same_bytes;
 mod settle;
+mod show_versions;
 mod spelling;
 mod stack;
 mod trail;
+mod versions;
 mod write;
 
 use std::collections::BTreeMap;
@@ -51,9 +53,11 @@ pub use retry::{Retry, RetryConfig};
 pub use s3::{
     BodySignatures, Credentials, KnownCredentials, S3, S3Buckets, S3Config, SAID_BY_US, tls_reason,
 };
+pub use show_versions::ShowVersions;
 pub use spelling::{Lesson, Spelling};
 pub use stack::{StackConfig, cache_stack, production_stack};
 pub use trail::Trail;
+pub use versions::{KeptContent, KeptVersion, VersionsPage, VersionsRequest};
 pub use write::{
     BeginRequest, CompleteRequest, Condition, CopyPartRequest, CopyRequest, Encryption,
     KeptConditions, Part, PartRequest, PutRequest, Upload, WriteSettings, Written,
@@ -82,6 +86,9 @@ pub trait ObjectStore: Send + Sync + Debug {
 
     /// A range of one version's bytes, as a stream that starts when the headers are here.
     async fn get_range(&self, request: GetRequest) -> Result<GetBody, StoreError>;
+
+    /// A page of the versions of one object, newest first.
+    async fn list_versions(&self, request: VersionsRequest) -> Result<VersionsPage, StoreError>;
 
     /// Writes a whole object. A condition that does not hold is
     /// [`StoreErrorKind::Changed`], or `NotFound` where there is no object to be

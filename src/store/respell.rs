@@ -13,7 +13,8 @@ use async_trait::async_trait;
 use super::{
     BeginRequest, CompleteRequest, CopyPartRequest, CopyRequest, GetBody, GetRequest,
     KeptConditions, KeyOrder, Lesson, ListPage, ListRequest, ObjectHead, ObjectStore, Part,
-    PartRequest, PutRequest, Spelling, StoreError, StoreErrorKind, Upload, Written,
+    PartRequest, PutRequest, Spelling, StoreError, StoreErrorKind, Upload, VersionsPage,
+    VersionsRequest, Written,
 };
 use crate::key::{ETag, ObjectKey, Prefix};
 
@@ -98,6 +99,10 @@ impl ObjectStore for Respell {
             self.hear_missing(&key).await;
         }
         outcome
+    }
+
+    async fn list_versions(&self, request: VersionsRequest) -> Result<VersionsPage, StoreError> {
+        self.inner.list_versions(request).await
     }
 
     async fn put(&self, request: PutRequest) -> Result<Written, StoreError> {

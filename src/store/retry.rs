@@ -38,7 +38,8 @@ use super::in_doubt::InDoubt;
 use super::{
     BeginRequest, CompleteRequest, CopyPartRequest, CopyRequest, GetBody, GetRequest,
     KeptConditions, KeyOrder, ListPage, ListRequest, ObjectHead, ObjectStore, Part, PartRequest,
-    PutRequest, Spelling, StoreError, StoreErrorKind, Upload, Written,
+    PutRequest, Spelling, StoreError, StoreErrorKind, Upload, VersionsPage, VersionsRequest,
+    Written,
 };
 use crate::key::{ETag, ObjectKey, Prefix};
 use crate::stats::Stats;
@@ -199,6 +200,12 @@ impl ObjectStore for Retry {
             retry: self.clone(),
         };
         Ok(GetBody { head, bytes: stream::unfold(body, ResumingBody::next).boxed() })
+    }
+
+    async fn list_versions(&self, request: VersionsRequest) -> Result<VersionsPage, StoreError> {
+        let name = format!("LIST VERSIONS {}", request.key);
+        let list = || self.inner.list_versions(request.clone());
+        self.attempts(self.deadline(), Duration::ZERO, &name, list).await.result
     }
 
     async fn put(&self, request: PutRequest) -> Result<Written, StoreError> {

@@ -16,7 +16,7 @@ use super::{
     CheckConditions, LargeCopies, Limit, Limits, Meter, ObjectStore, Respell, Retry, RetryConfig,
     writes_at_once,
 };
-use crate::stats::Stats;
+use crate::stats::{Charges, Stats};
 
 /// How requests are retried and limited.
 #[derive(Debug, Clone)]
@@ -31,13 +31,16 @@ pub struct StackConfig {
     pub max_copy_bytes: u64,
     /// How many requests are under way at once, in all stacks that are made of clones of this.
     pub limits: Limits,
+    /// Where requests to this bucket are counted that cost something.
+    pub charges: Arc<Charges>,
 }
 
 impl StackConfig {
     /// The stack for a server with the limits of S3.
     pub fn new(retry: RetryConfig, memory_bytes: u64) -> Self {
         let limits = Limits::new(memory_bytes);
-        StackConfig { retry, memory_bytes, max_copy_bytes: MAX_COPY_BYTES, limits }
+        let (max_copy_bytes, charges) = (MAX_COPY_BYTES, Arc::default());
+        StackConfig { retry, memory_bytes, max_copy_bytes, limits, charges }
     }
 }
 
@@ -47,8 +50,8 @@ pub fn production_stack(
     config: StackConfig,
     stats: Arc<Stats>,
 ) -> Arc<dyn ObjectStore> {
-    let StackConfig { retry, memory_bytes, max_copy_bytes, limits } = config;
-    let metered = Arc::new(Meter::new(store, stats.clone()));
+    let StackConfig { retry, memory_bytes, max_copy_bytes, limits, charges } = config;
+    let metered = Arc::new(Meter::new(store, stats.clone(), charges));
     let limited = Arc::new(Limit::new(metered, limits));
     let checked = Arc::new(CheckConditions::new(limited));
     let retried = Arc::new(Retry::new(checked, retry, stats));

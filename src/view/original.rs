@@ -108,7 +108,7 @@ impl Original {
 
     /// What stands for its bytes and those of the files beside it; `None` if nothing does for
     /// one of them.
-    pub(super) fn tag(&self) -> Option<String> {
+    pub fn tag(&self) -> Option<String> {
         let own = self.version()?.etag.as_ref()?.as_str().trim_matches('"').to_owned();
         let with = |all: String, other: &Original| Some(format!("{all}+{}", other.tag()?));
         self.beside.iter().try_fold(own, |all, (_, other)| with(all, other))

@@ -15,7 +15,7 @@ use crate::reader::CacheConfig;
 use crate::store::{
     BeginRequest, CompleteRequest, CopyPartRequest, CopyRequest, GetBody, GetRequest,
     KeptConditions, KeyOrder, ListPage, ListRequest, ObjectHead, Part, PartRequest, PutRequest,
-    Spelling, StoreError, StoreErrorKind, Upload, Written,
+    Spelling, StoreError, StoreErrorKind, Upload, VersionsPage, VersionsRequest, Written,
 };
 
 /// A store that must not be asked: what files are made of is in memory.
@@ -41,6 +41,10 @@ impl ObjectStore for NoStore {
     }
 
     async fn get_range(&self, _: GetRequest) -> Result<GetBody, StoreError> {
+        Err(refused())
+    }
+
+    async fn list_versions(&self, _: VersionsRequest) -> Result<VersionsPage, StoreError> {
         Err(refused())
     }
 

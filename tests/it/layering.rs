@@ -12,7 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "config",
         &[
             "cli", "decoders", "disk", "fleet", "fuse", "key", "publish", "raster", "serve",
-            "store", "sys", "view",
+            "stats", "store", "sys", "view",
         ],
     ),
     (

@@ -20,8 +20,9 @@ use futures_util::stream::{self, StreamExt};
 use s3mem::key::{ETag, ObjectKey, ObjectVersion, Prefix};
 use s3mem::store::{
     BeginRequest, CompleteRequest, CopyPartRequest, CopyRequest, GetBody, GetRequest,
-    KeptConditions, KeyOrder, ListPage, ListRequest, ListedObject, ObjectHead, ObjectStore, Part,
-    PartRequest, PutRequest, Spelling, StoreError, StoreErrorKind, Upload, Written,
+    KeptConditions, KeptContent, KeptVersion, KeyOrder, ListPage, ListRequest, ListedObject,
+    ObjectHead, ObjectStore, Part, PartRequest, PutRequest, Spelling, StoreError, StoreErrorKind,
+    Upload, VersionsPage, VersionsRequest, Written,
 };
 use tokio::sync::watch;
 
@@ -505,6 +506,30 @@ impl ObjectStore for MemoryStore {
         // As on S3, a range comes without the checksum of the whole.
         let head = ObjectHead { checksum: None, ..head };
         Ok(GetBody { head, bytes: stream::unfold(body, Body::next).boxed() })
+    }
+
+    async fn list_versions(&self, request: VersionsRequest) -> Result<VersionsPage, StoreError> {
+        let call = Call::List(ListRequest {
+            prefix: Prefix::new(request.key.as_str()),
+            delimited: false,
+            token: request.after,
+            after: None,
+            max_keys: 1000,
+        });
+        self.arrive(call).await?;
+        let state = self.lock();
+        // As in a bucket that keeps none: there is what is current, and nothing else.
+        let kept = state.bucket.objects.get(request.key.as_str()).map(|object| KeptVersion {
+            id: Some("null".into()),
+            last_modified: object.last_modified,
+            is_latest: true,
+            content: Some(KeptContent {
+                size: object.content.size(),
+                etag: state.style.listing_etags.then(|| ETag::new(&object.etag)),
+                storage_class: object.storage_class.as_deref().map(Into::into),
+            }),
+        });
+        Ok(VersionsPage { versions: kept.into_iter().collect(), next: None })
     }
 
     async fn put(&self, request: PutRequest) -> Result<Written, StoreError> {

@@ -22,7 +22,8 @@ use crate::key::{Bucket, ETag, ObjectKey, Prefix};
 use crate::store::{
     BeginRequest, CompleteRequest, CopyPartRequest, CopyRequest, GetBody, GetRequest,
     KeptConditions, KeyOrder, ListPage, ListRequest, ObjectHead, ObjectStore, Part, PartRequest,
-    PutRequest, Spelling, StoreError, StoreErrorKind, Upload, WriteSettings, Written,
+    PutRequest, Spelling, StoreError, StoreErrorKind, Upload, VersionsPage, VersionsRequest,
+    WriteSettings, Written,
 };
 
 /// What the request is called in logs and messages.
@@ -174,6 +175,10 @@ impl ObjectStore for S3Buckets {
     }
 
     async fn get_range(&self, request: GetRequest) -> Result<GetBody, StoreError> {
+        self.nothing(request.key)
+    }
+
+    async fn list_versions(&self, request: VersionsRequest) -> Result<VersionsPage, StoreError> {
         self.nothing(request.key)
     }
 

@@ -75,6 +75,11 @@ impl Element {
         self.children.iter().filter(move |child| child.name == name)
     }
 
+    /// The elements that are in it, in their order.
+    pub(super) fn children(&self) -> impl Iterator<Item = &Element> {
+        self.children.iter()
+    }
+
     /// The text of the first element of this name; `None` also where it has none.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         let text = self.child(name)?.text.trim();

@@ -23,6 +23,7 @@ mod settings;
 mod taken;
 mod times;
 mod tls;
+mod versions;
 mod whole_document;
 mod write;
 
@@ -45,7 +46,8 @@ pub use self::tls::reason as tls_reason;
 use super::{
     BeginRequest, CompleteRequest, CopyPartRequest, CopyRequest, GetBody, GetRequest,
     KeptConditions, KeyOrder, ListPage, ListRequest, ObjectHead, ObjectStore, Part, PartRequest,
-    PutRequest, Spelling, StoreError, StoreErrorKind, Upload, Written,
+    PutRequest, Spelling, StoreError, StoreErrorKind, Upload, VersionsPage, VersionsRequest,
+    Written,
 };
 use crate::key::{ETag, ObjectKey, Prefix};
 
@@ -150,6 +152,10 @@ impl ObjectStore for S3 {
 
     async fn get_range(&self, request: GetRequest) -> Result<GetBody, StoreError> {
         self.get_object(request).await
+    }
+
+    async fn list_versions(&self, request: VersionsRequest) -> Result<VersionsPage, StoreError> {
+        self.list_object_versions(request).await
     }
 
     async fn put(&self, request: PutRequest) -> Result<Written, StoreError> {

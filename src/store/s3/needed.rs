@@ -14,6 +14,7 @@
 //! | `x-amz-checksum-crc32c` | whether an object is ours | no checksum |
 //! | `x-amz-checksum-*`, `x-amz-checksum-type` | `--verify` | not verified |
 //! | `x-amz-server-side-encryption*` | `--verify`: whether an ETag is an MD5 | plain |
+//! | `x-amz-version-id` | whether an old version is the one that was asked for | not told |
 //! | `x-amz-bucket-region`, `Location` | where the bucket is | not told |
 //! | `Server`, request ids | the log; conditions | not told |
 
@@ -32,6 +33,7 @@ const NEEDED: &[&str] = &[
     "content-range",
     "content-type",
     "x-amz-storage-class",
+    "x-amz-version-id",
     "x-amz-checksum-crc32",
     "x-amz-checksum-crc32c",
     "x-amz-checksum-crc64nvme",

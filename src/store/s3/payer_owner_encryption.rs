@@ -6,7 +6,7 @@
 //!
 //! | macro | calls |
 //! |---|---|
-//! | `addressed!` | ListObjectsV2, DeleteObject, AbortMultipartUpload |
+//! | `addressed!` | ListObjectsV2, ListObjectVersions, DeleteObject, AbortMultipartUpload |
 //! | `object_read!` | HeadObject, GetObject |
 //! | `object_made!` | PutObject, CreateMultipartUpload, CopyObject |
 //! | `part_made!` | UploadPart, UploadPartCopy, CompleteMultipartUpload |

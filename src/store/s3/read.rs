@@ -62,6 +62,7 @@ impl S3 {
             .in_its_region(|client| {
                 let call = object_read!(self, client.head_object())
                     .key(key.as_str())
+                    .set_version_id(key.version_id().map(str::to_owned))
                     .set_part_number(part.map(|number| number as i32))
                     .checksum_mode(ChecksumMode::Enabled);
                 async move {
@@ -72,6 +73,8 @@ impl S3 {
         if output.e_tag().is_none() && output.last_modified().is_none() {
             return Err(no_object(format!("HEAD {key}")));
         }
+        is_asked_version(key, output.version_id(), output.e_tag().is_some())
+            .map_err(|kind| other_version(kind, format!("HEAD {key}")))?;
         let size = output.content_length().and_then(|length| u64::try_from(length).ok());
         if size.is_none() {
             let detail = format!("{} answers without a Content-Length", self.connection.server());
@@ -106,6 +109,7 @@ impl S3 {
             .in_its_region(|client| {
                 let call = object_read!(self, client.get_object())
                     .key(key.as_str())
+                    .set_version_id(key.version_id().map(str::to_owned))
                     .range(format!("bytes={}-{}", range.start, range.end.saturating_sub(1)))
                     .set_if_match(etag.as_ref().map(|etag| etag.condition().to_owned()));
                 let name = name.clone();
@@ -115,6 +119,8 @@ impl S3 {
         if output.e_tag().is_none() && output.last_modified().is_none() {
             return Err(no_object(name));
         }
+        is_asked_version(key, output.version_id(), etag.is_some())
+            .map_err(|kind| other_version(kind, name.clone()))?;
         let length = output.content_length().and_then(|length| u64::try_from(length).ok());
         let size = match output.content_range() {
             Some(text) => checked_total(text, range, length).ok_or_else(|| {
@@ -181,6 +187,30 @@ fn no_object(name: String) -> StoreError {
     StoreError::new(StoreErrorKind::NotS3, name, detail)
 }
 
+/// Whether an answer may be of the version that was asked for: it says so, or says nothing
+/// and is pinned by an ETag.
+///
+/// # Errors
+/// What kind of error it is otherwise.
+fn is_asked_version(
+    key: &ObjectKey,
+    told: Option<&str>,
+    is_pinned: bool,
+) -> Result<(), StoreErrorKind> {
+    match (key.version_id(), told) {
+        (None, _) => Ok(()),
+        (Some(asked), Some(told)) if asked == told => Ok(()),
+        (Some(_), Some(_)) => Err(StoreErrorKind::Changed),
+        (Some(_), None) if is_pinned => Ok(()),
+        (Some(_), None) => Err(StoreErrorKind::Other),
+    }
+}
+
+fn other_version(kind: StoreErrorKind, name: String) -> StoreError {
+    let detail = "the server does not answer with the version that was asked for";
+    StoreError::new(kind, name, detail)
+}
+
 /// The object's size from `bytes START-END/SIZE`, if these are bytes of the range that was
 /// asked for, from its start on, and the body has no more. A server may leave out the size
 /// (`*`), and give fewer bytes: the rest is asked for.
@@ -217,6 +247,17 @@ fn metadata(pairs: Option<&HashMap<String, String>>) -> BTreeMap<String, String>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_of_another_version_is_refused() {
+        let key = ObjectKey::new("a");
+        assert_eq!(is_asked_version(&key, Some("2"), false), Ok(()));
+        let old = key.at_version("1");
+        assert_eq!(is_asked_version(&old, Some("1"), false), Ok(()));
+        assert_eq!(is_asked_version(&old, Some("2"), true), Err(StoreErrorKind::Changed));
+        assert_eq!(is_asked_version(&old, None, true), Ok(()));
+        assert_eq!(is_asked_version(&old, None, false), Err(StoreErrorKind::Other));
+    }
 
     #[test]
     fn an_answer_with_another_range_is_refused() {

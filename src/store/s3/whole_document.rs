@@ -20,6 +20,8 @@ const HEAD_BYTES: usize = 512;
 
 /// The name of the document that a listing is.
 pub(super) const LISTING: &str = "ListBucketResult";
+/// The name of the document that a list of versions is.
+pub(super) const VERSIONS: &str = "ListVersionsResult";
 /// The name of the document that a list of buckets is.
 pub(super) const BUCKETS: &str = "ListAllMyBucketsResult";
 

@@ -17,6 +17,7 @@ mod four_nodes;
 mod hostile_keys;
 mod in_order;
 mod interrupts;
+mod kept_versions;
 mod limits;
 mod matrix;
 mod memory;

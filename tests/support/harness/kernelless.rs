@@ -94,6 +94,7 @@ impl Tree {
         let fs_config = FsConfig {
             prefix: Prefix::from_user(config.prefix),
             top: None,
+            versions: false,
             metadata_ttl: config.ttl,
             verify: false,
             uid: 1000,

@@ -193,12 +193,17 @@ impl Render {
         if self.style.space_as_plus { encoded.replace("%20", "+") } else { encoded }
     }
 
+    /// The tag, if listings carry them.
+    pub(super) fn etag(&self, object: &Stored) -> Option<ETag> {
+        self.style.etags.then(|| ETag::Strong(object.etag.clone()))
+    }
+
     pub(super) fn objects(&self, page: &Page) -> Vec<Object> {
         let entry = |(key, object): &(String, Arc<Stored>)| {
             let class = object.storage_class.clone().unwrap_or_else(|| "STANDARD".to_owned());
             Object {
                 key: Some(self.text(key)),
-                e_tag: self.style.etags.then(|| ETag::Strong(object.etag.clone())),
+                e_tag: self.etag(object),
                 last_modified: Some(object.last_modified.into()),
                 size: Some(object.content.size() as i64),
                 storage_class: Some(ObjectStorageClass::from(class)),

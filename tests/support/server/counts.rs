@@ -14,6 +14,8 @@ use super::http::{Asked, Op};
 pub struct Counts {
     /// ListObjectsV2 and ListObjects: what AWS bills 12.5 times a GET.
     pub list: u64,
+    /// ListObjectVersions, billed as these.
+    pub list_versions: u64,
     /// ListBuckets, billed as these.
     pub list_buckets: u64,
     /// HeadObject.
@@ -50,6 +52,7 @@ impl Counts {
     /// All requests together.
     pub fn requests(&self) -> u64 {
         self.list
+            + self.list_versions
             + self.list_buckets
             + self.head
             + self.head_bucket
@@ -102,6 +105,7 @@ impl Counters {
             counts.without_owner += u64::from(!asked.names_owner);
             match asked.op {
                 Op::List => counts.list += 1,
+                Op::ListVersions => counts.list_versions += 1,
                 Op::ListBuckets => counts.list_buckets += 1,
                 Op::Head => counts.head += 1,
                 Op::HeadBucket => counts.head_bucket += 1,

@@ -30,6 +30,8 @@ pub enum Op {
     ListBuckets,
     /// ListObjectsV2 and ListObjects.
     List,
+    /// ListObjectVersions.
+    ListVersions,
     /// GetObject.
     Get,
     /// HeadObject.
@@ -81,6 +83,7 @@ impl Asked {
             (&Method::HEAD, false, true) => Op::HeadBucket,
             (&Method::HEAD, false, false) => Op::Head,
             (&Method::GET, false, true) if is_listing(query) => Op::List,
+            (&Method::GET, false, true) if has("versions") => Op::ListVersions,
             (&Method::GET, false, false) if !is_subresource(query) => Op::Get,
             (&Method::PUT, false, false) if has("uploadId") => Op::UploadPart,
             (&Method::PUT, false, false) if !is_subresource(query) => Op::Put,
@@ -92,7 +95,7 @@ impl Asked {
             _ => Op::Other,
         };
         let key = match op {
-            Op::List => {
+            Op::List | Op::ListVersions => {
                 parameters(query).find(|(name, _)| *name == "prefix").map_or("", |(_, v)| v)
             }
             _ => key,

@@ -4,7 +4,7 @@
 //! buckets in memory; counts what it is asked, and fails, delays and throttles
 //! on command. It runs on threads of its own, so tests and the demo stay plain
 //! blocking code, and it is gone when [`TestServer`] is dropped. Not here:
-//! virtual-host addressing, versioning, ACLs, encryption.
+//! virtual-host addressing, ACLs, encryption.
 
 mod answers;
 mod body;
@@ -14,6 +14,7 @@ mod http;
 mod lacks;
 mod multipart;
 mod service;
+mod versions;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{SocketAddr, TcpListener};
@@ -32,6 +33,7 @@ pub use self::faults::{Effect, Fault, FaultId, Refusal};
 pub use self::http::Op;
 pub use self::lacks::Lacks;
 use self::multipart::Upload;
+use self::versions::History;
 pub use super::bucket::Meta;
 use super::bucket::{Bucket, Content, Object};
 
@@ -109,6 +111,8 @@ pub(super) struct Hosted {
     policy: Policy,
     /// Uploads in parts that are under way, by upload id.
     uploads: HashMap<String, Upload>,
+    /// All versions of all objects, where they are kept.
+    history: Option<History>,
     created: SystemTime,
 }
 
@@ -282,16 +286,39 @@ impl TestServer {
         B: Into<Bytes>,
     {
         self.hosted(bucket, |hosted| {
-            hosted.bucket.objects.extend(objects.into_iter().map(|(key, bytes)| {
+            for (key, bytes) in objects {
                 let object = Object::new(Content::Stored(bytes.into()), Meta::default());
-                (key.into(), Arc::new(object))
-            }));
+                hosted.replace(key.into(), object);
+            }
         });
     }
 
     /// Deletes an object; says whether there was one.
     pub fn delete(&self, bucket: &str, key: &str) -> bool {
-        self.hosted(bucket, |hosted| hosted.bucket.objects.remove(key).is_some())
+        self.hosted(bucket, |hosted| hosted.remove(key))
+    }
+
+    /// From now on keeps all versions of the objects of a bucket.
+    pub fn keep_versions(&self, bucket: &str) {
+        self.hosted(bucket, |hosted| hosted.history = Some(History::of(&hosted.bucket.objects)));
+    }
+
+    /// The ids of an object's versions and delete markers, the oldest first.
+    pub fn version_ids(&self, bucket: &str, key: &str) -> Vec<String> {
+        let buckets = self.shared.read();
+        let history = buckets.get(bucket).and_then(|hosted| hosted.history.as_ref());
+        history.map_or_else(Vec::new, |history| history.ids(key))
+    }
+
+    /// Deletes a version for good.
+    pub fn destroy_version(&self, bucket: &str, key: &str, id: &str) {
+        self.hosted(bucket, |hosted| {
+            let Some(history) = &mut hosted.history else { return };
+            match history.destroy(key, id) {
+                Some(current) => drop(hosted.bucket.objects.insert(key.to_owned(), current)),
+                None => drop(hosted.bucket.objects.remove(key)),
+            }
+        });
     }
 
     /// An object as it is now, for instance one that a program has uploaded.
@@ -406,7 +433,7 @@ impl TestServer {
     pub fn insert(&self, bucket: &str, key: &str, object: Object) -> String {
         let etag = object.etag.clone();
         self.hosted(bucket, |hosted| {
-            hosted.bucket.objects.insert(key.to_owned(), Arc::new(object));
+            hosted.replace(key.to_owned(), object);
         });
         etag
     }
@@ -416,12 +443,32 @@ impl TestServer {
     }
 }
 
+impl Hosted {
+    /// Puts an object in the place of the one of its key, if there is one.
+    fn replace(&mut self, key: String, object: Object) {
+        let object = Arc::new(object);
+        if let Some(history) = &mut self.history {
+            history.note(&key, Some(&object));
+        }
+        self.bucket.objects.insert(key, object);
+    }
+
+    /// Deletes an object; says whether there was one.
+    fn remove(&mut self, key: &str) -> bool {
+        if let Some(history) = &mut self.history {
+            history.note(key, None);
+        }
+        self.bucket.objects.remove(key).is_some()
+    }
+}
+
 impl Default for Hosted {
     fn default() -> Self {
         Hosted {
             bucket: Bucket::default(),
             policy: Policy::default(),
             uploads: HashMap::new(),
+            history: None,
             created: SystemTime::now(),
         }
     }

@@ -241,12 +241,20 @@ impl S3 for Operations {
         }))
     }
 
+    async fn list_object_versions(
+        &self,
+        request: S3Request<ListObjectVersionsInput>,
+    ) -> S3Result<S3Response<ListObjectVersionsOutput>> {
+        self.versions(&request.input).map(S3Response::new)
+    }
+
     async fn head_object(
         &self,
         request: S3Request<HeadObjectInput>,
     ) -> S3Result<S3Response<HeadObjectOutput>> {
         let input = request.input;
-        let object = self.find(&input.bucket, &input.key)?;
+        let (bucket, key, id) = (&input.bucket, &input.key, input.version_id.as_deref());
+        let (object, version_id) = self.find_version(bucket, key, id)?;
         let conditions = Conditions {
             if_match: input.if_match.as_ref(),
             if_none_match: input.if_none_match.as_ref(),
@@ -268,6 +276,7 @@ impl S3 for Operations {
             e_tag: Some(ETag::Strong(object.etag.clone())),
             last_modified: Some(object.last_modified.into()),
             metadata: metadata(&object),
+            version_id,
             storage_class: object.storage_class.clone().map(StorageClass::from),
             checksum_crc32c: checksum,
             ..Default::default()
@@ -279,7 +288,8 @@ impl S3 for Operations {
         request: S3Request<GetObjectInput>,
     ) -> S3Result<S3Response<GetObjectOutput>> {
         let input = request.input;
-        let object = self.find(&input.bucket, &input.key)?;
+        let (bucket, key, id) = (&input.bucket, &input.key, input.version_id.as_deref());
+        let (object, version_id) = self.find_version(bucket, key, id)?;
         let conditions = Conditions {
             if_match: input.if_match.as_ref(),
             if_none_match: input.if_none_match.as_ref(),
@@ -300,6 +310,7 @@ impl S3 for Operations {
             e_tag: Some(ETag::Strong(object.etag.clone())),
             last_modified: Some(object.last_modified.into()),
             metadata: metadata(&object),
+            version_id,
             storage_class: object.storage_class.clone().map(StorageClass::from),
             // As on S3, a range comes without the checksum of the whole.
             checksum_crc32c: whole.and_then(|_| object.checksum.clone()),
@@ -399,7 +410,7 @@ impl S3 for Operations {
                 _ => {}
             }
             // S3 says 204 whether there was an object or not.
-            hosted.bucket.objects.remove(&input.key);
+            hosted.remove(&input.key);
             Ok(())
         })?;
         Ok(S3Response::new(DeleteObjectOutput::default()))
@@ -415,7 +426,9 @@ impl S3 for Operations {
         }
         let keys: Vec<String> = input.delete.objects.into_iter().map(|object| object.key).collect();
         self.write(&input.bucket, |hosted| {
-            keys.iter().for_each(|key| drop(hosted.bucket.objects.remove(key)));
+            for key in &keys {
+                hosted.remove(key);
+            }
             Ok(())
         })?;
         let quiet = input.delete.quiet.unwrap_or_default();
@@ -513,7 +526,7 @@ impl Hosted {
         if present.is_some_and(|present| matches(if_none_match, present)) {
             return Err(precondition_failed());
         }
-        self.bucket.objects.insert(key, Arc::new(object));
+        self.replace(key, object);
         Ok(())
     }
 }

@@ -70,6 +70,49 @@ fn without_a_write_test_nothing_but_list_and_get_is_sent() {
 }
 
 #[test]
+fn several_buckets_are_looked_at_one_by_one_and_each_trouble_is_its_own() {
+    let server = server();
+    server.put("maps", "S/a", "hello");
+    let shell = Shell::on(&server);
+    let ran = shell.s3mem(&["doctor", "tiles/10", "s3://maps", "none-such", "--json"]);
+    let told: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let found: Vec<(&str, Option<&str>, &str)> = told["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|found| {
+            let text = |name: &str| found[name].as_str();
+            (text("check").unwrap(), text("bucket"), text("outcome").unwrap())
+        })
+        .collect();
+    for (bucket, outcome) in
+        [("s3://tiles/10", "ok"), ("s3://maps", "ok"), ("s3://none-such", "problem")]
+    {
+        assert!(found.contains(&("list", Some(bucket), outcome)), "{bucket} in {found:?}");
+    }
+    assert_eq!(found.iter().filter(|(check, ..)| *check == "credentials").count(), 1);
+    // The last word is the mount point if it looks like one, or is there.
+    let ran = shell.s3mem(&["doctor", "tiles", "maps", shell.mount_point()]);
+    assert!(ran.stdout.contains("s3://maps: allowed: 1 names"), "{ran:?}");
+    assert!(ran.stdout.contains(" mount-point "), "{ran:?}");
+}
+
+#[test]
+fn all_buckets_are_listed_or_it_is_said_which_permission_is_missing() {
+    let server = server();
+    server.create_bucket("maps");
+    let shell = Shell::on(&server);
+    let found = findings(&shell.s3mem(&["doctor", "s3://", "--json"]));
+    assert_eq!(outcome(&found, "buckets"), ("ok", "2 are listed; name those to look into"));
+    server.fault(Fault::new(Effect::Refuse(Refusal::AccessDenied)).on(Op::ListBuckets));
+    let found = findings(&shell.s3mem(&["doctor", "s3://", "--json"]));
+    assert_eq!(outcome(&found, "buckets").0, "warning");
+    assert!(outcome(&found, "buckets").1.contains("s3:ListAllMyBuckets"), "{found:?}");
+    shell.s3mem(&["doctor", "s3://", "--write-test"]).fails_with(&["give the name of one"]);
+}
+
+#[test]
 fn each_permission_that_is_missing_is_named() {
     for (op, check, right) in [
         (Op::List, "list", "s3:ListBucket"),
@@ -127,6 +170,6 @@ fn a_folder_that_can_not_be_mounted_on_is_told_with_what_mends_it() {
 #[test]
 fn what_is_misspelled_is_said_before_anything_is_looked_at() {
     let shell = Shell::new();
-    shell.s3mem(&["doctor", "--write-test"]).fails_with(&["give its name"]);
+    shell.s3mem(&["doctor", "--write-test"]).fails_with(&["give the name of one"]);
     shell.s3mem(&["doctor", "tiles", "--region", "Mars!"]).fails_with(&["--region"]);
 }

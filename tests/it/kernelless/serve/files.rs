@@ -194,6 +194,24 @@ fn a_body_never_has_bytes_of_two_versions() {
 }
 
 #[test]
+fn old_versions_are_folders_that_are_served_too() {
+    let server = server();
+    server.keep_versions(BUCKET);
+    server.put_with(BUCKET, "a.txt", "old", then());
+    server.put(BUCKET, "a.txt", "new");
+    let served = Served::start(&server, &["--versions"]);
+    let listed = served.get("/a.txt%25%25versions/?format=json").text();
+    let at = listed.find("Z-1").unwrap_or_else(|| panic!("{listed}"));
+    let old = listed[..at + 3].rsplit('"').next().unwrap();
+    let reply = served.get(&format!("/a.txt%25%25versions/{old}/a.txt"));
+    assert_eq!((reply.status, reply.text().as_str()), (200, "old"));
+    assert_eq!(served.get("/a.txt").text(), "new");
+    assert_eq!(served.get("/b.txt%25%25versions/").status, 404);
+    let plain = Served::start(&server, &[]);
+    assert_eq!(plain.get("/a.txt%25%25versions/").status, 404);
+}
+
+#[test]
 fn what_goes_wrong_in_the_bucket_has_a_status() {
     let server = server();
     server.put(BUCKET, "a", "hello");

@@ -1,6 +1,7 @@
 //! `s3mem serve`: the real program, asked over a socket by a client that has no opinion.
 
 mod access;
+mod conformance;
 mod directories;
 mod files;
 mod pictures;
@@ -59,29 +60,16 @@ impl Served {
 
     /// Sends these bytes, and gives the connection.
     fn send(&self, request: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(FOREVER)).unwrap();
-        stream.write_all(request.as_bytes()).unwrap();
-        stream
+        send(self.address, request)
     }
 
     /// Asks, and reads until the connection ends.
     fn raw(&self, request: &str) -> Reply {
-        let mut bytes = Vec::new();
-        // A body that breaks off ends with an error.
-        let _ = self.send(request).read_to_end(&mut bytes);
-        Reply::parse(&bytes)
+        raw(self.address, request)
     }
 
     fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Reply {
-        let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
-        if !headers.iter().any(|(name, _)| *name == "Host") {
-            request += &format!("Host: {}\r\n", self.address);
-        }
-        for (name, value) in headers {
-            request += &format!("{name}: {value}\r\n");
-        }
-        self.raw(&(request + "\r\n"))
+        ask(self.address, method, path, headers)
     }
 
     fn get(&self, path: &str) -> Reply {
@@ -95,6 +83,33 @@ impl Served {
         let digits = text[at..].split(": ").nth(1).unwrap();
         digits.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
     }
+}
+
+/// Sends these bytes to a server, and gives the connection.
+fn send(address: SocketAddr, request: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(FOREVER)).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    stream
+}
+
+/// Asks a server, and reads until the connection ends.
+fn raw(address: SocketAddr, request: &str) -> Reply {
+    let mut bytes = Vec::new();
+    // A body that breaks off ends with an error.
+    let _ = send(address, request).read_to_end(&mut bytes);
+    Reply::parse(&bytes)
+}
+
+fn ask(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)]) -> Reply {
+    let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
+    if !headers.iter().any(|(name, _)| *name == "Host") {
+        request += &format!("Host: {address}\r\n");
+    }
+    for (name, value) in headers {
+        request += &format!("{name}: {value}\r\n");
+    }
+    raw(address, &(request + "\r\n"))
 }
 
 impl Drop for Served {

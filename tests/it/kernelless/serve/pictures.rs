@@ -56,6 +56,46 @@ fn tiles_of_all_zooms_fit_together_to_the_image() {
 }
 
 #[test]
+fn what_lies_beside_an_image_is_in_its_pictures() {
+    let fixture = |name: &str| {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/masks");
+        std::fs::read(format!("{folder}/{name}")).unwrap()
+    };
+    let server = server();
+    server.put(BUCKET, "d/beside.tif", fixture("beside.tif"));
+    let served = Served::start(&server, &["--metadata-ttl", "0"]);
+    let path = "/d/beside.tif?tile=0/0/0&stretch=0,255";
+    let alone = served.get(path);
+    server.put(BUCKET, "d/beside.tif.msk", fixture("beside.tif.msk"));
+    let masked = served.get(path);
+    assert_ne!(masked.header("etag"), alone.header("etag"));
+    let (alone, masked) = (picture(&alone).into_rgba8(), picture(&masked).into_rgba8());
+    assert_eq!(alone.dimensions(), masked.dimensions());
+    let mask = fixture("beside.tif.0.mask.raw");
+    let (mut hidden, mut shown) = (0, 0);
+    for (at, (with, without)) in masked.pixels().zip(alone.pixels()).enumerate() {
+        match mask[at] {
+            // What is masked is white, as in the preview.
+            0 => {
+                hidden += 1;
+                assert!(with.0 == [255; 4] || with.0[3] == 0, "{at}: {with:?}");
+            }
+            _ => {
+                shown += 1;
+                assert_eq!(with, without, "{at}");
+            }
+        }
+    }
+    assert!(hidden > 0 && shown > 0, "{hidden} of {} are masked", hidden + shown);
+    // Finding out what lies beside it costs nothing where the folder is known.
+    let served = Served::start(&server, &[]);
+    served.get(path);
+    server.reset_counts();
+    served.get(path);
+    assert_eq!(server.counts().requests(), 0);
+}
+
+#[test]
 fn what_is_no_image_has_no_picture_and_a_picture_is_sent_once() {
     let server = server();
     server.put(BUCKET, "a.tif", "no image at all");

@@ -56,6 +56,39 @@ fn gdal_and_readers_of_ranges_find_the_same_over_http() {
 }
 
 #[test]
+fn pandas_xarray_and_ffmpeg_read_urls_and_each_byte_is_fetched_once() {
+    let path = env::var_os("S3MEM_TEST_PYTHON").map(PathBuf::from);
+    let Some(python) = path else {
+        return missing("S3MEM_REQUIRE_PROGRAMS", "because S3MEM_TEST_PYTHON is not set");
+    };
+    if !has_program("ffmpeg") {
+        return;
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/tables_over_http.py");
+    let run = |arguments: &[&str]| {
+        let mut program = Command::new(&python);
+        let ran = program.arg(&script).args(arguments).env("no_proxy", "*").output().unwrap();
+        let said = String::from_utf8_lossy(&ran.stdout) + String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.success(), "{said}");
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path().to_str().unwrap();
+    run(&["make", here]);
+    let (server, mut all) = (server(), 0);
+    for name in ["table.parquet", "table.csv", "grid.nc", "film.mp4"] {
+        let bytes = std::fs::read(folder.path().join(name)).unwrap();
+        all += bytes.len() as u64;
+        server.put(BUCKET, &format!("d/{name}"), bytes);
+    }
+    let served = Served::start(&server, &[]);
+    run(&["read", &served.url("d/"), here]);
+    assert_eq!(served.figure("failed_requests"), 0);
+    let counts = server.counts();
+    assert!(counts.body_bytes <= all, "{} of {all} bytes: {counts:?}", counts.body_bytes);
+    assert_eq!((counts.head, counts.list), (0, 2), "{counts:?}");
+}
+
+#[test]
 fn a_browser_shows_a_folder_and_an_image_and_asks_nobody_else() {
     const CHROMIUM: &str = "/usr/bin/chromium";
     if !has_file(CHROMIUM) {
