@@ -4,7 +4,6 @@
 #
 #     scripts/soak.sh            two minutes
 #     scripts/soak.sh 20         twenty
-#     scripts/soak.sh --fsx      fsx instead: a million random operations on a file, four ways
 #
 # Where nothing can be mounted it says so on a line that starts with NOT TESTED, which with
 # S3MEM_REQUIRE_FUSE=1 is a failure instead.
@@ -15,13 +14,8 @@ cd "$root"
 # shellcheck source=scripts/lib/common.sh
 source scripts/lib/common.sh
 
-if [[ ${1:-} == --fsx ]]; then
-    export S3MEM_TEST_FULL_SIZE=1 S3MEM_REQUIRE_PROGRAMS=1
-    exec scripts/test.sh --test it mounted::programs::fsx
-fi
-
 minutes=${1:-2}
-[[ $minutes =~ ^[1-9][0-9]{0,3}$ ]] || fail "usage: scripts/soak.sh [MINUTES | --fsx]"
+[[ $minutes =~ ^[1-9][0-9]{0,3}$ ]] || fail "usage: scripts/soak.sh [MINUTES]"
 
 S3MEM_TEST_NOT_RUN=$(mktemp)
 export S3MEM_TEST_NOT_RUN

@@ -13,6 +13,8 @@
 //!   is left. A write that gets no answer uses up the time for its body: it is not given
 //!   as much again. A server that has never answered and can't be
 //!   connected to gets three tries.
+//! - Time in which this process was stopped, or its machine, does not count: what is due
+//!   long before we get to look at it was held up here, not by the server.
 //! - A body that was cut goes on with a range from the byte that was reached, pinned
 //!   to the same version; ten times at most if no GET brings more than 64 KiB.
 //!
@@ -31,7 +33,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::conditional::{MIN_COPY_BYTES_PER_SECOND, MIN_UPLOAD_BYTES_PER_SECOND, Write, time_for};
 use super::in_doubt::InDoubt;
@@ -50,6 +52,8 @@ const MIN_BODY_BYTES_PER_SECOND: u64 = 16 << 10;
 const LITTLE_BYTES: u64 = 64 << 10;
 /// So many GETs in a row may bring little: each costs as much as one that brings all.
 const MOST_WITH_LITTLE: u32 = 10;
+/// A timer that is so late was held up by more than other work.
+const STOOD_STILL: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// So often a server that has never answered is tried: a typo in its address
@@ -125,6 +129,7 @@ impl Retry {
                     format!("no answer within {:.0?}", self.config.attempt_timeout + work),
                 ),
             };
+            deadline += stood_still(attempt_end);
             // Of a body that stalled nothing has come for which it could have more time.
             if error.kind != StoreErrorKind::Timeout {
                 deadline += start.elapsed().min(work);
@@ -143,7 +148,9 @@ impl Retry {
                 return Outcome { result: Err(error), is_repeated };
             }
             self.stats.retry_requests.add(1);
-            sleep(jittered).await;
+            let next = Instant::now() + jittered;
+            sleep_until(next).await;
+            deadline += stood_still(next);
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
@@ -152,6 +159,13 @@ impl Retry {
     pub(super) fn deadline(&self) -> Instant {
         Instant::now() + self.config.request_timeout
     }
+}
+
+/// How long this process has not run since something was due: it was stopped, or its machine
+/// was, or has no time for us. Nothing if it is as punctual as can be expected.
+fn stood_still(due: Instant) -> Duration {
+    let late = Instant::now().saturating_duration_since(due);
+    if late < STOOD_STILL { Duration::ZERO } else { late }
 }
 
 /// How a request ended, and whether an attempt before the last one has failed in a
@@ -363,7 +377,9 @@ impl ResumingBody {
                 return Some((Err(error), self));
             }
             self.retry.stats.retry_requests.add(1);
-            sleep(jittered).await;
+            let next = Instant::now() + jittered;
+            sleep_until(next).await;
+            self.forgive(next);
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
@@ -374,8 +390,10 @@ impl ResumingBody {
             Some(stream) => stream,
             None => self.reopen(deadline).await?,
         };
-        let silence = self.retry.config.stall_timeout.min(deadline - Instant::now());
-        let chunk = match timeout(silence, stream.next()).await {
+        let silent = deadline.min(Instant::now() + self.retry.config.stall_timeout);
+        let arrived = timeout_at(silent, stream.next()).await;
+        self.forgive(silent);
+        let chunk = match arrived {
             Ok(Some(chunk)) => chunk?,
             Ok(None) => return Err(self.error(StoreErrorKind::ShortBody, "the body was cut short")),
             Err(_) => return Err(self.error(StoreErrorKind::Timeout, "the body stalled")),
@@ -385,6 +403,13 @@ impl ResumingBody {
         self.progress_deadline = self.retry.deadline();
         self.current = Some(stream);
         Ok(chunk.slice(..wanted as usize))
+    }
+
+    /// Gives the body as much longer as this process has not run since then.
+    fn forgive(&mut self, due: Instant) {
+        let late = stood_still(due);
+        self.progress_deadline += late;
+        self.body_deadline += late;
     }
 
     async fn reopen(

@@ -17,9 +17,12 @@ use crate::harness::cgroup::Cgroup;
 use crate::harness::gate::Gate;
 use crate::harness::mounting::{PROGRAM, both};
 use crate::harness::shell::{Shell, signal, wait_until};
+use crate::harness::stopped::Stopped;
 use crate::support::B01_JP2;
-use crate::support::server::{ACCESS_KEY, SECRET_KEY};
+use crate::support::server::{ACCESS_KEY, Bandwidth, SECRET_KEY};
 
+/// Nobody is to wait for a stopped daemon for longer, even if the test hangs.
+const STOPPED_SECONDS: u32 = 15;
 const UPLOAD: [&str; 4] = ["--writes", "upload", "--allow-overwrite", "--allow-delete"];
 
 /// Writes a file, closes it, and gives the error that a program sees.
@@ -46,6 +49,8 @@ struct Load {
     /// make its bytes.
     closed: Mutex<BTreeMap<String, (u64, u64)>>,
     reads: AtomicU64,
+    /// How many readers and writers have ended with an error.
+    failed: AtomicU64,
 }
 
 impl Load {
@@ -53,9 +58,11 @@ impl Load {
     fn write(&self, folder: &Path, writer: u64) {
         for number in 0.. {
             let name = format!("{writer}-{number}");
-            if self.is_over.load(Ordering::Relaxed)
-                || save(&folder.join(&name), &written(writer, number)).is_err()
-            {
+            if self.is_over.load(Ordering::Relaxed) {
+                return;
+            }
+            if save(&folder.join(&name), &written(writer, number)).is_err() {
+                self.failed.fetch_add(1, Ordering::Relaxed);
                 return;
             }
             self.closed.lock().unwrap().insert(name, (writer, number));
@@ -66,9 +73,11 @@ impl Load {
     fn read(&self, path: &Path, seed: u64, size: u64) {
         let mut dice = Dice(seed + 1);
         while !self.is_over.load(Ordering::Relaxed) {
-            let Ok(file) = File::open(path) else { return };
             let at = dice.below(size - 200_000);
-            let Ok(bytes) = part(&file, at..at + 200_000) else { return };
+            let Ok(bytes) = File::open(path).and_then(|file| part(&file, at..at + 200_000)) else {
+                self.failed.fetch_add(1, Ordering::Relaxed);
+                return;
+            };
             assert_pattern(seed, at, &bytes);
             self.reads.fetch_add(1, Ordering::Relaxed);
         }
@@ -76,6 +85,11 @@ impl Load {
 
     fn count(&self) -> usize {
         self.closed.lock().unwrap().len()
+    }
+
+    /// How many files have been closed, and how much has been read.
+    fn progress(&self) -> (usize, u64) {
+        (self.count(), self.reads.load(Ordering::Relaxed))
     }
 
     /// Whatever was closed is in the bucket, and nothing that is there is wrong.
@@ -102,10 +116,21 @@ const PNG: &[u8] = include_bytes!("../../support/images/gray16.png");
 /// The file that readers read.
 const READ: u64 = 64 * MIB;
 
+/// Ends the load, also where a test has failed: its threads are waited for.
+struct Ending<'l>(&'l Load, &'l TestServer);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.is_over.store(true, Ordering::Relaxed);
+        self.1.release();
+    }
+}
+
 /// Runs writers and readers on a mount until `end` has done its work, in which they are ended.
 fn under_load(server: &TestServer, root: &Path, end: impl FnOnce(&Load)) -> Load {
     let load = Load::default();
     thread::scope(|scope| {
+        let _ending = Ending(&load, server);
         for worker in 0..4 {
             let load = &load;
             scope.spawn(move || load.write(&root.join("d"), worker));
@@ -116,8 +141,6 @@ fn under_load(server: &TestServer, root: &Path, end: impl FnOnce(&Load)) -> Load
             load.count() > 40 && load.reads.load(Ordering::Relaxed) > 40
         });
         end(&load);
-        load.is_over.store(true, Ordering::Relaxed);
-        server.release();
     });
     load
 }
@@ -169,6 +192,67 @@ fn a_signal_under_load_ends_the_mount_when_all_that_was_closed_is_in_the_bucket(
     assert_eq!(names(&shell.mount_point), [""; 0], "something was written below the mount");
     let log = fs::read_to_string(shell.path("log")).unwrap();
     assert!(!log.contains("is lost"), "{log}");
+}
+
+#[test]
+fn a_daemon_that_is_stopped_again_and_again_goes_on_where_it_was() {
+    let Some(server) = server_for_load() else { return };
+    let flags = [&UPLOAD[..], &["--memory", "256M"]].concat();
+    let mount = Mounting::of(&server, BUCKET).with(&flags).in_foreground();
+    let load = under_load(&server, mount.path(), |load| {
+        for _ in 0..3 {
+            let stopped = Stopped::at_most(STOPPED_SECONDS, mount.process());
+            // What the kernel has by itself is read; then everybody waits.
+            thread::sleep(Duration::from_millis(500));
+            let before = load.progress();
+            thread::sleep(Duration::from_millis(1000));
+            assert_eq!(load.progress(), before, "somebody has answered");
+            drop(stopped);
+            wait_until("all are at work again", || {
+                let (closed, reads) = load.progress();
+                closed > before.0 + 40 && reads > before.1 + 40
+            });
+        }
+    });
+    assert_eq!(load.failed.load(Ordering::Relaxed), 0, "{}", mount.log());
+    load.is_in_the_bucket(&server);
+    for (name, (writer, number)) in &*load.closed.lock().unwrap() {
+        let read = fs::read(mount.join("d").join(name)).unwrap();
+        assert!(read == written(*writer, *number), "{name}");
+    }
+    reads_whole_pattern(&mount.join("big"), 3);
+    assert_eq!(server.open_uploads(BUCKET), [""; 0]);
+    assert_eq!(lines(&mount, "ERROR", ""), [""; 0]);
+    mount.end();
+}
+
+#[test]
+fn a_daemon_that_is_stopped_for_longer_than_a_request_may_take_fails_nobody() {
+    let Some(server) = server_for_load() else { return };
+    for n in 0..8 {
+        server.put_pattern(BUCKET, &format!("slow/{n}"), 4 * MIB, n);
+    }
+    let flags = [&UPLOAD[..], &["--memory", "256M", "--request-timeout", "6"]].concat();
+    let mount = Mounting::of(&server, BUCKET).with(&flags).in_foreground();
+    let load = under_load(&server, mount.path(), |_| {
+        // Some wait for headers, some are within a body, some are sending.
+        server.set_bandwidth(Bandwidth { per_connection: Some(4 * MIB), total: None });
+        server.set_delay(Duration::from_millis(300));
+        thread::scope(|scope| {
+            for n in 0..8 {
+                let path = mount.join(format!("slow/{n}"));
+                scope.spawn(move || reads_whole_pattern(&path, n));
+            }
+            until("requests are under way", || server.in_flight() >= 8);
+            let stopped = Stopped::at_most(STOPPED_SECONDS, mount.process());
+            thread::sleep(Duration::from_secs(8));
+            drop(stopped);
+        });
+    });
+    assert_eq!(load.failed.load(Ordering::Relaxed), 0, "{}", mount.log());
+    load.is_in_the_bucket(&server);
+    assert_eq!(lines(&mount, "ERROR", ""), [""; 0]);
+    mount.end();
 }
 
 /// A script that runs the program after these lines.

@@ -282,6 +282,11 @@ fn pjdfstest_finds_nothing_that_is_not_posix_but_what_is_listed() {
 }
 
 #[test]
+fn what_xfstests_asks_of_any_file_system_holds_but_for_what_is_listed() {
+    passes_the_suite("xfstests");
+}
+
+#[test]
 fn pillow_saves_images_into_the_bucket() {
     puts_the_same_files("pillow writing");
 }
@@ -349,6 +354,11 @@ fn fsx_without_mappings_leaves_the_same_bytes_in_the_bucket() {
 #[test]
 fn pjdfstest_finds_nothing_but_what_a_bucket_cannot_hold_and_leaves_nothing_in_it() {
     puts_the_same_files("pjdfstest");
+}
+
+#[test]
+fn what_xfstests_asks_holds_in_a_bucket_but_for_what_is_listed_and_leaves_nothing_in_it() {
+    puts_the_same_files("xfstests");
 }
 
 #[test]
@@ -485,6 +495,8 @@ fn passes(check: &mut Command) -> bool {
         return false;
     }
     assert!(told.status.success(), "{}", both(&told));
+    // With --nocapture: how many operations and cases there were.
+    println!("{}", both(&told).trim());
     true
 }
 

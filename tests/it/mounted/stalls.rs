@@ -44,7 +44,11 @@ fn while_one_object_stalls_listing_and_reading_others_goes_on() {
             assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
             assert!(!stalled.is_finished(), "{effect:?}");
             server.clear_faults();
-            server.release();
+            // A body may stall only now.
+            until("the end of the read", || {
+                server.release();
+                stalled.is_finished()
+            });
             stalled.join().unwrap();
         });
         mount.end();
@@ -99,7 +103,10 @@ fn a_listing_that_stalls_holds_up_its_directory_only() {
         assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
         assert!(!listing.is_finished() && look_ups.iter().all(|one| !one.is_finished()));
         server.clear_faults();
-        server.release();
+        until("the end of the listing", || {
+            server.release();
+            listing.is_finished() && look_ups.iter().all(|one| one.is_finished())
+        });
         assert!(look_ups.into_iter().all(|one| one.join().unwrap() == SIZE));
         assert_eq!(listing.join().unwrap(), ["0"]);
     });

@@ -16,4 +16,5 @@ pub(crate) mod mounting;
 pub(crate) mod plain_tree;
 pub(crate) mod proxy;
 pub(crate) mod shell;
+pub(crate) mod stopped;
 pub(crate) mod waiting;

@@ -188,22 +188,27 @@ impl Mount {
         self.told("io", "write_bytes").parse().unwrap()
     }
 
+    /// The number of the process of a daemon in the foreground.
+    pub(crate) fn process(&self) -> u32 {
+        self.daemon.as_ref().unwrap().child.id()
+    }
+
     /// How many files a daemon in the foreground has open.
     pub(crate) fn open_files(&self) -> usize {
-        let pid = self.daemon.as_ref().unwrap().child.id();
+        let pid = self.process();
         fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
     }
 
     /// What a daemon in the foreground has open, each by what it is.
     pub(crate) fn what_is_open(&self) -> Vec<PathBuf> {
-        let pid = self.daemon.as_ref().unwrap().child.id();
+        let pid = self.process();
         let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
         open.filter_map(|file| fs::read_link(file.path()).ok()).collect()
     }
 
     /// What `/proc/PID/FILE` says of a name.
     fn told(&self, file: &str, name: &str) -> String {
-        let pid = self.daemon.as_ref().unwrap().child.id();
+        let pid = self.process();
         let text = fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap();
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         line.unwrap().trim().to_owned()

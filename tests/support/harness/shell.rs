@@ -84,6 +84,17 @@ impl Shell {
         self.s3mem(&["umount", self.mount_point()])
     }
 
+    /// Unmounts without a word to the daemon, as root may. Until its exec, a program that
+    /// another test starts has our open files, and the mount is busy.
+    #[track_caller]
+    pub(crate) fn umount_past_the_daemon(&self) {
+        wait_until("it is unmounted", || {
+            let ran = Ran::finish(self.command("umount").arg(&self.mount_point).spawn().unwrap());
+            assert!(ran.code == Some(0) || ran.stderr.contains("busy"), "{ran:?}");
+            ran.code == Some(0)
+        });
+    }
+
     /// Runs a script as root in mounts of its own, so that it may change the
     /// machine as it sees it; `$S3MEM` is the program and `$MNT` the mount point.
     pub(crate) fn script_as_root(&self, script: &str) -> Ran {

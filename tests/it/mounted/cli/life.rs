@@ -297,7 +297,7 @@ fn the_daemon_ends_when_somebody_else_unmounts() {
     let Some(server) = server() else { return };
     let shell = Shell::on(&server);
     shell.mount("tiles", &[]).succeeds();
-    assert!(shell.command("umount").arg(&shell.mount_point).status().unwrap().success());
+    shell.umount_past_the_daemon();
     wait_until("the daemon has ended", || shell.daemon().is_none());
 }
 

@@ -300,8 +300,7 @@ fn the_daemon_outlives_a_mount_that_somebody_else_took_away_until_all_is_sent() 
     }
     for way in ["wait", "refuse"] {
         let Some(mount) = Refusing::mount(&["--on-unmount", way]) else { return };
-        let point = mount.shell.mount_point();
-        assert!(mount.shell.command("umount").arg(point).status().unwrap().success());
+        mount.shell.umount_past_the_daemon();
         mount.wait_for_log("sending what is not in the bucket yet");
         assert!(!mount.shell.is_mounted());
         mount.is_sent_once_the_server_takes_it();
@@ -314,8 +313,7 @@ fn a_signal_ends_a_daemon_that_outlives_its_mount() {
         return;
     }
     let Some(mount) = Refusing::mount(&[]) else { return };
-    let point = mount.shell.mount_point();
-    assert!(mount.shell.command("umount").arg(point).status().unwrap().success());
+    mount.shell.umount_past_the_daemon();
     mount.wait_for_log("sending what is not in the bucket yet");
     signal("INT", mount.shell.daemon().unwrap());
     mount.wait_for_end();
@@ -328,9 +326,9 @@ fn a_daemon_that_outlives_its_mount_does_not_answer_for_the_next_one() {
         return;
     }
     let Some(mount) = Refusing::mount(&[]) else { return };
-    let (shell, point) = (&mount.shell, mount.shell.mount_point());
+    let shell = &mount.shell;
     let old = shell.daemon().unwrap();
-    assert!(shell.command("umount").arg(point).status().unwrap().success());
+    shell.umount_past_the_daemon();
     mount.wait_for_log("sending what is not in the bucket yet");
     // The kernel gives it the same device number, unless another test was quicker.
     shell.mount("tiles", &[]).succeeds();

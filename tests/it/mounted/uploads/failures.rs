@@ -1,5 +1,6 @@
 //! Uploads that fail: the program is told, and nothing is lost.
 
+use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -224,10 +225,10 @@ fn a_stalled_upload_holds_up_nobody_else() {
     let server = backend.server().unwrap();
     backend.put("other", "x");
     let mount = mount(&backend, &[]);
-    server.fault(Fault::new(Effect::Hang).on(Op::Put).key("slow"));
+    let stall = server.fault(Fault::new(Effect::Hang).on(Op::Put).key("slow"));
     let slow = mount.path().join("slow");
     let writer = std::thread::spawn(move || save(&slow, b"x"));
-    std::thread::sleep(Duration::from_millis(300));
+    until("the upload stalls", || server.fault_hits(stall) > 0);
     assert_eq!(fs::read(mount.path().join("other")).unwrap(), b"x");
     save(&mount.path().join("quick"), b"y").unwrap();
     assert!(backend.has("quick", b"y"));
@@ -256,5 +257,23 @@ fn a_file_whose_upload_can_not_be_begun_is_closed_after_one_timeout() {
     server.clear_faults();
     server.release();
     fs::remove_file(mount.join("film")).unwrap();
+    mount.end();
+}
+
+#[test]
+fn a_byte_that_is_written_exabytes_away_is_refused_at_close_and_holds_up_nobody() {
+    let Some(backend) = in_process() else { return };
+    let mount = mount_free(&backend);
+    let path = mount.path().join("far");
+    let file = File::create(&path).unwrap();
+    for far in [1 << 62, (1 << 63) - 2] {
+        file.write_all_at(b"x", far).unwrap();
+    }
+    save(&mount.path().join("near"), b"y").unwrap();
+    // No server takes so many parts.
+    assert_eq!(errno(close(file)), libc::ENOSPC);
+    assert!(mount.memory_bytes("VmHWM") < 200 * MIB, "{}", mount.memory_bytes("VmHWM"));
+    fs::remove_file(&path).unwrap();
+    assert_eq!(backend.keys(), ["near"]);
     mount.end();
 }
