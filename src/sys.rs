@@ -412,6 +412,34 @@ pub fn syslog(severity: Severity, line: &str) {
     }
 }
 
+/// The socket of systemd's journal, which takes events with fields.
+pub const JOURNAL: &str = "/run/systemd/journal/socket";
+
+/// Sends one event to the journal that listens at `socket`, with fields whose names are those of
+/// environment variables. `false` if it could not be sent.
+pub fn journal(socket: &Path, severity: Severity, fields: &[(String, String)]) -> bool {
+    let priority = match severity {
+        Severity::Error => libc::LOG_ERR,
+        Severity::Warning => libc::LOG_WARNING,
+        Severity::Info => libc::LOG_INFO,
+        Severity::Debug => libc::LOG_DEBUG,
+    };
+    let mut event = format!("PRIORITY={priority}\nSYSLOG_IDENTIFIER=s3mem\n").into_bytes();
+    for (name, value) in fields {
+        event.extend(name.as_bytes());
+        match value.contains('\n') {
+            false => event.extend(format!("={value}\n").as_bytes()),
+            // A value with lines comes with its length.
+            true => {
+                event.push(b'\n');
+                event.extend((value.len() as u64).to_le_bytes());
+                event.extend(format!("{value}\n").as_bytes());
+            }
+        }
+    }
+    UnixDatagram::unbound().and_then(|from| from.send_to(&event, socket)).is_ok()
+}
+
 fn check(result: libc::c_int) -> io::Result<()> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

@@ -11,6 +11,7 @@ use super::mount_point::{self, MountPointError};
 use super::mount_table::{MountTable, Mounted};
 use super::namespace::{self, NamespaceError};
 use super::text::tell;
+use super::watch::{self, Watch, WatchError};
 use crate::cli::StatusArgs;
 use crate::config::{self, ConfigError, Environment};
 use crate::sys;
@@ -42,6 +43,12 @@ pub(super) enum StatusError {
     OfSomebodyElse { path: PathBuf, user: u32 },
     #[error("the table of mounts can't be read: {0}")]
     Table(io::Error),
+    #[error("nothing of yours is mounted or served by s3mem, so there is nothing to watch")]
+    Nothing,
+    #[error("what was served here has ended, or does not answer")]
+    Gone,
+    #[error(transparent)]
+    Watch(Box<WatchError<StatusError>>),
 }
 
 /// Runs the command.
@@ -54,6 +61,10 @@ pub(super) fn run(args: &StatusArgs, environment: &Environment) -> Result<ExitCo
         }
         None => table()?.of_user(sys::effective_uid()),
     };
+    if let Some(seconds) = args.watch {
+        let every = Duration::from_secs(seconds.into());
+        return watch_them(mounts, args, environment, every);
+    }
     let (mut pending, mut failed) = (0, false);
     for mounted in &mounts {
         match ask(mounted, args, environment) {
@@ -82,6 +93,42 @@ pub(super) fn run(args: &StatusArgs, environment: &Environment) -> Result<ExitCo
         (false, 0) => ExitCode::SUCCESS,
         (false, _) => ExitCode::from(PENDING),
     })
+}
+
+/// Shows mounts, and without a mount point servers too, until somebody has seen enough.
+fn watch_them(
+    mounts: Vec<Mounted>,
+    args: &StatusArgs,
+    environment: &Environment,
+    every: Duration,
+) -> Result<ExitCode, StatusError> {
+    let mut servers = match args.mount_point {
+        Some(_) => Vec::new(),
+        None => Daemon::server_sockets(environment),
+    };
+    servers.retain(|socket| Daemon::server(socket).is_some());
+    let watch = Watch { mounts: mounts.len() + servers.len(), every, is_json: args.json };
+    if watch.mounts == 0 {
+        return Err(StatusError::Nothing);
+    }
+    let environment = environment.clone();
+    let asked = StatusArgs { mount_point: None, json: true, watch: None, reset: false };
+    let said = move |at: usize| {
+        let (_, text) = match mounts.get(at) {
+            Some(mounted) => ask(mounted, &asked, &environment)?,
+            None => {
+                let server =
+                    servers.get(at - mounts.len()).and_then(|socket| Daemon::server(socket));
+                server.and_then(|server| answer(server, &asked)).ok_or(StatusError::Gone)?
+            }
+        };
+        Ok(text)
+    };
+    match watch::run(watch, said) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(WatchError::Asked(error)) => Err(error),
+        Err(error) => Err(StatusError::Watch(Box::new(error))),
+    }
 }
 
 fn table() -> Result<MountTable, StatusError> {

@@ -262,8 +262,13 @@ impl Daemon {
 
     /// The servers without a mount of the user who asks, those that show signs of life.
     pub(super) fn servers(environment: &Environment) -> Vec<Daemon> {
-        let me = sys::effective_uid();
-        let folders = environment.runtime_folders(me);
+        let sockets = Daemon::server_sockets(environment);
+        sockets.iter().filter_map(|socket| Daemon::server(socket)).collect()
+    }
+
+    /// Where servers without a mount of the user who asks listen, or have listened.
+    pub(super) fn server_sockets(environment: &Environment) -> Vec<PathBuf> {
+        let folders = environment.runtime_folders(sys::effective_uid());
         let files = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten();
         let mut paths: Vec<PathBuf> = files.flatten().map(|entry| entry.path()).collect();
         paths.retain(|path| {
@@ -271,7 +276,12 @@ impl Daemon {
             name.starts_with(SERVER) && name.ends_with(ENDING)
         });
         paths.sort();
-        paths.iter().filter_map(|path| Daemon::at(path, me)).collect()
+        paths
+    }
+
+    /// The server at a socket, if it shows signs of life.
+    pub(super) fn server(socket: &Path) -> Option<Daemon> {
+        Daemon::at(socket, sys::effective_uid())
     }
 
     /// The daemon that listens at `path`, if `user` started it: whoever else could put a

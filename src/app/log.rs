@@ -7,11 +7,11 @@
 
 use std::io::{self, Write};
 use std::panic;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tracing::level_filters::LevelFilter;
-use tracing::{Level, Metadata, Subscriber};
+use tracing::{Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::{self, MakeWriter};
@@ -20,10 +20,11 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::log_file::LogFile;
+use super::log_format::{ForPeople, Journal, JsonLines, severity};
 use super::runtime_folder;
 use super::text::{self, tell};
-use crate::cli::LogLevel;
-use crate::config::{Environment, LogTarget};
+use crate::cli::{LogFormat, LogLevel, LogLevels};
+use crate::config::{Environment, LogConfig, LogTarget};
 use crate::store::SAID_BY_US;
 use crate::sys::{self, Severity};
 
@@ -71,31 +72,34 @@ impl Log {
 /// warnings go to standard error as well, for the user who waits for the daemon, until
 /// it has left the terminal.
 pub(super) fn start(
-    target: &LogTarget,
-    level: LogLevel,
+    config: &LogConfig,
     tell_warnings: bool,
     environment: &Environment,
 ) -> Result<Log, LogError> {
-    let sink = Sink::open(target, environment)?;
+    let sink = Sink::open(&config.target, environment)?;
     let log = Log(sink.clone());
-    let targets = targets(level);
+    let targets = targets(&config.levels);
     let warnings = tell_warnings.then(|| {
-        let to_user = fmt::layer().with_ansi(false).with_writer(|| ToUser);
+        let to_user = fmt::layer().with_ansi(false).fmt_fields(ForPeople).with_writer(|| ToUser);
         let plain = to_user.without_time().with_level(false).with_target(false);
         plain.with_filter(Targets::new().with_target("s3mem", LevelFilter::WARN))
     });
-    let subscriber =
-        tracing_subscriber::registry().with(layer(sink).with_filter(targets)).with(warnings);
+    let subscriber = tracing_subscriber::registry()
+        .with(layer(sink, config.format).with_filter(targets))
+        .with(warnings);
     // Somebody else's subscriber in this process (a test's) stays.
     let _ = subscriber.try_init();
     panic::set_hook(Box::new(|panic| tracing::error!("internal error: {panic}")));
     Ok(log)
 }
 
-fn targets(level: LogLevel) -> Targets {
+fn targets(levels: &LogLevels) -> Targets {
+    let all = filter(levels.all);
+    let rooms = levels.rooms.iter();
     Targets::new()
-        .with_target("s3mem", filter(level))
-        .with_default(filter(level).min(LevelFilter::WARN))
+        .with_target("s3mem", all)
+        .with_targets(rooms.map(|(room, level)| (format!("s3mem::{room}"), filter(*level))))
+        .with_default(all.min(LevelFilter::WARN))
         .with_targets(SAID_BY_US.map(|target| (target, LevelFilter::OFF)))
 }
 
@@ -109,14 +113,20 @@ fn filter(level: LogLevel) -> LevelFilter {
     }
 }
 
-fn layer<S: Subscriber + for<'a> LookupSpan<'a>>(sink: Sink) -> Box<dyn Layer<S> + Send + Sync> {
-    let system = matches!(sink, Sink::System);
-    let plain = fmt::layer().with_ansi(false).with_writer(sink);
-    if system {
+fn layer<S: Subscriber + for<'a> LookupSpan<'a>>(
+    sink: Sink,
+    format: LogFormat,
+) -> Box<dyn Layer<S> + Send + Sync> {
+    let is_system = matches!(sink, Sink::System);
+    if is_system && Path::new(sys::JOURNAL).exists() {
+        return Journal(PathBuf::from(sys::JOURNAL)).boxed();
+    }
+    let plain = fmt::layer().with_ansi(false).fmt_fields(ForPeople).with_writer(sink);
+    match (format, is_system) {
+        (LogFormat::Json, _) => plain.event_format(JsonLines).boxed(),
         // The system's log has its own time and level.
-        plain.without_time().with_level(false).boxed()
-    } else {
-        plain.boxed()
+        (LogFormat::Text, true) => plain.without_time().with_level(false).boxed(),
+        (LogFormat::Text, false) => plain.boxed(),
     }
 }
 
@@ -146,7 +156,7 @@ impl Sink {
 
 /// The file that is the log where the system has none.
 fn fallback(environment: &Environment) -> Option<PathBuf> {
-    if sys::has_syslog() {
+    if sys::has_syslog() || Path::new(sys::JOURNAL).exists() {
         return None;
     }
     runtime_folder::prepare(environment).ok().map(|folder| folder.join(FALLBACK))
@@ -160,13 +170,7 @@ impl<'a> MakeWriter<'a> for Sink {
     }
 
     fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Event<'a> {
-        let severity = match *metadata.level() {
-            Level::ERROR => Severity::Error,
-            Level::WARN => Severity::Warning,
-            Level::INFO => Severity::Info,
-            Level::DEBUG | Level::TRACE => Severity::Debug,
-        };
-        Event { sink: self, severity }
+        Event { sink: self, severity: severity(metadata) }
     }
 }
 
@@ -215,17 +219,20 @@ impl Write for ToUser {
 mod tests {
     use super::*;
     use std::fs;
-    use std::path::Path;
 
     fn opened(path: &Path) -> Result<Sink, LogError> {
         Sink::open(&LogTarget::File(path.to_owned()), &Environment::default())
     }
 
-    fn logged(level: LogLevel, event: impl FnOnce()) -> String {
+    fn logged(all: LogLevel, event: impl FnOnce()) -> String {
+        logged_as(LogFormat::Text, &LogLevels { all, rooms: Vec::new() }, event)
+    }
+
+    fn logged_as(format: LogFormat, levels: &LogLevels, event: impl FnOnce()) -> String {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         let sink = opened(&path).unwrap();
-        let layer = layer(sink).with_filter(targets(level));
+        let layer = layer(sink, format).with_filter(targets(levels));
         let subscriber = tracing_subscriber::registry().with(layer);
         tracing::subscriber::with_default(subscriber, event);
         fs::read_to_string(path).unwrap()
@@ -247,6 +254,43 @@ mod tests {
             tracing::trace!(target: "s3mem::fs", "ours");
         });
         assert!(text.contains("ours") && !text.contains("secret"), "{text}");
+    }
+
+    #[test]
+    fn a_room_has_a_level_of_its_own() {
+        let rooms = vec![("store".to_owned(), LogLevel::Debug), ("fs".to_owned(), LogLevel::Error)];
+        let levels = LogLevels { all: LogLevel::Info, rooms };
+        let text = logged_as(LogFormat::Text, &levels, || {
+            tracing::debug!(target: "s3mem::store::meter", "one");
+            tracing::trace!(target: "s3mem::store", "two");
+            tracing::warn!(target: "s3mem::fs::open", "three");
+            tracing::error!(target: "s3mem::fs", "four");
+            tracing::info!(target: "s3mem::app", "five");
+            tracing::debug!(target: "s3mem::app", "six");
+        });
+        let words = ["one", "two", "three", "four", "five", "six"];
+        assert_eq!(words.map(|word| text.contains(word)), [true, false, false, true, true, false]);
+    }
+
+    #[test]
+    fn json_is_an_object_on_each_line_with_the_fields_of_the_event() {
+        let text = logged_as(LogFormat::Json, &LogLevels::default(), || {
+            tracing::warn!(target: "s3mem::store", request_id = Some("X1"), key = ?"a\n\u{1b}", "gone\nby");
+            tracing::info!(target: "s3mem::app", request_id = None::<&str>, count = 5, "\"there\"");
+        });
+        let lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 2, "{text}");
+        let first = &lines[0];
+        assert_eq!((&first["level"], &first["room"]), (&"warn".into(), &"store".into()));
+        assert_eq!((&first["message"], &first["request_id"]), (&"gone\nby".into(), &"X1".into()));
+        assert_eq!(first["key"], "\"a\\n\\u{1b}\"");
+        humantime::parse_rfc3339(first["time"].as_str().unwrap()).unwrap();
+        assert_eq!((&lines[1]["count"], &lines[1]["message"]), (&5.into(), &"\"there\"".into()));
+        assert!(lines[1].get("request_id").is_none());
+        // People read it in the text.
+        let text = logged(LogLevel::Info, || tracing::warn!(request_id = Some("X1"), key = 7, "x"));
+        assert!(!text.contains("X1") && text.trim_end().ends_with(": x key=7"), "{text}");
     }
 
     #[test]

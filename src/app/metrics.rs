@@ -184,9 +184,10 @@ fn requests(facts: &Facts<'_>, text: &mut Text) {
     let help = "Bytes of objects that arrived, by storage class.";
     let mut family = text.family("s3mem_class_received_bytes", Kind::Counter, help);
     classes.iter().for_each(|(name, class)| family.sample(&[("class", name)], class.bytes));
-    let (uploads, bytes) = facts.uploads;
-    text.gauge("s3mem_uploads_under_way", "Requests that send a body now.", uploads);
-    text.gauge("s3mem_uploads_under_way_bytes", "The bytes of these bodies.", bytes);
+    let uploads = facts.uploads;
+    let help = "Requests that send a body now.";
+    text.gauge("s3mem_uploads_under_way", help, uploads.requests);
+    text.gauge("s3mem_uploads_under_way_bytes", "The bytes of these bodies.", uploads.bytes);
 }
 
 fn memory(facts: &Facts<'_>, text: &mut Text) {

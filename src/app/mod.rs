@@ -28,6 +28,7 @@ mod holder;
 mod json;
 mod log;
 mod log_file;
+mod log_format;
 mod manual;
 mod message;
 mod metrics;
@@ -54,6 +55,7 @@ mod text;
 mod umount;
 mod unsent;
 mod warm;
+mod watch;
 
 use std::process::ExitCode;
 

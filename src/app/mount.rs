@@ -44,7 +44,7 @@ use crate::disk::{Disk, DiskConfig, DiskError};
 use crate::fleet::{FleetConfig, SharedCache};
 use crate::fs::FileSystem;
 use crate::fuse;
-use crate::stats::Stats;
+use crate::stats::{Stats, Trace};
 use crate::store::{S3, StoreError, cache_stack};
 use crate::sys;
 
@@ -56,6 +56,8 @@ const MOMENT: Duration = Duration::from_secs(1);
 const START: Duration = Duration::from_secs(10);
 /// A first request that takes longer than this is reported to the user.
 const PATIENCE: Duration = Duration::from_secs(4);
+/// A trace is no larger, in bytes: what is seen in it is a moment, and viewers load all of it.
+const TRACE_BYTES: u64 = 256 << 20;
 
 /// Why a mount failed. Each is a sentence for the user.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +93,8 @@ pub(super) enum StartError {
     System(#[from] io::Error),
     #[error("the address {address} of --metrics can't be had: {cause}; choose another port")]
     Metrics { address: SocketAddr, cause: io::Error },
+    #[error("the trace {path} (--trace-file) can't be written: {cause}")]
+    Trace { path: PathBuf, cause: io::Error },
     #[error("the mount on {path} broke: {cause}")]
     Broken { path: PathBuf, cause: io::Error },
 }
@@ -138,8 +142,7 @@ fn serve(settings: &MountSettings, environment: &Environment) -> Result<(), Star
     };
     // The log and the record of uploads name keys.
     sys::keep_new_files_private();
-    let (target, level) = (&settings.log_target, settings.log_level);
-    let log = log::start(target, level, settings.daemon, environment).map_err(StartError::Log)?;
+    let log = log::start(&settings.log, settings.daemon, environment).map_err(StartError::Log)?;
     sys::keep_heap_small();
     // Each file that programs write is one.
     if let Err(error) = sys::allow_many_open_files() {
@@ -150,6 +153,10 @@ fn serve(settings: &MountSettings, environment: &Environment) -> Result<(), Star
     keep_a_thread(&runtime);
     let metrics = settings.metrics.map(listen_for_metrics).transpose()?;
     let stats = Stats::new();
+    let traced = stats.clone();
+    if let Some(path) = &settings.trace_file {
+        begin_trace(path, &stats)?;
+    }
     let (parts, server) = runtime.block_on(open_with_notice(settings, &stats))?;
     let (publisher, handle) = (parts.publisher.clone(), runtime.handle().clone());
     let served = Served {
@@ -170,6 +177,9 @@ fn serve(settings: &MountSettings, environment: &Environment) -> Result<(), Star
     let start = Start { settings, environment, path: &path, runtime: &runtime, log, start_lock };
     let outcome = serve_mounted(start, device, parts.fs.clone(), Arc::new(served));
     runtime.block_on(parts.put_down());
+    if let Some(trace) = traced.requests.trace() {
+        trace.close();
+    }
     // Requests still in the air have nobody left to answer.
     runtime.shutdown_background();
     outcome
@@ -178,6 +188,14 @@ fn serve(settings: &MountSettings, environment: &Environment) -> Result<(), Star
 /// Takes the address of `--metrics`, before there is a mount.
 pub(super) fn listen_for_metrics(address: SocketAddr) -> Result<MetricsServer, StartError> {
     MetricsServer::bind(address).map_err(|cause| StartError::Metrics { address, cause })
+}
+
+/// Has each call and each request written into a trace from now on.
+pub(super) fn begin_trace(path: &Path, stats: &Stats) -> Result<(), StartError> {
+    let trace = Trace::create(path, TRACE_BYTES);
+    let trace = trace.map_err(|cause| StartError::Trace { path: path.to_owned(), cause })?;
+    stats.requests.trace_into(trace);
+    Ok(())
 }
 
 /// Waits until no other s3mem of this user is starting on the mount point.

@@ -11,7 +11,7 @@ use super::blocking::keep_a_thread;
 use super::control::{Answers, Control, Listening};
 use super::deadline::Deadline;
 use super::log::{self, LogError};
-use super::mount::{StartError, listen_for_metrics, open_with_notice};
+use super::mount::{StartError, begin_trace, listen_for_metrics, open_with_notice};
 use super::runtime_folder;
 use super::serve_figures;
 use super::signals::EndSignals;
@@ -57,7 +57,7 @@ pub(super) fn run(args: &ServeArgs, environment: &Environment) -> Result<(), Ser
     let (address, is_open) = (config.listen, config.token.is_none());
     let server = Server::bind(config).map_err(|cause| ServeError::Listen { address, cause })?;
     sys::keep_new_files_private();
-    let log = log::start(&settings.log_target, settings.log_level, false, environment)?;
+    let log = log::start(&settings.log, false, environment)?;
     sys::keep_heap_small();
     // Each connection is one.
     if let Err(error) = sys::allow_many_open_files() {
@@ -67,6 +67,10 @@ pub(super) fn run(args: &ServeArgs, environment: &Environment) -> Result<(), Ser
     keep_a_thread(&runtime);
     let metrics = settings.metrics.map(listen_for_metrics).transpose()?;
     let stats = Stats::new();
+    let traced = stats.clone();
+    if let Some(path) = &settings.trace_file {
+        begin_trace(path, &stats)?;
+    }
     let (parts, server_of_buckets) = runtime.block_on(open_with_notice(&settings, &stats))?;
     let (deadline, log_place) = (Deadline::default(), log.place());
     let mut signals = EndSignals::catch(deadline.clone(), move || log.reopen())?;
@@ -116,6 +120,9 @@ pub(super) fn run(args: &ServeArgs, environment: &Environment) -> Result<(), Ser
         listening.stop();
     }
     runtime.block_on(parts.put_down());
+    if let Some(trace) = traced.requests.trace() {
+        trace.close();
+    }
     // Requests still in the air have nobody left to answer.
     runtime.shutdown_background();
     Ok(outcome?)

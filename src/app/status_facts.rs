@@ -15,7 +15,7 @@ use crate::disk::Figures;
 use crate::mem::Use;
 use crate::publish::Pending;
 use crate::raster;
-use crate::stats::{Charged, RequestKind, Stats};
+use crate::stats::{Charged, RequestKind, STANDARD, Stats, Told};
 
 /// What stays the same as long as the mount lasts.
 #[derive(Debug)]
@@ -58,6 +58,15 @@ pub(super) struct Memory {
     pub(super) written: Option<(u64, u64)>,
 }
 
+/// Bodies that are being sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Uploads {
+    pub(super) requests: u64,
+    pub(super) bytes: u64,
+    /// How fast bodies went lately; `None` if none did.
+    pub(super) bytes_per_second: Option<f64>,
+}
+
 /// Where images are decoded.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Decoding {
@@ -87,8 +96,9 @@ pub(super) struct Facts<'k> {
     /// Since when that was counted.
     pub(super) counted_since: SystemTime,
     pub(super) open_files: usize,
-    /// Bodies that are being sent, and their bytes.
-    pub(super) uploads: (u64, u64),
+    pub(super) uploads: Uploads,
+    /// The requests that take or took longest, lately.
+    pub(super) slowest: Vec<Told>,
     pub(super) decoding: Decoding,
     pub(super) cost: Option<Cost>,
     pub(super) pending: Vec<Pending>,
@@ -123,7 +133,12 @@ pub(super) fn gather<'k>(
         memory: memory(parts),
         disk: about.cache_dir.as_deref().zip(parts.cache.disk().map(|disk| disk.figures())),
         open_files: parts.fs.open_count(),
-        uploads: (stats.uploads.requests(), stats.uploads.bytes()),
+        uploads: Uploads {
+            requests: stats.uploads.requests(),
+            bytes: stats.uploads.bytes(),
+            bytes_per_second: stats.uploads.bytes_per_second(),
+        },
+        slowest: stats.requests.slowest(),
         decoding: match &parts.workers {
             None => Decoding::InProcess,
             Some(workers) => {
@@ -183,9 +198,9 @@ fn cost(known: &Known, counted: &Counted) -> Option<Cost> {
     let shared = counted.shared.unwrap_or_default();
     let mut read = classes.clone();
     if shared.get_requests > 0 {
-        let (requests, bytes) = read.entry(STANDARD.to_owned()).or_default();
-        *requests += shared.get_requests;
-        *bytes += shared.get_bytes;
+        let reads = read.entry(STANDARD.to_owned()).or_default();
+        reads.requests += shared.get_requests;
+        reads.bytes += shared.get_bytes;
     }
     let mut rest = Charged {
         list_requests: all.list_requests,

@@ -5,12 +5,12 @@ use std::path::Path;
 use super::buckets::OpenedBucket;
 use super::counted::{Counted, FileFigures};
 use super::json::{list, maybe, object, string};
-use super::status_facts::{Cost, Decoding, Facts, Memory};
+use super::status_facts::{Cost, Decoding, Facts, Memory, Uploads};
 use super::unsent::why;
 use crate::disk::Figures;
 use crate::fleet;
 use crate::publish::Pending;
-use crate::stats::{ClassReads, Distribution, Program};
+use crate::stats::{ClassReads, Distribution, Program, Told};
 
 /// So many objects are named, those of which most was read.
 const FILES: usize = 100;
@@ -21,7 +21,6 @@ const SHARES: [(&str, f64); 3] =
 pub(super) fn report(facts: &Facts<'_>) -> String {
     let about = facts.about;
     let on_unmount = about.on_unmount.map(|way| string(way.name()));
-    let (uploads, upload_bytes) = facts.uploads;
     let flag = |flag: &crate::cli::GivenFlag| {
         let value = maybe(flag.value.as_deref().map(string));
         let from = maybe(flag.from.as_deref().map(string));
@@ -61,9 +60,10 @@ pub(super) fn report(facts: &Facts<'_>) -> String {
         ("reads", reads(&facts.counted)),
         ("ahead", ahead(&facts.counted)),
         ("tiles", tiles(&facts.counted)),
-        ("uploads", numbers(&[("under_way_requests", uploads), ("under_way_bytes", upload_bytes)])),
+        ("uploads", uploads(facts.uploads)),
         ("cost", maybe(facts.cost.as_ref().map(cost))),
         ("files", list(facts.counted.files.iter().take(FILES).map(file))),
+        ("slowest", list(facts.slowest.iter().map(slow))),
         ("decoders", decoders(facts)),
         ("pending", list(facts.pending.iter().map(pending))),
     ])
@@ -196,6 +196,31 @@ fn tiles(counted: &Counted) -> String {
         ("decoded_tiles", all.decoded_tiles.to_string()),
         ("waited_seconds", seconds(all.tile_microseconds as f64 / 1e6)),
         ("decoders_seconds", seconds(counted.decoding.as_secs_f64())),
+    ])
+}
+
+fn uploads(uploads: Uploads) -> String {
+    let rate = uploads.bytes_per_second.map(|rate| format!("{rate:.0}"));
+    object([
+        ("under_way_requests", uploads.requests.to_string()),
+        ("under_way_bytes", uploads.bytes.to_string()),
+        ("bytes_per_second", maybe(rate)),
+    ])
+}
+
+fn slow(request: &Told) -> String {
+    let range = request.range.as_ref();
+    let answered = request.answered_after.map(|after| seconds(after.as_secs_f64()));
+    object([
+        ("kind", string(request.kind.name())),
+        ("key", string(&request.key)),
+        ("first_byte", maybe(range.map(|range| range.start.to_string()))),
+        ("end_byte", maybe(range.map(|range| range.end.to_string()))),
+        ("bytes", request.bytes.to_string()),
+        ("answered_seconds", maybe(answered)),
+        ("seconds", seconds(request.took.as_secs_f64())),
+        ("stage", string(request.stage.name())),
+        ("ended_seconds_ago", seconds(request.ended_ago.as_secs_f64())),
     ])
 }
 

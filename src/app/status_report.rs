@@ -73,6 +73,7 @@ impl Report {
         };
         if resets {
             let counted = count(&self.known);
+            self.known.stats.requests.forget_ended();
             *lock(&self.since) = Some((SystemTime::now(), counted));
         }
         Some(text)

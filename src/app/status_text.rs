@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::counted::{Counted, FileFigures};
-use super::status_facts::{Cost, Decoding, Facts, Memory};
-use super::text::printable;
+use super::status_facts::{Cost, Decoding, Facts, Memory, Uploads};
+use super::text::{printable, time};
 use super::unsent::why;
 use crate::cli::GivenFlag;
 use crate::config;
@@ -76,8 +76,8 @@ pub(super) fn report(facts: &Facts<'_>) -> String {
         let (tiles, decoding) = (counted.all.decoded_tiles, counted.decoding.as_secs_f64());
         line("tiles", format!("{tiles} decoded, {decoding:.1} s in decoders"));
     }
-    if let (requests @ 1.., bytes) = facts.uploads {
-        line("uploads", format!("{requests} under way ({})", config::show_size(bytes)));
+    if let Some(text) = uploads(facts.uploads) {
+        line("uploads", text);
     }
     if let Some(of) = &facts.cost {
         line("cost", cost(of));
@@ -119,18 +119,6 @@ fn flag(flag: &GivenFlag) -> String {
     match &flag.value {
         Some(value) => format!("--{} {value}", flag.name),
         None => format!("--{}", flag.name),
-    }
-}
-
-/// A time in the two largest units that it has.
-fn time(time: Duration) -> String {
-    let seconds = time.as_secs();
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
-        (0, ..) => format!("{hours} h {minutes} min"),
-        _ => format!("{days} d {hours} h"),
     }
 }
 
@@ -265,6 +253,20 @@ fn share(part: u64, whole: u64) -> String {
     format!("{percent} %")
 }
 
+/// What is on its way, and how fast the last bodies went.
+fn uploads(uploads: Uploads) -> Option<String> {
+    let rate = uploads.bytes_per_second.map(|rate| config::show_size(rate as u64) + "/s");
+    let under_way = match (uploads.requests, config::show_size(uploads.bytes)) {
+        (0, _) if rate.is_none() => return None,
+        (0, _) => "none under way".to_owned(),
+        (requests, bytes) => format!("{requests} under way ({bytes})"),
+    };
+    Some(match rate {
+        Some(rate) => format!("{under_way}; {rate} in the last 30 s"),
+        None => under_way,
+    })
+}
+
 fn cost(cost: &Cost) -> String {
     let (bill, list) = (&cost.bill, &cost.pricing.list);
     let currency = printable(&list.currency);
@@ -329,15 +331,6 @@ fn pending(file: &Pending) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_time_has_two_units() {
-        for (seconds, text) in
-            [(0, "0 s"), (61, "1 min 1 s"), (3_720, "1 h 2 min"), (90_000, "1 d 1 h")]
-        {
-            assert_eq!(time(Duration::from_secs(seconds)), text);
-        }
-    }
 
     #[test]
     fn a_hundred_percent_is_all() {

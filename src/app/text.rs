@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::time::Duration;
 
 /// The text with every character escaped that could move the cursor, end a line of
 /// a log or reverse the direction of writing.
@@ -28,6 +29,18 @@ pub(super) fn tell(sentence: &str) {
     let _ = writeln!(io::stderr().lock(), "s3mem: {}", printable(sentence));
 }
 
+/// A time in the two largest units that it has.
+pub(super) fn time(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
+        (0, ..) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
 fn is_hostile(character: char) -> bool {
     // Line and paragraph separators, and the marks that change direction.
     let separates_or_reverses = matches!(
@@ -40,6 +53,15 @@ fn is_hostile(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_has_two_units() {
+        for (seconds, text) in
+            [(0, "0 s"), (61, "1 min 1 s"), (3_720, "1 h 2 min"), (90_000, "1 d 1 h")]
+        {
+            assert_eq!(time(Duration::from_secs(seconds)), text);
+        }
+    }
 
     #[test]
     fn control_characters_and_reversals_are_escaped_and_letters_are_not() {

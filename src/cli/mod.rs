@@ -11,6 +11,7 @@ mod cache;
 mod config;
 mod doctor;
 mod helper;
+mod log;
 mod manual;
 mod misuse;
 mod mount;
@@ -27,8 +28,9 @@ mod writes;
 
 pub use cache::CacheArgs;
 pub use config::{ConfigAction, ConfigArgs};
+pub use log::{LogArgs, LogFormat, LogLevel, LogLevels};
 pub use manual::{CompletedShell, CompletionsArgs, ManArgs, ManualPage};
-pub use mount::{LogLevel, MountArgs};
+pub use mount::MountArgs;
 pub use refresh::RefreshArgs;
 pub use rootless::{Rootless, RootlessArgs};
 pub use serve::ListenArgs;

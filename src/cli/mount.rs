@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum, ValueHint};
+use clap::{Args, ValueHint};
 
 use super::cache::CacheArgs;
+use super::log::LogArgs;
 use super::rootless::RootlessArgs;
 use super::status::{GivenFlag, PriceArgs};
 use super::views::ViewArgs;
@@ -283,22 +284,9 @@ pub struct MountArgs {
     )]
     pub foreground: bool,
 
-    /// Append the log to this file [default: the system's log]
-    #[arg(
-        long, value_name = "PATH", help_heading = HEADING_RUNNING,
-        long_help = "Append the log to this file, which only you can read if it is made; after SIGHUP it is \
-            opened anew. The default is the terminal with --foreground, and otherwise the system's \
-            log: 'journalctl -t s3mem' (or 'grep s3mem /var/log/syslog') shows it. Where the system \
-            has no log it is a file, which 's3mem status' names."
-    )]
-    pub log_file: Option<PathBuf>,
-
-    /// How much to log
-    #[arg(
-        long, value_name = "LEVEL", value_enum, default_value_t = LogLevel::Info, help_heading = HEADING_RUNNING,
-        long_help = "How much to log. Credentials are never logged."
-    )]
-    pub log_level: LogLevel,
+    /// The flags about the log.
+    #[command(flatten)]
+    pub log: LogArgs,
 
     /// Allow core dumps and debuggers, which see the credentials
     #[arg(
@@ -361,19 +349,4 @@ pub struct MountArgs {
     /// The flags among these that were given.
     #[arg(skip)]
     pub given: Vec<GivenFlag>,
-}
-
-/// How much to log, from least to most.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogLevel {
-    /// What has failed for good
-    Error,
-    /// What may need somebody's attention
-    Warn,
-    /// Mounting and unmounting, too
-    Info,
-    /// What helps to find a fault
-    Debug,
-    /// Everything
-    Trace,
 }

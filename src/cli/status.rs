@@ -24,6 +24,19 @@ pub struct StatusArgs {
     #[arg(long)]
     pub json: bool,
 
+    /// Show it live, until q is pressed, with what changes in a second
+    #[arg(
+        long, value_name = "SECONDS", num_args = 0..=1, require_equals = true,
+        default_missing_value = "1", conflicts_with = "reset",
+        value_parser = clap::value_parser!(u32).range(1..=86_400),
+        long_help = "Show it live, until q is pressed: how fast bytes and requests go, with their last \
+            minutes as a line, the busiest files and who opened them, the slowest requests. s sorts the \
+            files, p holds the screen, h tells the other keys. Asks every second, or every so many \
+            seconds. Where standard output is no terminal, a line is written each time; with --json, \
+            that of --json."
+    )]
+    pub watch: Option<u32>,
+
     /// Begin to count anew, after this report
     #[arg(
         long,

@@ -308,9 +308,9 @@ pub enum ConfigError {
         why: String,
     },
     /// The log would be written into the mount itself.
-    #[error("the log file {log} lies inside the mount point; put it somewhere else")]
+    #[error("the file {log} lies inside the mount point; put it somewhere else")]
     LogInsideMount {
-        /// The path of the log file, as it was given.
+        /// The path of the log or the trace, as it was given.
         log: String,
     },
 }

@@ -42,7 +42,7 @@ pub use source::{Shown, Source};
 pub use tree::{FsConfig, Writes};
 pub use writes::OnUnmount;
 
-use crate::cli::{GivenFlag, LogLevel, MountArgs};
+use crate::cli::{GivenFlag, LogFormat, LogLevels, MountArgs};
 use crate::disk::DiskConfig;
 use crate::fleet::FleetConfig;
 use crate::fuse::MountConfig;
@@ -73,6 +73,17 @@ pub enum LogTarget {
     System,
 }
 
+/// What is logged, where and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogConfig {
+    /// Where lines go.
+    pub target: LogTarget,
+    /// The least important levels that are logged.
+    pub levels: LogLevels,
+    /// How lines look.
+    pub format: LogFormat,
+}
+
 /// Everything that `s3mem mount` needs to know.
 #[derive(Debug, Clone)]
 pub struct MountSettings {
@@ -96,10 +107,10 @@ pub struct MountSettings {
     pub mount: MountConfig,
     /// Whether symbolic links in the mount may be followed.
     pub follow_symlinks: bool,
-    /// Where log lines go.
-    pub log_target: LogTarget,
-    /// The least important level that is logged.
-    pub log_level: LogLevel,
+    /// What is logged, where and how.
+    pub log: LogConfig,
+    /// Where the trace goes.
+    pub trace_file: Option<PathBuf>,
     /// Whether this process serves the mount itself, from the terminal.
     pub foreground: bool,
     /// Whether a parent process waits for this one to be ready.
@@ -143,6 +154,8 @@ impl MountSettings {
         let source = Shown::parse(&args.sources(), args.all_buckets)?;
         let mount_point = absolute(&args.mount_point)?;
         let log_target = log_target(args, &mount_point)?;
+        let trace_file = args.log.trace_file.as_deref();
+        let trace_file = trace_file.map(|file| outside(file, &mount_point)).transpose()?;
         let endpoint_url = endpoint_url(args, environment)?;
         let is_own_server = endpoint_url.is_some();
         let mut notes = Vec::new();
@@ -206,8 +219,12 @@ impl MountSettings {
             on_unmount: writes::on_unmount(&args.writes)?,
             mount,
             follow_symlinks: !args.nosymfollow,
-            log_target,
-            log_level: args.log_level,
+            log: LogConfig {
+                target: log_target,
+                levels: args.log.log_level.clone(),
+                format: args.log.log_format,
+            },
+            trace_file,
             foreground: args.foreground && !args.daemon,
             daemon: args.daemon,
             fake: args.fake,
@@ -256,15 +273,20 @@ fn check_order(args: &MountArgs) -> Result<(), ConfigError> {
 }
 
 fn log_target(args: &MountArgs, mount_point: &Path) -> Result<LogTarget, ConfigError> {
-    let Some(file) = &args.log_file else {
+    let Some(file) = &args.log.log_file else {
         let in_terminal = args.foreground && !args.daemon;
         return Ok(if in_terminal { LogTarget::Terminal } else { LogTarget::System });
     };
+    outside(file, mount_point).map(LogTarget::File)
+}
+
+/// A file that is written while the mount is there, so not in it.
+fn outside(file: &Path, mount_point: &Path) -> Result<PathBuf, ConfigError> {
     let file = absolute(file)?;
     if file.starts_with(mount_point) {
         return Err(ConfigError::LogInsideMount { log: file.display().to_string() });
     }
-    Ok(LogTarget::File(file))
+    Ok(file)
 }
 
 /// The endpoint that requests will go to, as far as the SDK's own files do not say

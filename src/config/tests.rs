@@ -31,7 +31,7 @@ fn without_flags_the_defaults_hold() {
     assert_eq!(settings.fs.uid, sys::effective_uid());
     assert!(settings.mount.allow_exec && !settings.mount.allow_other);
     assert_eq!(settings.mount.source, "s3://tiles/10");
-    assert_eq!(settings.log_target, LogTarget::System);
+    assert_eq!(settings.log.target, LogTarget::System);
     assert!(settings.notes.is_empty());
 }
 
@@ -150,7 +150,7 @@ fn regions_and_owners_that_can_not_be_are_refused() {
 fn a_log_inside_the_mount_is_refused() {
     assert!(refusal(&["--log-file", "/mnt/tiles/log"]).contains("inside the mount point"));
     let outside = settings(&["--log-file", "/mnt/tiles.log"]).unwrap();
-    assert_eq!(outside.log_target, LogTarget::File("/mnt/tiles.log".into()));
+    assert_eq!(outside.log.target, LogTarget::File("/mnt/tiles.log".into()));
 }
 
 #[test]

@@ -17,6 +17,7 @@
 //! | `create` | create, mknod, mkdir, symlink, link |
 //! | `remove` | unlink, rmdir |
 //! | `rename` | rename |
+//! | `traced` | calls in the trace of `--trace-file` |
 //! | `web` | what a server of HTTP asks besides |
 //! | `xattr` | getxattr, listxattr, setxattr, removexattr |
 //!
@@ -48,6 +49,7 @@ mod refusals;
 mod remove;
 mod rename;
 mod sequence;
+mod traced;
 mod web;
 mod write;
 mod xattr;
@@ -71,6 +73,7 @@ pub use crate::drafts::{AttrChange, Attributes, XattrSet};
 pub use crate::mem::{MemFile, Seek};
 pub use crate::names::{Attr, Ino, Kind, Notice, Outdated, ROOT, RenameHow};
 pub use crate::reader::ReadBytes;
+pub use crate::stats::Span;
 pub use crate::view::{PictureFacts, Place, Ranges, Shot, ShownBands, has_image_name};
 
 use content::Readers;

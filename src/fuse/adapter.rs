@@ -25,6 +25,7 @@ use super::passthrough::Ways;
 use super::reply::{self, Filling, Listing, done, errno};
 use crate::fs::{
     Attr, AttrChange, FileSystem, FsError, Ino, Maker, NewNode, OpenedFile, ReadAnswer, ReadBytes,
+    Span,
 };
 use crate::key::MAX_NAME_BYTES;
 
@@ -51,7 +52,24 @@ impl Adapter {
         Adapter { calls: Calls::new(fs.clone()), fs, ways: Arc::default() }
     }
 
-    fn list(&self, req: &Request, handle: FileHandle, cookie: u64, listing: Listing) {
+    /// The call in the trace, where one is written.
+    fn span(
+        &self,
+        req: &Request,
+        call: &'static str,
+        (ino, name): (INodeNo, Option<&OsStr>),
+        facts: &[(&'static str, u64)],
+    ) -> Option<Span> {
+        self.fs.trace_call(req.pid(), call, (ino.0, name), facts)
+    }
+
+    fn list(
+        &self,
+        req: (&Request, Option<Span>),
+        handle: FileHandle,
+        cookie: u64,
+        listing: Listing,
+    ) {
         let (fs, plus) = (self.fs.clone(), listing.is_plus());
         let filling = Filling::new(listing);
         let mut sink = filling.clone();
@@ -78,7 +96,7 @@ impl Adapter {
 
     fn make(
         &self,
-        req: &Request,
+        req: (&Request, Option<Span>),
         (parent, name): (INodeNo, &OsStr),
         node: NewNode,
         maker: Maker,
@@ -133,18 +151,21 @@ impl Filesystem for Adapter {
     }
 
     fn lookup(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        let span = self.span(req, "lookup", (parent, Some(name)), &[]);
         let (fs, name) = (self.fs.clone(), name.to_owned());
         let work = async move { fs.lookup(parent.0, &name).await };
-        self.calls.answer(req, work, |found| reply::entry(reply, found));
+        self.calls.answer((req, span), work, |found| reply::entry(reply, found));
     }
 
-    fn forget(&self, _req: &Request, ino: INodeNo, nlookup: u64) {
+    fn forget(&self, req: &Request, ino: INodeNo, nlookup: u64) {
+        let _span = self.span(req, "forget", (ino, None), &[]);
         now(|| {
             self.fs.forget(ino.0, nlookup);
         });
     }
 
-    fn getattr(&self, _req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
+    fn getattr(&self, req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
+        let _span = self.span(req, "getattr", (ino, None), &[]);
         now(|| match self.fs.getattr(ino.0) {
             Ok((attr, ttl)) => reply.attr(&ttl, &reply::file_attr(&attr)),
             Err(error) => reply.error(errno(&error)),
@@ -152,10 +173,11 @@ impl Filesystem for Adapter {
     }
 
     fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        let span = self.span(req, "open", (ino, None), &[]);
         let (adapter, fs) = (self.clone(), self.fs.clone());
         let how = decode::open_how(req, flags);
         let work = async move { fs.open_file(ino.0, how).await };
-        self.calls.answer(req, work, move |opened| match opened {
+        self.calls.answer((req, span), work, move |opened| match opened {
             Ok(opened) => adapter.opened(ino.0, reply, opened),
             Err(error) => reply.error(errno(&error)),
         });
@@ -164,7 +186,7 @@ impl Filesystem for Adapter {
     fn read(
         &self,
         req: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         fh: FileHandle,
         offset: u64,
         size: u32,
@@ -172,6 +194,12 @@ impl Filesystem for Adapter {
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
+        let span = self.span(
+            req,
+            "read",
+            (ino, None),
+            &[("offset", offset), ("asked_bytes", size.into())],
+        );
         let is_cached = decode::is_cached(flags);
         let length = size as usize;
         now(|| {
@@ -185,7 +213,7 @@ impl Filesystem for Adapter {
                         Ok(bytes) => reply.data(&bytes),
                         Err(error) => reply.error(errno(&error)),
                     };
-                    self.calls.answer_later(req, answer, reply);
+                    self.calls.answer_later((req, span), answer, reply);
                 }
                 Err(error) => reply.error(errno(&error)),
             }
@@ -194,7 +222,7 @@ impl Filesystem for Adapter {
 
     fn release(
         &self,
-        _req: &Request,
+        req: &Request,
         ino: INodeNo,
         fh: FileHandle,
         _flags: OpenFlags,
@@ -202,6 +230,7 @@ impl Filesystem for Adapter {
         _flush: bool,
         reply: ReplyEmpty,
     ) {
+        let _span = self.span(req, "release", (ino, None), &[]);
         now(|| {
             self.fs.release_file(fh.0);
             if self.fs.is_writable() {
@@ -212,6 +241,7 @@ impl Filesystem for Adapter {
     }
 
     fn opendir(&self, req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        let _span = self.span(req, "opendir", (ino, None), &[]);
         now(|| match self.fs.open_dir(ino.0, req.pid()) {
             Ok(handle) => reply.opened(FileHandle(handle), FopenFlags::empty()),
             Err(error) => reply.error(errno(&error)),
@@ -221,40 +251,44 @@ impl Filesystem for Adapter {
     fn readdir(
         &self,
         req: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         fh: FileHandle,
         offset: u64,
         reply: ReplyDirectory,
     ) {
-        self.list(req, fh, offset, Listing::Plain(reply));
+        let span = self.span(req, "readdir", (ino, None), &[("from", offset)]);
+        self.list((req, span), fh, offset, Listing::Plain(reply));
     }
 
     fn readdirplus(
         &self,
         req: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         fh: FileHandle,
         offset: u64,
         reply: ReplyDirectoryPlus,
     ) {
-        self.list(req, fh, offset, Listing::Plus(reply));
+        let span = self.span(req, "readdirplus", (ino, None), &[("from", offset)]);
+        self.list((req, span), fh, offset, Listing::Plus(reply));
     }
 
     fn releasedir(
         &self,
-        _req: &Request,
-        _ino: INodeNo,
+        req: &Request,
+        ino: INodeNo,
         fh: FileHandle,
         _flags: OpenFlags,
         reply: ReplyEmpty,
     ) {
+        let _span = self.span(req, "releasedir", (ino, None), &[]);
         now(|| {
             self.fs.release_dir(fh.0);
             reply.ok();
         });
     }
 
-    fn statfs(&self, _req: &Request, _ino: INodeNo, reply: ReplyStatfs) {
+    fn statfs(&self, req: &Request, ino: INodeNo, reply: ReplyStatfs) {
+        let _span = self.span(req, "statfs", (ino, None), &[]);
         now(|| {
             let of = |bytes: u64| bytes / u64::from(STATFS_BLOCK_BYTES);
             // Where programs may write, what counts is how much more.
@@ -268,14 +302,15 @@ impl Filesystem for Adapter {
     }
 
     fn getxattr(&self, req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        let span = self.span(req, "getxattr", (ino, None), &[]);
         let (fs, name) = (self.fs.clone(), name.to_owned());
         let work = async move { fs.get_xattr(ino.0, &name).await };
-        self.calls.answer(req, work, move |value| reply::xattr(reply, size, value));
+        self.calls.answer((req, span), work, move |value| reply::xattr(reply, size, value));
     }
 
     fn setxattr(
         &self,
-        _req: &Request,
+        req: &Request,
         ino: INodeNo,
         name: &OsStr,
         value: &[u8],
@@ -283,6 +318,7 @@ impl Filesystem for Adapter {
         _position: u32,
         reply: ReplyEmpty,
     ) {
+        let _span = self.span(req, "setxattr", (ino, None), &[]);
         now(|| {
             let set = match decode::xattr_set(flags) {
                 Ok(how) => self.fs.set_xattr(ino.0, name, value, how).map_err(|e| errno(&e)),
@@ -295,7 +331,8 @@ impl Filesystem for Adapter {
         });
     }
 
-    fn removexattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+    fn removexattr(&self, req: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let _span = self.span(req, "removexattr", (ino, None), &[]);
         now(|| match self.fs.remove_xattr(ino.0, name) {
             Ok(()) => reply.ok(),
             Err(error) => reply.error(errno(&error)),
@@ -303,20 +340,22 @@ impl Filesystem for Adapter {
     }
 
     fn listxattr(&self, req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
+        let span = self.span(req, "listxattr", (ino, None), &[]);
         let (fs, pid) = (self.fs.clone(), req.pid());
         let work = async move { fs.list_xattrs(ino.0, pid).await };
-        self.calls.answer(req, work, move |names| reply::xattr(reply, size, names));
+        self.calls.answer((req, span), work, move |names| reply::xattr(reply, size, names));
     }
 
     fn lseek(
         &self,
-        _req: &Request,
+        req: &Request,
         ino: INodeNo,
         _fh: FileHandle,
         offset: i64,
         whence: i32,
         reply: ReplyLseek,
     ) {
+        let _span = self.span(req, "lseek", (ino, None), &[]);
         now(|| {
             if !self.fs.is_writable() {
                 // Objects have no holes; told so once, the kernel answers by itself.
@@ -333,7 +372,8 @@ impl Filesystem for Adapter {
         });
     }
 
-    fn readlink(&self, _req: &Request, ino: INodeNo, reply: ReplyData) {
+    fn readlink(&self, req: &Request, ino: INodeNo, reply: ReplyData) {
+        let _span = self.span(req, "readlink", (ino, None), &[]);
         now(|| match self.fs.read_link(ino.0) {
             Ok(target) => reply.data(target.as_bytes()),
             Err(error) => reply.error(errno(&error)),
@@ -343,7 +383,7 @@ impl Filesystem for Adapter {
     fn write(
         &self,
         req: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         fh: FileHandle,
         offset: u64,
         data: &[u8],
@@ -352,6 +392,12 @@ impl Filesystem for Adapter {
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
+        let span = self.span(
+            req,
+            "write",
+            (ino, None),
+            &[("offset", offset), ("bytes", data.len() as u64)],
+        );
         now(|| {
             let written = data.len() as u32;
             match self.fs.write(fh.0, offset, data) {
@@ -365,58 +411,63 @@ impl Filesystem for Adapter {
                 Ok(()) => reply.written(written),
                 Err(error) => reply.error(errno(&error)),
             };
-            self.calls.answer_later(req, work, reply);
+            self.calls.answer_later((req, span), work, reply);
         });
     }
 
     fn flush(
         &self,
         req: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         fh: FileHandle,
         _lock_owner: LockOwner,
         reply: ReplyEmpty,
     ) {
+        let span = self.span(req, "flush", (ino, None), &[]);
         let (fs, pid) = (self.fs.clone(), req.pid());
-        self.calls.send(req, async move { fs.flush(fh.0, pid).await }, reply);
+        self.calls.send((req, span), async move { fs.flush(fh.0, pid).await }, reply);
     }
 
     fn fsync(
         &self,
         req: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         fh: FileHandle,
         _datasync: bool,
         reply: ReplyEmpty,
     ) {
+        let span = self.span(req, "fsync", (ino, None), &[]);
         let fs = self.fs.clone();
-        self.calls.send(req, async move { fs.fsync(fh.0).await }, reply);
+        self.calls.send((req, span), async move { fs.fsync(fh.0).await }, reply);
     }
 
     fn fsyncdir(
         &self,
-        _req: &Request,
-        _ino: INodeNo,
+        req: &Request,
+        ino: INodeNo,
         _fh: FileHandle,
         _datasync: bool,
         reply: ReplyEmpty,
     ) {
+        let _span = self.span(req, "fsyncdir", (ino, None), &[]);
         reply.ok();
     }
 
     fn fallocate(
         &self,
         req: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         fh: FileHandle,
         offset: u64,
         length: u64,
         mode: i32,
         reply: ReplyEmpty,
     ) {
+        let span =
+            self.span(req, "fallocate", (ino, None), &[("offset", offset), ("bytes", length)]);
         let fs = self.fs.clone();
         let work = async move { fs.allocate_with_room(fh.0, mode as u32, offset, length).await };
-        self.calls.send(req, work, reply);
+        self.calls.send((req, span), work, reply);
     }
 
     fn setattr(
@@ -437,12 +488,13 @@ impl Filesystem for Adapter {
         _flags: Option<BsdFileFlags>,
         reply: ReplyAttr,
     ) {
+        let span = self.span(req, "setattr", (ino, None), &[]);
         let (accessed, modified) = (decode::time(atime), decode::time(mtime));
         let mode = mode.map(decode::permissions);
         let change = AttrChange { mode, uid, gid, size, accessed, modified };
         let fs = self.fs.clone();
         let work = async move { fs.set_attr(ino.0, change).await };
-        self.calls.answer(req, work, |changed| match changed {
+        self.calls.answer((req, span), work, |changed| match changed {
             Ok((attr, ttl)) => reply.attr(&ttl, &reply::file_attr(&attr)),
             Err(error) => reply.error(errno(&error)),
         });
@@ -458,6 +510,7 @@ impl Filesystem for Adapter {
         _flags: i32,
         reply: ReplyCreate,
     ) {
+        let span = self.span(req, "create", (parent, Some(name)), &[]);
         let (adapter, name, maker) = (self.clone(), name.to_owned(), decode::maker(req, mode));
         let (fs, parent) = (self.fs.clone(), parent.0);
         let names = vec![(parent, name.clone())];
@@ -481,7 +534,7 @@ impl Filesystem for Adapter {
             }
         };
         // It only waits before it has made anything.
-        self.calls.change(req, names, work, reply, drop);
+        self.calls.change((req, span), names, work, reply, drop);
     }
 
     fn mknod(
@@ -494,8 +547,11 @@ impl Filesystem for Adapter {
         _rdev: u32,
         reply: ReplyEntry,
     ) {
+        let span = self.span(req, "mknod", (parent, Some(name)), &[]);
         match decode::new_node(mode) {
-            Ok(node) => self.make(req, (parent, name), node, decode::maker(req, mode), reply),
+            Ok(node) => {
+                self.make((req, span), (parent, name), node, decode::maker(req, mode), reply)
+            }
             Err(errno) => reply.error(errno),
         }
     }
@@ -509,7 +565,8 @@ impl Filesystem for Adapter {
         _umask: u32,
         reply: ReplyEntry,
     ) {
-        self.make(req, (parent, name), NewNode::Dir, decode::maker(req, mode), reply);
+        let span = self.span(req, "mkdir", (parent, Some(name)), &[]);
+        self.make((req, span), (parent, name), NewNode::Dir, decode::maker(req, mode), reply);
     }
 
     fn symlink(
@@ -520,23 +577,26 @@ impl Filesystem for Adapter {
         target: &Path,
         reply: ReplyEntry,
     ) {
+        let span = self.span(req, "symlink", (parent, Some(link_name)), &[]);
         let Some(target) = target.to_str() else { return reply.error(Errno::EILSEQ) };
         let node = NewNode::Symlink(target.to_owned());
-        self.make(req, (parent, link_name), node, decode::maker(req, 0o777), reply);
+        self.make((req, span), (parent, link_name), node, decode::maker(req, 0o777), reply);
     }
 
     fn unlink(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let span = self.span(req, "unlink", (parent, Some(name)), &[]);
         let (fs, name) = (self.fs.clone(), name.to_owned());
         let names = vec![(parent.0, name.clone())];
         let work = async move { fs.unlink(parent.0, &name).await };
-        self.calls.change(req, names, work, |outcome| done(reply, outcome), drop);
+        self.calls.change((req, span), names, work, |outcome| done(reply, outcome), drop);
     }
 
     fn rmdir(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let span = self.span(req, "rmdir", (parent, Some(name)), &[]);
         let (fs, name) = (self.fs.clone(), name.to_owned());
         let names = vec![(parent.0, name.clone())];
         let work = async move { fs.rmdir(parent.0, &name).await };
-        self.calls.change(req, names, work, |outcome| done(reply, outcome), drop);
+        self.calls.change((req, span), names, work, |outcome| done(reply, outcome), drop);
     }
 
     fn rename(
@@ -549,6 +609,7 @@ impl Filesystem for Adapter {
         flags: RenameFlags,
         reply: ReplyEmpty,
     ) {
+        let span = self.span(req, "rename", (parent, Some(name)), &[]);
         let how = match decode::rename_how(flags) {
             Ok(how) => how,
             Err(errno) => return reply.error(errno),
@@ -556,7 +617,7 @@ impl Filesystem for Adapter {
         let (fs, name, newname) = (self.fs.clone(), name.to_owned(), newname.to_owned());
         let names = vec![(parent.0, name.clone()), (newparent.0, newname.clone())];
         let work = async move { fs.rename((parent.0, &name), (newparent.0, &newname), how).await };
-        self.calls.change(req, names, work, |outcome| done(reply, outcome), drop);
+        self.calls.change((req, span), names, work, |outcome| done(reply, outcome), drop);
     }
 
     fn link(
@@ -567,9 +628,16 @@ impl Filesystem for Adapter {
         newname: &OsStr,
         reply: ReplyEntry,
     ) {
+        let span = self.span(req, "link", (newparent, Some(newname)), &[]);
         let (fs, name) = (self.fs.clone(), newname.to_owned());
         let names = vec![(newparent.0, name.clone())];
         let work = async move { fs.link(ino.0, newparent.0, &name).await };
-        self.calls.change(req, names, work, |linked| reply::made(reply, linked), self.uncounted());
+        self.calls.change(
+            (req, span),
+            names,
+            work,
+            |linked| reply::made(reply, linked),
+            self.uncounted(),
+        );
     }
 }

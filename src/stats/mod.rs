@@ -8,6 +8,8 @@ mod classes;
 mod counter;
 mod files;
 mod latency;
+mod requests;
+mod trace;
 mod under_way;
 
 use std::sync::Arc;
@@ -17,6 +19,8 @@ pub use classes::{ByClass, ClassReads, STANDARD};
 pub use counter::Counter;
 pub use files::{FileUse, Files, Program};
 pub use latency::{Distribution, Latencies, RequestKind, STEPS_SECONDS};
+pub use requests::{Outcome, Request, Requests, Stage, Told};
+pub use trace::{Fact, Facts, Span, Trace};
 pub use under_way::{Sending, UnderWay};
 
 macro_rules! counters {
@@ -31,6 +35,8 @@ macro_rules! counters {
             pub classes: ByClass,
             /// Bodies that are being sent now.
             pub uploads: UnderWay,
+            /// Requests one by one.
+            pub requests: Arc<Requests>,
             /// What was read of each object, and for whom.
             pub files: Files,
         }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use futures_util::StreamExt;
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 
 use super::{
     BeginRequest, CompleteRequest, CopyPartRequest, CopyRequest, GetBody, GetRequest,
@@ -14,7 +15,7 @@ use super::{
     Written,
 };
 use crate::key::{ETag, ObjectKey, Prefix};
-use crate::stats::{Charges, RequestKind, Stats};
+use crate::stats::{Charges, Outcome, Request, RequestKind, Stats};
 
 /// A store that counts in [`Stats`] what passes through it.
 #[derive(Debug)]
@@ -45,21 +46,58 @@ impl Meter {
         of_bucket.iter().for_each(|counter| counter.add(1));
     }
 
+    /// Notes a request whose answer is all here when it is answered.
     async fn noted<T>(
         &self,
         kind: RequestKind,
+        key: &str,
+        request: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let mut seen = self.stats.requests.begin(kind, key, None);
+        let outcome = self.answered((kind, &mut seen), request).await;
+        if outcome.is_ok() {
+            seen.ends(Outcome::Done);
+        }
+        outcome
+    }
+
+    /// Notes how long a request takes until its answer begins, and whether it fails.
+    async fn answered<T>(
+        &self,
+        (kind, seen): (RequestKind, &mut Request),
         request: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let begun = Instant::now();
         let outcome = request.await;
         self.stats.latencies.note(kind, begun.elapsed());
-        if let Err(error) = &outcome
-            && error.kind != StoreErrorKind::NotFound
-        {
-            self.stats.failed_requests.add(1);
-            self.stats.throttled_requests.add(error.is_throttling.into());
+        seen.answered();
+        match &outcome {
+            Ok(_) => {}
+            Err(error) if error.kind == StoreErrorKind::NotFound => seen.ends(Outcome::Done),
+            Err(error) => {
+                seen.ends(Outcome::Failed);
+                self.stats.failed_requests.add(1);
+                self.stats.throttled_requests.add(error.is_throttling.into());
+            }
         }
         outcome
+    }
+
+    /// Notes a request with a body.
+    async fn sent<T>(
+        &self,
+        key: &str,
+        bytes: u64,
+        request: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let sending = self.stats.uploads.begin(bytes);
+        let mut seen = self.stats.requests.begin(RequestKind::Put, key, None);
+        let done = self.answered((RequestKind::Put, &mut seen), request).await?;
+        self.stats.put_bytes.add(bytes);
+        seen.note_bytes(bytes);
+        seen.ends(Outcome::Done);
+        sending.taken();
+        Ok(done)
     }
 }
 
@@ -68,19 +106,20 @@ impl ObjectStore for Meter {
     async fn list_page(&self, request: ListRequest) -> Result<ListPage, StoreError> {
         self.count(RequestKind::List);
         tracing::debug!("LIST {:?}", request.prefix.as_str());
-        self.noted(RequestKind::List, self.inner.list_page(request)).await
+        let prefix = request.prefix.clone();
+        self.noted(RequestKind::List, prefix.as_str(), self.inner.list_page(request)).await
     }
 
     async fn head(&self, key: &ObjectKey) -> Result<ObjectHead, StoreError> {
         self.count(RequestKind::Head);
         tracing::debug!("HEAD {:?}", key.as_str());
-        self.noted(RequestKind::Head, self.inner.head(key)).await
+        self.noted(RequestKind::Head, key.as_str(), self.inner.head(key)).await
     }
 
     async fn head_part(&self, key: &ObjectKey, number: u32) -> Result<ObjectHead, StoreError> {
         self.count(RequestKind::Head);
         tracing::debug!("HEAD {:?}, part {number}", key.as_str());
-        self.noted(RequestKind::Head, self.inner.head_part(key, number)).await
+        self.noted(RequestKind::Head, key.as_str(), self.inner.head_part(key, number)).await
     }
 
     async fn get_range(&self, request: GetRequest) -> Result<GetBody, StoreError> {
@@ -88,20 +127,36 @@ impl ObjectStore for Meter {
         tracing::debug!("GET {:?} {:?}", request.key.as_str(), request.range);
         let file = self.stats.files.of(request.key.as_str());
         file.get_requests.add(1);
-        let body = self.noted(RequestKind::Get, self.inner.get_range(request)).await?;
+        let (key, range) = (request.key.clone(), request.range.clone());
+        let mut seen = self.stats.requests.begin(RequestKind::Get, key.as_str(), Some(range));
+        let asked = self.inner.get_range(request);
+        let body = self.answered((RequestKind::Get, &mut seen), asked).await?;
         let (stats, class) = (self.stats.clone(), body.head.storage_class.clone());
         let charges = self.charges.clone();
         stats.classes.note_request(class.as_deref());
         charges.classes.note_request(class.as_deref());
-        let bytes = body.bytes.inspect(move |chunk| match chunk {
+        let note = move |seen: &mut Request, chunk: &Result<Bytes, StoreError>| match chunk {
             Ok(chunk) => {
                 let bytes = chunk.len() as u64;
                 stats.get_bytes.add(bytes);
                 stats.classes.note_bytes(class.as_deref(), bytes);
                 charges.classes.note_bytes(class.as_deref(), bytes);
                 file.get_bytes.add(bytes);
+                seen.note_bytes(bytes);
             }
-            Err(_) => stats.failed_requests.add(1),
+            Err(_) => {
+                stats.failed_requests.add(1);
+                seen.ends(Outcome::Failed);
+            }
+        };
+        // The request ends when somebody drops the body.
+        let bytes = stream::unfold((body.bytes, seen, note), |(mut bytes, mut seen, note)| async {
+            let Some(chunk) = bytes.next().await else {
+                seen.completes();
+                return None;
+            };
+            note(&mut seen, &chunk);
+            Some((chunk, (bytes, seen, note)))
         });
         Ok(GetBody { head: body.head, bytes: bytes.boxed() })
     }
@@ -109,23 +164,22 @@ impl ObjectStore for Meter {
     async fn list_versions(&self, request: VersionsRequest) -> Result<VersionsPage, StoreError> {
         self.count(RequestKind::List);
         tracing::debug!("LIST VERSIONS {:?}", request.key.as_str());
-        self.noted(RequestKind::List, self.inner.list_versions(request)).await
+        let key = request.key.clone();
+        self.noted(RequestKind::List, key.as_str(), self.inner.list_versions(request)).await
     }
 
     async fn put(&self, request: PutRequest) -> Result<Written, StoreError> {
         self.count(RequestKind::Put);
         tracing::debug!("PUT {:?}, {} bytes", request.key.as_str(), request.body.len());
-        let bytes = request.body.len() as u64;
-        let _sending = self.stats.uploads.begin(bytes);
-        let done = self.noted(RequestKind::Put, self.inner.put(request)).await?;
-        self.stats.put_bytes.add(bytes);
-        Ok(done)
+        let (key, bytes) = (request.key.clone(), request.body.len() as u64);
+        self.sent(key.as_str(), bytes, self.inner.put(request)).await
     }
 
     async fn begin_upload(&self, request: BeginRequest) -> Result<Upload, StoreError> {
         self.count(RequestKind::Put);
         tracing::debug!("UPLOAD {:?}", request.key.as_str());
-        self.noted(RequestKind::Put, self.inner.begin_upload(request)).await
+        let key = request.key.clone();
+        self.noted(RequestKind::Put, key.as_str(), self.inner.begin_upload(request)).await
     }
 
     async fn put_part(&self, request: PartRequest) -> Result<Part, StoreError> {
@@ -136,11 +190,8 @@ impl ObjectStore for Meter {
             request.number,
             request.body.len()
         );
-        let bytes = request.body.len() as u64;
-        let _sending = self.stats.uploads.begin(bytes);
-        let done = self.noted(RequestKind::Put, self.inner.put_part(request)).await?;
-        self.stats.put_bytes.add(bytes);
-        Ok(done)
+        let (key, bytes) = (request.upload.key.clone(), request.body.len() as u64);
+        self.sent(key.as_str(), bytes, self.inner.put_part(request)).await
     }
 
     async fn copy_part(&self, request: CopyPartRequest) -> Result<Part, StoreError> {
@@ -152,7 +203,8 @@ impl ObjectStore for Meter {
             request.upload.key.as_str(),
             request.number
         );
-        self.noted(RequestKind::Put, self.inner.copy_part(request)).await
+        let key = request.upload.key.clone();
+        self.noted(RequestKind::Put, key.as_str(), self.inner.copy_part(request)).await
     }
 
     async fn complete_upload(&self, request: CompleteRequest) -> Result<Written, StoreError> {
@@ -162,25 +214,27 @@ impl ObjectStore for Meter {
             request.upload.key.as_str(),
             request.parts.len()
         );
-        self.noted(RequestKind::Put, self.inner.complete_upload(request)).await
+        let key = request.upload.key.clone();
+        self.noted(RequestKind::Put, key.as_str(), self.inner.complete_upload(request)).await
     }
 
     async fn abort_upload(&self, upload: &Upload) -> Result<(), StoreError> {
         self.count(RequestKind::Delete);
         tracing::debug!("ABORT {:?}", upload.key.as_str());
-        self.noted(RequestKind::Delete, self.inner.abort_upload(upload)).await
+        self.noted(RequestKind::Delete, upload.key.as_str(), self.inner.abort_upload(upload)).await
     }
 
     async fn copy(&self, request: CopyRequest) -> Result<Written, StoreError> {
         self.count(RequestKind::Put);
         tracing::debug!("COPY {:?} to {:?}", request.from.key.as_str(), request.to.as_str());
-        self.noted(RequestKind::Put, self.inner.copy(request)).await
+        let key = request.to.clone();
+        self.noted(RequestKind::Put, key.as_str(), self.inner.copy(request)).await
     }
 
     async fn delete(&self, key: &ObjectKey, etag: Option<&ETag>) -> Result<(), StoreError> {
         self.count(RequestKind::Delete);
         tracing::debug!("DELETE {:?}", key.as_str());
-        self.noted(RequestKind::Delete, self.inner.delete(key, etag)).await
+        self.noted(RequestKind::Delete, key.as_str(), self.inner.delete(key, etag)).await
     }
 
     fn kept_conditions(&self) -> KeptConditions {

@@ -9,17 +9,21 @@ impl StoreError {
     }
 
     fn log(&self) {
-        let line = self.chain();
+        // The line has it for people, the field for programs.
+        let (line, request_id) = (self.chain(), self.request_id.as_deref());
         match &self.kind {
-            StoreErrorKind::NotFound => tracing::debug!("{line}"),
+            StoreErrorKind::NotFound => tracing::debug!(request_id, "{line}"),
             StoreErrorKind::Archived => tracing::warn!(
+                request_id,
                 "{line}; the object is archived: restore it first \
                  (aws s3api restore-object), then open it again"
             ),
             StoreErrorKind::Changed => tracing::info!(
+                request_id,
                 "{line}; programs that have it open get ESTALE, the next open gets the new one"
             ),
             StoreErrorKind::ExpiredCredentials => tracing::error!(
+                request_id,
                 "{line}; renew the credentials (aws sso login, or a new session token)"
             ),
             StoreErrorKind::NoSuchBucket
@@ -36,7 +40,7 @@ impl StoreError {
             | StoreErrorKind::Damaged
             | StoreErrorKind::NotS3
             | StoreErrorKind::Settings
-            | StoreErrorKind::Other => tracing::error!("{line}"),
+            | StoreErrorKind::Other => tracing::error!(request_id, "{line}"),
         }
     }
 }

@@ -72,7 +72,9 @@ const HIDDEN: &[(&str, &[&str])] = &[
     ("libc::", &["sys", "fs", "app", "decoders"]),
     ("moxcms", &["raster"]),
     ("postcard::", &["decoders"]),
+    ("ratatui::", &["app"]),
     ("seccompiler::", &["decoders"]),
+    ("serde_json::", &["app", "stats"]),
     ("tiff::", &["raster"]),
     ("toml::", &["config"]),
 ];

@@ -248,10 +248,10 @@ fn values_arrive_as_they_would_be_typed() {
     assert_eq!(text(&args.metadata_ttl), "1.5");
     assert_eq!(args.writes.memory_only, ["*.aux.xml", ".~lock*"]);
     assert_eq!(text(&args.writes.on_close), "later");
-    assert_eq!(args.log_level, cli::LogLevel::Warn);
+    assert_eq!(args.log.log_level.all, cli::LogLevel::Warn);
     let args = machine.mount(&["b", "/mnt", "--memory-only=a", "--log-level=info"]);
     assert_eq!(args.writes.memory_only, ["a"]);
-    assert_eq!(args.log_level, cli::LogLevel::Info);
+    assert_eq!(args.log.log_level.all, cli::LogLevel::Info);
 }
 
 #[test]

@@ -94,6 +94,14 @@ impl Intercept for Listener {
         let server = context.response().headers().get("server");
         self.is_amazon.store(server == Some(AMAZON), Ordering::Relaxed);
         self.is_minio.store(server == Some(MINIO), Ordering::Relaxed);
+        let id = context.response().headers().get("x-amz-request-id");
+        let status = context.response().status().as_u16();
+        let shown = id.unwrap_or("missing");
+        tracing::debug!(
+            request_id = id,
+            status,
+            "the server answers {status} (request id {shown})"
+        );
         Ok(())
     }
 }

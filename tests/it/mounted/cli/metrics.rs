@@ -206,3 +206,56 @@ fn an_address_that_somebody_has_stops_the_mount() {
         ran.fails_with(&["--metrics", "127.0.0.1:9310"]);
     }
 }
+
+/// The samples that docs/metrics.md documents, with what their labels may be.
+fn documented_samples() -> BTreeMap<String, String> {
+    let document = read("docs/metrics.md");
+    let rows = document.lines().filter(|line| line.starts_with("| `s3mem_"));
+    let samples = rows.flat_map(|row| {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let (name, labels) = (cells[1].trim_matches('`').to_owned(), cells[3].to_owned());
+        let endings: &[&str] = match cells[2] {
+            "counter" => &["_total"],
+            "info" => &["_info"],
+            "gauge" => &[""],
+            "histogram" => &["_bucket", "_count", "_sum"],
+            other => panic!("{other} in {row}"),
+        };
+        endings.iter().map(move |ending| (format!("{name}{ending}"), labels.clone()))
+    });
+    samples.collect()
+}
+
+/// The expressions in a dashboard.
+fn expressions(dashboard: &serde_json::Value) -> Vec<String> {
+    let panels = dashboard["panels"].as_array().unwrap();
+    let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().unwrap());
+    targets.map(|target| target["expr"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn the_dashboard_names_metrics_and_labels_that_there_are() {
+    let dashboard: serde_json::Value = serde_json::from_str(&read("docs/grafana.json")).unwrap();
+    let known = documented_samples();
+    let mut used = BTreeSet::new();
+    for expression in expressions(&dashboard) {
+        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        for (at, _) in expression.match_indices("s3mem_") {
+            let rest = &expression[at..];
+            let name = rest.split(|c| !is_part(c)).next().unwrap();
+            let labels = known.get(name);
+            let labels = labels.unwrap_or_else(|| panic!("{name} of {expression} is no metric"));
+            let selector = rest[name.len()..].strip_prefix('{').unwrap_or_default();
+            for matcher in selector.split('}').next().unwrap().split(',') {
+                let label = matcher.split(['=', '!', '~']).next().unwrap();
+                let is_known = label == "instance" || labels.contains(&format!("`{label}`"));
+                assert!(is_known || label == "le", "{label} of {expression} is no label");
+            }
+            used.insert(name.to_owned());
+        }
+    }
+    assert!(used.len() >= 20, "{used:?}");
+    let panels = dashboard["panels"].as_array().unwrap();
+    let ids: BTreeSet<u64> = panels.iter().map(|panel| panel["id"].as_u64().unwrap()).collect();
+    assert_eq!(ids.len(), panels.len());
+}

@@ -13,7 +13,9 @@ pub(super) mod run;
 mod server_errors;
 mod settings;
 mod status;
+mod trace;
 mod warm;
+mod watch;
 
 use crate::harness::missing::{can_mount, has_file, has_root, not_run};
 use crate::harness::shell::{Ran, S3MEM, Shell, assert_lists, signal, wait_until};

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{Shell, can_mount, wait_until};
 use crate::docs::read;
+use crate::harness::files::forget_pages;
 use crate::harness::waiting::FOREVER;
 use crate::support::bucket::Meta;
 use crate::support::server::{Effect, Fault, Op, Refusal, TestServer};
@@ -145,6 +146,104 @@ fn the_figures_are_those_of_the_server() {
         let (all, here) = (number(&told["reads"], name), format!("here_{name}"));
         assert!(all > 0 && number(&told["reads"], &here) <= all, "{name} in {told}");
     }
+    shell.umount().succeeds();
+}
+
+/// Reads a file as a program does that finds none of it in the kernel's memory.
+fn read_anew(shell: &Shell, name: &str) -> usize {
+    let path = shell.mount_point.join(name);
+    forget_pages(&path);
+    fs::read(path).unwrap().len()
+}
+
+#[test]
+fn hit_rates_are_exact() {
+    if !can_mount() {
+        return;
+    }
+    let server = TestServer::start();
+    server.put_pattern("tiles", "d/a", 4096, 1);
+    server.put("tiles", "d/B01.jp2", read_bytes("tests/support/data/B01.jp2"));
+    let shell = Shell::on(&server);
+    let flags = ["--memory", "256M", "--metadata-ttl", "forever", "--log-file", "log"];
+    shell.mount("tiles", &flags).succeeds();
+    // All and those from memory: reads of objects, names, reads of siblings, tiles.
+    let rates = || {
+        let told = status(&shell);
+        let reads = ["object_reads", "looked_up_names", "sibling_reads"];
+        let reads = reads.map(|name| {
+            let of = |name: &str| number(&told["reads"], name);
+            (of(name), of(&format!("here_{name}")))
+        });
+        let tiles = (number(&told, "tiles.used_tiles"), number(&told, "tiles.here_used_tiles"));
+        (reads, tiles)
+    };
+    assert_eq!(rates(), ([(0, 0); 3], (0, 0)));
+    // The root was listed by the mount, the folder was not.
+    assert_eq!(fs::metadata(shell.mount_point.join("d/a")).unwrap().len(), 4096);
+    assert_eq!(rates(), ([(0, 0), (2, 1), (0, 0)], (0, 0)));
+    assert!(fs::metadata(shell.mount_point.join("d/none")).is_err());
+    assert_eq!(rates(), ([(0, 0), (3, 2), (0, 0)], (0, 0)));
+    // One call of the kernel, for which one request is sent; then one, and no request.
+    assert_eq!(read_anew(&shell, "d/a"), 4096);
+    assert_eq!(rates(), ([(1, 0), (3, 2), (0, 0)], (0, 0)));
+    let got = server.counts().get;
+    assert_eq!(read_anew(&shell, "d/a"), 4096);
+    assert_eq!(rates(), ([(2, 1), (3, 2), (0, 0)], (0, 0)));
+    assert_eq!(server.counts().get, got);
+    // What was made of an image is made once.
+    let size = read_anew(&shell, "d/B01.jp2.npy");
+    let ([.., (reads, here)], (tiles, tiles_here)) = rates();
+    let got = server.counts().get;
+    assert!(reads > here && tiles > tiles_here, "{reads} {here} {tiles} {tiles_here}");
+    assert_eq!(read_anew(&shell, "d/B01.jp2.npy"), size);
+    let ([objects, .., (reads_then, here_then)], (tiles_then, tiles_here_then)) = rates();
+    assert!(reads_then > reads);
+    assert_eq!(reads_then - reads, here_then - here);
+    assert_eq!(tiles_then - tiles, tiles_here_then - tiles_here);
+    assert_eq!((objects, server.counts().get), ((2, 1), got));
+    shell.umount().succeeds();
+}
+
+#[test]
+fn uploads_are_told_with_their_bytes_and_their_rate() {
+    if !can_mount() {
+        return;
+    }
+    let server = TestServer::start();
+    let shell = Shell::on(&server);
+    let flags = ["--memory", "256M", "--writes", "upload", "--log-file", "log"];
+    shell.mount("tiles", &flags).succeeds();
+    let uploads = |told: &Value| {
+        let of = |name: &str| number(&told["uploads"], name);
+        (of("under_way_requests"), of("under_way_bytes"))
+    };
+    let told = status(&shell);
+    assert_eq!((uploads(&told), told["uploads"]["bytes_per_second"].is_null()), ((0, 0), true));
+    server.fault(Fault::new(Effect::Hang).on(Op::Put));
+    let path = shell.mount_point.join("new");
+    let write = std::thread::spawn(move || fs::write(path, vec![1; 70_000]));
+    let asked = || shell.s3mem(&["status", shell.mount_point(), "--json"]).stdout;
+    let now = || -> Value { serde_json::from_str(&asked()).unwrap() };
+    wait_until("the upload is under way", || uploads(&now()) == (1, 70_000));
+    let told = now();
+    let put = &told["slowest"].as_array().unwrap().iter().find(|slow| slow["kind"] == "put");
+    let put = put.unwrap_or_else(|| panic!("no PUT in {told}"));
+    assert_eq!((&put["key"], &put["stage"]), (&"new".into(), &"under way".into()));
+    assert!(put["answered_seconds"].is_null() && put["seconds"].as_f64().unwrap() > 0.0, "{put}");
+    server.release();
+    write.join().unwrap().unwrap();
+    let told = status(&shell);
+    assert_eq!(uploads(&told), (0, 0));
+    assert!(told["uploads"]["bytes_per_second"].as_u64().unwrap() > 0, "{told}");
+    let text = shell.s3mem(&["status", shell.mount_point()]).stdout;
+    assert!(
+        text.contains("  uploads        none under way; ")
+            && text.contains("/s in the last 30 s\n")
+    );
+    let put =
+        told["slowest"].as_array().unwrap().iter().find(|slow| slow["kind"] == "put").unwrap();
+    assert_eq!((&put["stage"], number(put, "bytes")), (&"done".into(), 70_000));
     shell.umount().succeeds();
 }
 
