@@ -8,7 +8,8 @@ use futures_util::stream;
 use super::*;
 use crate::store::{
     BeginRequest, CompleteRequest, CopyPartRequest, CopyRequest, KeptConditions, KeyOrder,
-    ListPage, ListRequest, ObjectHead, Part, PartRequest, Spelling, Upload, Written, cache_stack,
+    ListPage, ListRequest, ObjectHead, Part, PartRequest, Spelling, Upload, VersionsPage,
+    VersionsRequest, Written, cache_stack,
 };
 
 /// A bucket in memory, which fails on command.
@@ -111,6 +112,10 @@ impl ObjectStore for Bucket {
     }
 
     async fn head_part(&self, _: &ObjectKey, _: u32) -> Result<ObjectHead, StoreError> {
+        Err(other())
+    }
+
+    async fn list_versions(&self, _: VersionsRequest) -> Result<VersionsPage, StoreError> {
         Err(other())
     }
 

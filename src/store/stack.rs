@@ -66,7 +66,7 @@ pub fn cache_stack(
     memory_bytes: u64,
     stats: Arc<Stats>,
 ) -> Arc<dyn ObjectStore> {
-    let metered = Arc::new(Meter::new(store, stats));
+    let metered = Arc::new(Meter::new(store, stats, Arc::default()));
     let limited = Arc::new(Limit::new(metered, Limits::new(memory_bytes)));
     Arc::new(CheckConditions::new(limited))
 }

@@ -73,8 +73,8 @@ fn every_request_and_every_call_is_in_the_trace_with_its_time() {
     let spans = spans(&events);
     assert!(spans.iter().all(|(.., end)| end.is_some()), "all has ended");
     // Requests, as the server counted them.
-    let of = |kind: &str| {
-        let is_one = |name: &str| name.split(' ').next() == Some(kind);
+    let of = |kind: &'static str| {
+        let is_one = move |name: &str| name.split(' ').next() == Some(kind);
         spans.iter().filter(move |(name, depth, ..)| *depth == 0 && is_one(name))
     };
     for (kind, counted) in [("GET", counts.get), ("LIST", counts.list), ("PUT", counts.put)] {
