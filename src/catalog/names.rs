@@ -52,8 +52,11 @@ pub(crate) enum Decoded {
     LongPart(String),
 }
 
+/// What a segment with an ending of ours asks for.
+type Ending = fn(String) -> Decoded;
+
 /// The endings that are ours, and what a segment with each of them asks for.
-const SUFFIXES: [(&str, fn(String) -> Decoded); 2] =
+const SUFFIXES: [(&str, Ending); 2] =
     [(OBJECT_SUFFIX, Decoded::ShadowedObject), (VERSIONS_SUFFIX, Decoded::Versions)];
 
 /// The name of `segment`, which holds no `/`.

@@ -10,8 +10,8 @@ use super::mount::HEADING_RUNNING;
 
 /// The rooms of the program, which have a level of their own in the log if somebody wants that.
 const ROOMS: &[&str] = &[
-    "app", "catalog", "cli", "config", "decoders", "disk", "drafts", "fs", "fuse", "mem", "names",
-    "publish", "raster", "reader", "serve", "stats", "store", "view",
+    "app", "catalog", "cli", "config", "decoders", "disk", "drafts", "fleet", "fs", "fuse", "key",
+    "mem", "names", "publish", "raster", "reader", "serve", "stats", "store", "view",
 ];
 
 /// Where the log goes, how much of it, and how it looks.

@@ -100,7 +100,7 @@ pub struct StoreError {
     /// S3's own code and message where there are any.
     pub detail: String,
     /// The server's id of the request, to quote to its operators.
-    pub request_id: Option<String>,
+    pub request_id: Option<Box<str>>,
     /// How many seconds the server asks to wait before the request is sent again.
     pub retry_after_seconds: Option<u16>,
     /// Whether the server refuses because it is asked too much.

@@ -79,7 +79,7 @@ pub(super) fn service_error<E>(request: String, error: SdkError<E, HttpResponse>
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
-    let request_id = error.request_id().map(str::to_owned);
+    let request_id = error.request_id().map(Box::from);
     let (kind, detail) = match &error {
         SdkError::ServiceError(service) => service_kind(service.err(), service.raw()),
         _ if find_credentials_error(&error).is_some_and(mentions_expiry) => {

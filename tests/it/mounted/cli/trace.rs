@@ -36,7 +36,7 @@ fn spans(events: &[Value]) -> Vec<(String, usize, Value, Option<Value>)> {
                 found.push((name, stack.len() - 1, event["args"].clone(), None));
             }
             "E" => {
-                let ended = stack.pop().expect("an end without a beginning");
+                let ended = stack.pop().unwrap();
                 found[ended].3 = Some(event["args"].clone());
             }
             _ => continue,
