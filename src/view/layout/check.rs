@@ -105,7 +105,7 @@ pub(crate) fn pixels(info: &RasterInfo, level: u8, rect: Rect) -> Pixels {
 /// A mask in which every third pixel is valid, in each band another one.
 pub(crate) fn mask(info: &RasterInfo, rect: Rect) -> Pixels {
     let bands = info.mask_bytes() as u32;
-    let valid = |x: u32, y, band| if (x + y + band).is_multiple_of(3) { 255 } else { 0 };
+    let valid = |x: u32, y: u32, band: u32| if (x + y + band).is_multiple_of(3) { 255 } else { 0 };
     let rows = rect.y..rect.y + rect.height;
     let pixel = |x, y| (0..bands).map(move |band| valid(x, y, band));
     let row = |y| (rect.x..rect.x + rect.width).flat_map(move |x| pixel(x, y));
