@@ -19,7 +19,7 @@ mod fleet_entry;
 #[path = "../../src/app/json.rs"]
 #[expect(dead_code, reason = "the program uses more of it")]
 mod json;
-#[path = "../../src/key.rs"]
+#[path = "../../src/key/mod.rs"]
 pub mod key;
 #[path = "../../src/app/message.rs"]
 mod message;

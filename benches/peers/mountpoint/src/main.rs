@@ -211,9 +211,9 @@ fn mount(arguments: &Arguments, cache: Option<&ManagedCacheDir>) -> Result<FuseS
         FuseOptions { read_only: arguments.read_only, ..FuseOptions::default() },
         arguments.max_threads,
     )?;
-    let limit = arguments.max_cache_size.map_or_else(CacheLimit::default, |mib| {
-        CacheLimit::TotalSize { max_size: mib << 20 }
-    });
+    let limit = arguments
+        .max_cache_size
+        .map_or_else(CacheLimit::default, |mib| CacheLimit::TotalSize { max_size: mib << 20 });
     let data_cache = DataCacheConfig {
         disk_cache_config: cache.map(|folder| DiskDataCacheConfig {
             cache_directory: folder.as_path_buf(),
