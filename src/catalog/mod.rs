@@ -123,6 +123,13 @@ impl Catalog {
         resolved.map(|resolved| self.lookup_of(resolved))
     }
 
+    /// Counts a name that was looked up and known, whether by [`Catalog::lookup_known`] or
+    /// because a program has changed it.
+    pub fn note_known(&self) {
+        self.stats.looked_up_names.add(1);
+        self.stats.here_looked_up_names.add(1);
+    }
+
     /// What `name` is in `dir`, after as few requests as it takes to know.
     ///
     /// # Errors

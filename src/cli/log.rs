@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::builder::{EnumValueParser, PossibleValue, StringValueParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
-use super::mount::HEADING_RUNNING;
+pub(super) const HEADING_RUNNING: &str = "Running and logging";
 
 /// The rooms of the program, which have a level of their own in the log if somebody wants that.
 const ROOMS: &[&str] = &[

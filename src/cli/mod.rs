@@ -318,7 +318,7 @@ fn grammar() -> clap::Command {
     Cli::command()
         .mut_subcommands(|command| command.max_term_width(HELP_COLUMNS))
         .mut_subcommand("mount", rootless::grammar)
-        .mut_subcommand("run", |run| run::grammar(run, mount::HEADING_RUNNING))
+        .mut_subcommand("run", |run| run::grammar(run, log::HEADING_RUNNING))
         .mut_subcommand("serve", serve::grammar)
         .mut_subcommand("doctor", doctor::grammar)
 }

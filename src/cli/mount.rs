@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueHint};
 
 use super::cache::CacheArgs;
-use super::log::LogArgs;
+use super::log::{HEADING_RUNNING, LogArgs};
 use super::rootless::RootlessArgs;
 use super::status::{GivenFlag, PriceArgs};
 use super::views::ViewArgs;
@@ -25,7 +25,6 @@ const HEADING_WHERE: &str = "Where the bucket is";
 const HEADING_ACCESS: &str = "Who is asking";
 const HEADING_BEHAVIOUR: &str = "Memory and freshness";
 const HEADING_OWNER: &str = "Owner and permissions";
-pub(super) const HEADING_RUNNING: &str = "Running and logging";
 
 /// The arguments of `s3mem mount`, as typed.
 #[derive(Debug, Clone, Args)]

@@ -32,8 +32,8 @@ pub struct StatusArgs {
         long_help = "Show it live, until q is pressed: how fast bytes and requests go, with their last \
             minutes as a line, the busiest files and who opened them, the slowest requests. s sorts the \
             files, p holds the screen, h tells the other keys. Asks every second, or every so many \
-            seconds. Where standard output is no terminal, a line is written each time; with --json, \
-            that of --json."
+            seconds. Where standard output is no terminal, a line is written each time, and with --json \
+            an object."
     )]
     pub watch: Option<u32>,
 

@@ -67,7 +67,10 @@ impl Names {
     /// What the listing failed with; for a sibling, why its image can't be looked at.
     pub async fn find(&self, folder: &Folder, name: &str) -> Result<Found, NameError> {
         let own = match self.own_known(folder, name) {
-            Some(own) => own,
+            Some(own) => {
+                self.catalog.note_known();
+                own
+            }
             None => {
                 if let Some((image, _)) = self.siblings.kinds().sources(name).next() {
                     // In a large directory the names that begin like the image's come

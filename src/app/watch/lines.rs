@@ -154,7 +154,7 @@ pub(super) fn plain(told: &Model, time: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::model::tests::told;
+    use super::super::samples::told;
     use super::*;
 
     #[test]

@@ -7,6 +7,8 @@
 mod keys;
 mod lines;
 mod model;
+#[cfg(test)]
+mod samples;
 mod screen;
 
 use std::io::{self, IsTerminal, Write};

@@ -210,14 +210,9 @@ pub(super) fn from_memory(status: &Value, name: &str) -> Option<u64> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
+    use super::super::samples::told;
     use super::*;
-
-    /// Two of a mount from which programs read, a second apart, and what they change.
-    pub(in super::super) fn told() -> [Value; 2] {
-        [include_str!("first.json"), include_str!("second.json")]
-            .map(|text| serde_json::from_str(text).unwrap())
-    }
 
     fn model() -> Model {
         let mut model = Model::default();

@@ -263,7 +263,7 @@ mod tests {
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
 
-    use super::super::model::tests::told;
+    use super::super::samples::told;
     use super::*;
 
     fn model() -> Model {

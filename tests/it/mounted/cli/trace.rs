@@ -130,7 +130,8 @@ fn the_trace_of_a_daemon_that_was_killed_can_be_read_and_shows_what_hung() {
     for name in ["GET b", "wait for the answer", "read b"] {
         assert!(open.contains(&name), "{name} is not in {open:?}");
     }
-    shell.umount().succeeds();
+    // The daemon is gone, and can't say whether all was sent.
+    assert_eq!(shell.umount().code, Some(0));
 }
 
 #[test]
