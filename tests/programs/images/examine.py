@@ -263,6 +263,9 @@ def failed(name: str, error: str, read: Read) -> Finding:
     if not read.seen:
         return Finding(Kind.ALL_REFUSE, name, f"{error}; nobody else reads it either", who(read))
     clean = [reader for reader in read.seen if reader not in read.complaints]
+    # Pillow and imagecodecs keep what libjpeg warns of to themselves; others pass it on.
+    if any("Corrupt JPEG data" in str(told) for told in read.complaints.values()):
+        clean = [reader for reader in clean if reader not in ("Pillow", "imagecodecs")]
     if not clean:
         return Finding(Kind.DAMAGED, name, f"{error}; others read it and complain", who(read))
     if is_a_minority(read):
