@@ -75,6 +75,8 @@ pub(super) fn run(args: &StatusArgs, environment: &Environment) -> Result<ExitCo
             }
             // The only one that was asked for.
             Err(error) if args.mount_point.is_some() => return Err(error),
+            // It was unmounted since the table was read.
+            Err(_) if !table()?.has(&mounted.device) => {}
             Err(error) => {
                 failed = true;
                 tell(&error.to_string());

@@ -71,6 +71,11 @@ impl MountTable {
         found
     }
 
+    /// Whether the mount with this device number is there.
+    pub(super) fn has(&self, device: &str) -> bool {
+        self.0.iter().any(|mounted| mounted.device == device)
+    }
+
     /// The mount of s3mem that `path` lies in.
     pub(super) fn s3mem_around(&self, path: &Path) -> Option<&Mounted> {
         path.ancestors()
@@ -130,6 +135,13 @@ mod tests {
 22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 36 22 0:45 / /mnt/my\\040data ro,nosuid,nodev shared:7 master:1 - fuse.s3mem s3://b/p\\040q ro,user_id=1000,group_id=100
 37 36 0:46 / /mnt/my\\040data rw - tmpfs none rw";
+
+    #[test]
+    fn a_mount_is_known_by_its_device_as_long_as_it_is_there() {
+        let table = table(TEXT);
+        assert!(table.has("0:45"));
+        assert!(!table.has("0:4"));
+    }
 
     #[test]
     fn the_uppermost_mount_on_a_path_is_found() {

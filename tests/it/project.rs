@@ -42,6 +42,53 @@ fn a_step_that_does_not_exist_is_refused_before_any_is_run() {
     assert!(String::from_utf8(told.stderr).unwrap().contains("\"no-such-step\""));
 }
 
+/// What a run of tests comes to of which these fail, `again` of them the second time too.
+fn tested(failing: &[&str], again: usize, is_whole: bool) -> (Option<i32>, String) {
+    let names = failing.iter().map(|name| format!("    {name}\n")).collect::<String>();
+    let count = failing.len();
+    let told = |end: &str| format!("running 9 tests\n\nfailures:\n\nfailures:\n{names}\n{end}\n");
+    let result = format!("test result: FAILED. 5 passed; {count} failed; 0 ignored");
+    let first = told(if is_whole { &result } else { "signal: 11" });
+    let script = r#"
+        set -euo pipefail
+        section() { echo "== $1"; }
+        cargo() {
+            echo "cargo $*"
+            [[ $* != *--exact* ]] || return "$AGAIN"
+            printf '%s' "$FIRST"
+            return "$CODE"
+        }
+        source scripts/lib/tests.sh
+        run_tests --test it fast
+    "#;
+    let mut command = Command::new("bash");
+    command.args(["-c", script]).current_dir(ROOT);
+    command.env("FIRST", first).env("AGAIN", again.to_string());
+    command.env("CODE", if is_whole && count == 0 { "0" } else { "101" });
+    let output = command.output().unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn one_or_two_tests_that_fail_run_again_alone_and_no_more_than_those() {
+    for names in [&["a::b"][..], &["a::b", "c"]] {
+        let (code, told) = tested(names, 0, true);
+        assert_eq!(code, Some(0), "{told}");
+        let alone = format!("fast -- --exact --test-threads 1 {}\n", names.join(" "));
+        assert!(told.contains(&alone), "{told}");
+        assert_eq!(told.matches("UNSTABLE: ").count(), names.len(), "{told}");
+        let (code, told) = tested(names, 1, true);
+        assert_eq!((code, told.contains("UNSTABLE")), (Some(101), false), "{told}");
+    }
+    let runs = |told: &str| told.matches("cargo test").count();
+    let (code, told) = tested(&["a", "b", "c"], 0, true);
+    assert_eq!((code, runs(&told)), (Some(101), 1), "{told}");
+    let (code, told) = tested(&["a::b"], 0, false);
+    assert_eq!((code, runs(&told)), (Some(101), 1), "{told}");
+    let (code, told) = tested(&[], 0, true);
+    assert_eq!((code, runs(&told)), (Some(0), 1), "{told}");
+}
+
 #[test]
 fn every_file_and_test_that_contributing_names_exists() {
     let text = read("CONTRIBUTING.md");
