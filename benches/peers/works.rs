@@ -76,6 +76,7 @@ const BUFFER_BYTES: u64 = MIB;
 
 const SMALL_FILES: u64 = 200;
 const SMALL_BYTES: u64 = 20 * KIB;
+const MIDDLE_FILES: u64 = 20;
 const LISTED: u64 = 2000;
 const RANDOM_READS: u64 = 200;
 const RANDOM_BYTES: u64 = 64 * KIB;
@@ -84,8 +85,10 @@ const SLICES: u64 = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Work {
     Order,
+    Long,
     Random,
     Small,
+    Middle,
     List,
     Second,
     First,
@@ -98,10 +101,12 @@ pub(crate) enum Work {
 }
 
 impl Work {
-    pub(crate) const ALL: [Work; 12] = [
+    pub(crate) const ALL: [Work; 14] = [
         Work::Order,
+        Work::Long,
         Work::Random,
         Work::Small,
+        Work::Middle,
         Work::List,
         Work::Second,
         Work::First,
@@ -116,8 +121,10 @@ impl Work {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Work::Order => "order",
+            Work::Long => "long",
             Work::Random => "random",
             Work::Small => "small",
+            Work::Middle => "middle",
             Work::List => "list",
             Work::Second => "second",
             Work::First => "first",
@@ -134,8 +141,10 @@ impl Work {
         let mib = |bytes: u64| format!("{} MiB", bytes / MIB);
         match self {
             Work::Order => format!("{} in order", mib(whole().1)),
+            Work::Long => format!("{} in order", mib(huge().1)),
             Work::Random => format!("200 random reads of 64 KiB in {}", mib(huge().1)),
             Work::Small => "200 files of 20 KiB".to_owned(),
+            Work::Middle => format!("20 files of {} KiB, in no order", middle_bytes() / KIB),
             Work::List => "ls -l of 2,000 objects".to_owned(),
             Work::Second => format!("{} for the second time", mib(whole().1)),
             Work::First => format!("the first 64 KiB of {}", mib(huge().1)),
@@ -155,8 +164,8 @@ impl Work {
             Work::FioOrderFour => job(false, FIO_FILES),
             Work::FioRandom => job(true, 1),
             Work::FioRandomFour => job(true, FIO_FILES),
-            Work::Order | Work::Random | Work::Small | Work::List => None,
-            Work::Second | Work::First | Work::Slices | Work::Skip => None,
+            Work::Order | Work::Long | Work::Random | Work::Small | Work::Middle => None,
+            Work::List | Work::Second | Work::First | Work::Slices | Work::Skip => None,
         }
     }
 
@@ -180,6 +189,8 @@ impl Work {
                 self.job().map(Job::bytes)
             }
             Work::Order | Work::Second | Work::Slices => Some(whole().1),
+            Work::Long => Some(huge().1),
+            Work::Middle => Some(MIDDLE_FILES * middle_bytes()),
             Work::Skip => Some(skip_runs().map(|(_, length)| length).sum()),
             Work::Random | Work::Small | Work::List | Work::First => None,
         }
@@ -204,7 +215,9 @@ impl Work {
         let mut each = Vec::new();
         match self {
             Work::Order | Work::Second => Checked::open(folder, whole())?.read_all(0, whole().1)?,
+            Work::Long => Checked::open(folder, huge())?.read_all(0, huge().1)?,
             Work::Random => each = random(folder)?,
+            Work::Middle => each = middle(folder)?,
             Work::Small => each = small(folder)?,
             Work::List => list(folder)?,
             Work::First => Checked::open(folder, huge())?.read(0, 64 * KIB, &mut Vec::new())?,
@@ -228,6 +241,10 @@ pub(crate) fn prepare(server: &TestServer) {
     }
     for number in 0..FIO_FILES {
         server.put_pattern(BUCKET, &format!("{FIO_FILE}{number}"), fio_bytes(), 10 + number);
+    }
+    for number in 0..MIDDLE_FILES {
+        let (key, size, seed) = middle_file(number);
+        server.put_pattern(BUCKET, &key, size, seed);
     }
     let small = (0..SMALL_FILES)
         .map(|number| (format!("small/{number:04}"), pattern_bytes(100 + number, 0..SMALL_BYTES)));
@@ -254,6 +271,27 @@ fn random(folder: &Path) -> Result<Vec<f64>> {
         each.push(begun.elapsed().as_secs_f64());
     }
     Ok(each)
+}
+
+fn middle_bytes() -> u64 {
+    sized(4)
+}
+
+fn middle_file(number: u64) -> (String, u64, u64) {
+    (format!("middle/{number:04}"), middle_bytes(), 1000 + number)
+}
+
+/// Pictures, say, as somebody picks them.
+fn middle(folder: &Path) -> Result<Vec<f64>> {
+    let mut numbers: Vec<u64> = (0..MIDDLE_FILES).collect();
+    fastrand::Rng::with_seed(20_151_207).shuffle(&mut numbers);
+    let read = |number| {
+        let begun = Instant::now();
+        let (key, size, seed) = middle_file(number);
+        Checked::open(folder, (&key, size, seed))?.read_all(0, size)?;
+        Ok(begun.elapsed().as_secs_f64())
+    };
+    numbers.into_iter().map(read).collect()
 }
 
 fn small(folder: &Path) -> Result<Vec<f64>> {

@@ -20,6 +20,7 @@ use std::time::Instant;
 use tokio::task::AbortHandle;
 
 use super::block_map::{Ahead, BlockMap, ObjectBlock, ObjectWriter, VersionBlocks, VersionId};
+use super::habits::Habits;
 use super::on_disk::{OnDisk, Whole};
 use super::pin::Pin;
 use super::readahead::Limits;
@@ -56,6 +57,7 @@ pub struct BlockCache {
     streaming: AtomicUsize,
     verify: bool,
     on_disk: Option<OnDisk>,
+    pub(super) habits: Habits,
 }
 
 /// What a range consists of: blocks in order, each with the offset of its first byte.
@@ -93,6 +95,7 @@ impl BlockCache {
             streaming: AtomicUsize::new(0),
             verify: config.verify,
             on_disk: config.disk.map(OnDisk::new),
+            habits: Habits::default(),
         })
     }
 
@@ -145,7 +148,7 @@ impl BlockCache {
         let streams = self.streaming.load(Ordering::Relaxed).max(1) as u64;
         let share = self.budget().limit_bytes() / 2 / streams;
         let window_bytes = share.clamp(MIN_WINDOW_BYTES, MAX_WINDOW_BYTES);
-        Limits { size, window_bytes, part_bytes: PART_BYTES, stop: size }
+        Limits { size, window_bytes, part_bytes: PART_BYTES, stop: size, is_whole: false }
     }
 
     /// Counts a handle that began (`true`) or ceased to read ahead.

@@ -11,7 +11,7 @@
 //!
 //! 1. Making a reader costs no request.
 //! 2. `readahead` says what to fetch for a read: the range itself, and what the
-//!    evidence of this handle says comes next.
+//!    evidence of this handle says comes next, or that of the files beside it (`habits`).
 //! 3. `cache` finds the blocks that are here or on their way and claims the gaps,
 //!    in one step under one lock.
 //! 4. If all bytes are here, the caller gets them at once, without a copy if one
@@ -41,6 +41,7 @@ mod cache;
 mod delivered;
 mod exact;
 mod fetch;
+mod habits;
 mod object;
 mod on_disk;
 mod opener;

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::block_map::{ObjectBlock, VersionId};
 use super::cache::{BlockCache, FetchJob, Found};
 use super::pin::Pin;
-use super::readahead::{Limits, Pattern, SMALL_READ_BYTES};
+use super::readahead::{Limits, Pattern, SMALL_READ_BYTES, WHOLE_BYTES};
 use crate::key::ObjectVersion;
 use crate::mem::BLOCK_BYTES;
 use crate::store::{ObjectStore, StoreError};
@@ -144,7 +144,12 @@ impl Reader {
             // A longer one is not widened, so it need not be asked.
             let is_small = range.end - range.start <= SMALL_READ_BYTES;
             let is_here = is_small && self.shared.cache.here(self.shared.id, &range).is_some();
-            let limits = Limits { stop, ..self.shared.cache.limits(size) };
+            let limits = self.shared.cache.limits(size);
+            let is_whole = range.start == 0
+                && pattern.is_new()
+                && (WHOLE_BYTES..limits.window_bytes).contains(&size)
+                && self.shared.cache.habits.is_read_whole(self.version());
+            let limits = Limits { stop, is_whole, ..limits };
             let plan = pattern.on_read(range.clone(), limits, is_here);
             if was_streaming != pattern.is_streaming() {
                 self.shared.cache.count_streaming(!was_streaming);
@@ -204,6 +209,12 @@ impl Drop for Reader {
         let pattern = self.pattern.get_mut().unwrap_or_else(PoisonError::into_inner);
         if pattern.is_streaming() {
             self.shared.cache.count_streaming(false);
+        }
+        let version = &self.shared.pin.version;
+        if !pattern.is_new() && version.size > WHOLE_BYTES {
+            let delivered = &self.shared.pin.delivered;
+            let delivered = delivered.lock().unwrap_or_else(PoisonError::into_inner);
+            self.shared.cache.habits.note(version, delivered.holds(&(0..version.size)));
         }
         self.shared.cache.close(self.shared.id);
     }

@@ -10,9 +10,12 @@
 //! - A first read fetches what was asked for. If that is under 32 KiB, it fetches the
 //!   64 KiB unit around it, and an object of up to 256 KiB that is read from its
 //!   start is fetched whole.
-//! - A read that continues a stream opens a window of 512 KiB, which doubles each
-//!   time half of it has been used, up to 32 MiB or the handle's share of the budget:
-//!   half of it divided by all handles that stream, and at least 256 KiB.
+//!   So is one of up to 8 MiB in a folder whose files are read whole, see `habits`.
+//! - A read that continues a stream opens a window of 512 KiB, or of 2 MiB if the stream began
+//!   where the object does: then it is read whole more often than not, and a rest of up to
+//!   4 MiB comes at once. The window doubles each time half of it has been used, up to 32 MiB
+//!   or the handle's share of the budget: half of it divided by all handles that stream, and
+//!   at least 256 KiB.
 //! - A jump forward over at most 16 times the last run ends that run. If runs are
 //!   256 KiB or longer, the next one is expected to be as long and is fetched up to
 //!   there without a new ramp-up; if two jumps had the same stride, the runs behind
@@ -31,9 +34,14 @@ use std::ops::Range;
 pub(super) const SMALL_READ_BYTES: u64 = 32 << 10;
 const UNIT_BYTES: u64 = 64 << 10;
 /// An object up to this size that is read from its start is fetched whole.
-const WHOLE_BYTES: u64 = 256 << 10;
+pub(super) const WHOLE_BYTES: u64 = 256 << 10;
 /// The first window of a sequential run; four of the kernel's requests.
 const FIRST_WINDOW_BYTES: u64 = 512 << 10;
+/// The first window of a run from the object's start: at 30 ms a request each step of a
+/// ramp-up costs as much as 2 MiB do.
+const FROM_START_BYTES: u64 = 2 << 20;
+/// What is left of an object that is read from its start, to be fetched by one GET.
+const REST_BYTES: u64 = 4 << 20;
 /// The kernel's requests of one sequential reader may overtake each other by a
 /// few of its 128 KiB readahead units.
 const AHEAD_SLACK_BYTES: u64 = 384 << 10;
@@ -60,6 +68,9 @@ pub(super) struct Limits {
     /// Where another reader goes on: behind this, nothing is fetched ahead before this one
     /// gets there.
     pub(super) stop: u64,
+    /// Whether files like this one are read whole: the first read of a handle, if it is at the
+    /// start, then fetches all of it.
+    pub(super) is_whole: bool,
 }
 
 /// What to fetch, as far as it is not in memory yet.
@@ -138,6 +149,11 @@ impl Pattern {
         }
     }
 
+    /// Whether this handle has read nothing yet.
+    pub(super) fn is_new(&self) -> bool {
+        self.streams.is_empty()
+    }
+
     /// Whether any stream of this handle reads ahead.
     pub(super) fn is_streaming(&self) -> bool {
         self.streams.iter().any(|s| s.window > 0)
@@ -156,6 +172,10 @@ impl Pattern {
             stride: None,
             stride_window: 0,
         };
+        if limits.is_whole && read.start == 0 && self.is_new() {
+            stream.window = limits.window_bytes;
+            stream.fetch_up_to(limits.size, plan);
+        }
         // Two runs in a row were long: so will be this one, most likely.
         if let [Some(one), Some(other)] = self.finished {
             stream.expect_run(one.min(other), limits, plan);
@@ -206,7 +226,7 @@ impl Stream {
             self.ahead_end = plan.demand.end;
         }
         if self.window == 0 {
-            self.window = FIRST_WINDOW_BYTES.min(limits.window_bytes);
+            self.window = self.first_window(limits).min(limits.window_bytes);
         } else if self.ahead_end.saturating_sub(self.pos) < self.window / 2 {
             self.window = (self.window * 2).min(limits.window_bytes);
         } else {
@@ -221,6 +241,15 @@ impl Stream {
         if from < to {
             plan.ahead.push(from..to);
             self.ahead_end = to;
+        }
+    }
+
+    fn first_window(&self, limits: Limits) -> u64 {
+        let rest = limits.size.saturating_sub(self.pos);
+        match self.start {
+            0 if rest <= REST_BYTES => rest.max(FIRST_WINDOW_BYTES),
+            0 => FROM_START_BYTES,
+            _ => FIRST_WINDOW_BYTES,
         }
     }
 
@@ -250,6 +279,10 @@ impl Stream {
         self.expected = Some(run);
         self.window = limits.window_bytes;
         let end = (self.start + run.min(limits.window_bytes)).min(limits.size);
+        self.fetch_up_to(end, plan);
+    }
+
+    fn fetch_up_to(&mut self, end: u64, plan: &mut Plan) {
         if plan.demand.end < end {
             plan.ahead.push(plan.demand.end..end);
             self.ahead_end = self.ahead_end.max(end);

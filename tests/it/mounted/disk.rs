@@ -116,11 +116,14 @@ fn a_working_set_larger_than_memory_is_written_when_it_is_fetched_a_second_time(
     assert_eq!(pass(), size);
     assert_eq!(told(&mount, "entries"), 0, "one pass wears no disk");
     assert!(pass() > size / 2);
-    // The queue may have dropped some.
-    for _ in 0..3 {
+    // On a busy machine the queue drops much of each pass.
+    for _ in 0..20 {
         pass();
+        if told(&mount, "written_bytes") > size * 3 / 4 {
+            break;
+        }
     }
-    assert!(told(&mount, "written_bytes") > size / 2);
+    assert!(told(&mount, "written_bytes") > size * 3 / 4);
     let (fetched, found) = (pass(), told(&mount, "read_bytes"));
     assert!(fetched < size / 2 && found > size / 4, "{fetched} fetched, {found} found");
     mount.end();
