@@ -341,6 +341,12 @@ fn every_option_that_serve_alone_has_is_explained() {
 }
 
 #[test]
+fn the_screen_in_the_documents_is_the_one_that_is_drawn() {
+    let (text, screen) = (read("docs/status.md"), read("src/app/watch/80x24.txt"));
+    assert!(text.contains(&format!("## Watching\n\n```\n{screen}```\n")), "not this:\n{screen}");
+}
+
+#[test]
 fn the_readme_gives_the_two_commands_of_a_fresh_clone() {
     let readme = read("README.md");
     for command in ["cargo run --release --example demo", "scripts/test.sh"] {
