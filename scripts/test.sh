@@ -48,6 +48,7 @@ declare -A package_of=(
     [identify]=imagemagick
     [mandoc]=mandoc
     [nginx]=nginx-light
+    [openssl]=openssl
     [opj_decompress]=libopenjp2-tools
     [pngcheck]=pngcheck
     [rsync]=rsync

@@ -341,6 +341,36 @@ fn every_option_that_serve_alone_has_is_explained() {
 }
 
 #[test]
+fn every_check_of_the_doctor_is_explained_and_no_other_one_is() {
+    let sources = files_below("src/app/doctor");
+    let text: String = sources.iter().map(read).collect();
+    // The second word of a finding, or a constant, or an argument on its way there.
+    let behind = |start: &'static str| text.split(start).skip(1);
+    let quoted = |rest: &str| -> Option<String> {
+        let name = rest.trim_start().strip_prefix('"')?.split('"').next()?;
+        Some(name.to_owned())
+    };
+    let starts = ["Finding::good(", "Finding::warning(", "Finding::problem("];
+    let starts = [&starts[..], &["Finding::skipped(", "denied(", "let check =", "CHECK: &str ="]];
+    let starts = starts.concat();
+    let mut told: BTreeSet<String> =
+        starts.into_iter().flat_map(behind).filter_map(quoted).collect();
+    // What unit tests make up has one letter.
+    told.retain(|name| name.len() > 1);
+    let document = read("docs/doctor.md");
+    let rows = document.lines().filter_map(cells).filter(|cells| cells[0].starts_with('`'));
+    let known: BTreeSet<String> = rows
+        .flat_map(|cells| code_words(cells[0]).map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    assert!(known.len() >= 20, "{known:?}");
+    let without: Vec<_> = told.difference(&known).collect();
+    assert!(without.is_empty(), "docs/doctor.md does not name {without:?}");
+    let unknown: Vec<_> =
+        known.iter().filter(|name| !text.contains(&format!("\"{name}\""))).collect();
+    assert!(unknown.is_empty(), "the doctor has no {unknown:?}");
+}
+
+#[test]
 fn the_screen_in_the_documents_is_the_one_that_is_drawn() {
     let (text, screen) = (read("docs/status.md"), read("src/app/watch/80x24.txt"));
     assert!(text.contains(&format!("## Watching\n\n```\n{screen}```\n")), "not this:\n{screen}");

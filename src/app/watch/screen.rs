@@ -351,7 +351,9 @@ mod tests {
         let shown = Shown { mount: 1, ..Shown::default() };
         let text = drawn((80, 24), &Model::default(), shown, 2);
         assert!(text.starts_with(" s3mem: asking /mnt/2\n"), "{text}");
-        assert!(text.ends_with(" q quit  p pause  s sort  Up/Down scroll  Tab next mount  h help\n"));
+        assert!(
+            text.ends_with(" q quit  p pause  s sort  Up/Down scroll  Tab next mount  h help\n")
+        );
         assert_eq!(text.chars().filter(char::is_ascii_digit).count(), 2, "{text}");
         let explained = Shown { explains: true, ..shown };
         assert!(drawn((80, 24), &Model::default(), explained, 2).contains(HELP[0]));
