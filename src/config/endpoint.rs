@@ -2,7 +2,7 @@
 //! itself; what it will find there is found here too, since prices, the names of what is cached
 //! and all messages depend on it.
 
-use super::{ConfigError, Environment, profile_file, profile_text};
+use super::{ConfigError, Environment, profile_file};
 use crate::cli::MountArgs;
 
 /// The endpoint that requests will go to; `None` for AWS.
@@ -17,7 +17,7 @@ pub(super) fn endpoint_url(
         if let Some(url) = &environment.endpoint_url {
             return Some(("AWS_ENDPOINT_URL", url.clone()));
         }
-        let (text, profile) = profile_text(args, environment)?;
+        let (text, profile) = profile_file::text(args, environment)?;
         let url = profile_file::endpoint_url(&text, profile)?;
         Some(("endpoint_url of the AWS profile", url.to_owned()))
     };

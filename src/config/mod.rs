@@ -391,20 +391,10 @@ fn region(args: &MountArgs) -> Result<Option<String>, ConfigError> {
     Ok(Some(region.clone()))
 }
 
-/// The text of the AWS configuration file, and the profile that holds; `None` if there is none.
-fn profile_text<'a>(
-    args: &'a MountArgs,
-    environment: &'a Environment,
-) -> Option<(String, &'a str)> {
-    let text = std::fs::read_to_string(environment.profile_file.as_ref()?).ok()?;
-    let profile = args.profile.as_deref().or(environment.profile.as_deref());
-    Some((text, profile.unwrap_or("default")))
-}
-
 /// The file of certificates: of the flag, of the variable, or of the profile.
 fn ca_bundle(args: &MountArgs, environment: &Environment) -> Result<Option<PathBuf>, ConfigError> {
     let in_profile = || {
-        let (text, profile) = profile_text(args, environment)?;
+        let (text, profile) = profile_file::text(args, environment)?;
         profile_file::setting(&text, profile, "ca_bundle").map(PathBuf::from)
     };
     let given = args.ca_bundle.clone().or_else(|| environment.ca_bundle.clone());

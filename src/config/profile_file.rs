@@ -1,4 +1,20 @@
-//! What the AWS configuration file says that the SDK does not read. Pure.
+//! What the AWS configuration file says that the SDK does not read, or keeps to itself. Pure, but
+//! for [`text`].
+
+use std::fs;
+
+use super::Environment;
+use crate::cli::MountArgs;
+
+/// The text of the file, and the profile that holds; `None` if there is no such file.
+pub(super) fn text<'a>(
+    args: &'a MountArgs,
+    environment: &'a Environment,
+) -> Option<(String, &'a str)> {
+    let text = fs::read_to_string(environment.profile_file.as_ref()?).ok()?;
+    let profile = args.profile.as_deref().or(environment.profile.as_deref());
+    Some((text, profile.unwrap_or("default")))
+}
 
 /// A setting of a profile in the text of `~/.aws/config`.
 pub(super) fn setting<'t>(text: &'t str, profile: &str, name: &str) -> Option<&'t str> {
