@@ -21,6 +21,8 @@ source scripts/lib/minio.sh
 source scripts/lib/python.sh
 # shellcheck source=scripts/lib/cargo.sh
 source scripts/lib/cargo.sh
+# shellcheck source=scripts/lib/prometheus.sh
+source scripts/lib/prometheus.sh
 # shellcheck source=scripts/lib/tests.sh
 source scripts/lib/tests.sh
 
@@ -48,6 +50,7 @@ declare -A package_of=(
     [identify]=imagemagick
     [mandoc]=mandoc
     [nginx]=nginx-light
+    [openssl]=openssl
     [opj_decompress]=libopenjp2-tools
     [pngcheck]=pngcheck
     [rsync]=rsync
@@ -92,6 +95,13 @@ for program in "${!CARGO_PROGRAMS[@]}"; do
         missing_or_fail S3MEM_REQUIRE_PROGRAMS "$program on a mount, because $CARGO_MISSING"
     fi
 done
+
+section "Prometheus"
+if prometheus_find; then
+    note "$(promtool --version 2>&1 | head -n 1)"
+else
+    missing_or_fail S3MEM_REQUIRE_PROGRAMS "what Prometheus makes of metrics, because $PROMETHEUS_MISSING"
+fi
 
 section "FUSE"
 if [[ ! -e /dev/fuse ]]; then

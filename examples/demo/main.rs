@@ -6,7 +6,8 @@
 //!
 //! Starts an S3 server inside the process, mounts a bucket of it that looks
 //! like Sentinel-2's on AWS, shows what it can do and what each thing costs,
-//! and leaves it mounted until Ctrl-C.
+//! and leaves it mounted until Ctrl-C. With `-- --serve` it mounts nothing, and says how your own
+//! `s3mem mount` reaches the server.
 
 #[expect(dead_code, unused_imports, reason = "the tests use more of it")]
 #[path = "../../tests/support/mod.rs"]
@@ -24,7 +25,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::mount::{MountPoint, Signals};
-use crate::support::server::TestServer;
+use crate::support::server::{ACCESS_KEY, SECRET_KEY, TestServer};
 use crate::tour::World;
 use crate::tree::{BUCKET, TILE};
 
@@ -33,6 +34,9 @@ use crate::tree::{BUCKET, TILE};
 #[derive(Debug, Parser)]
 #[command(name = "demo")]
 struct Arguments {
+    /// Mount nothing: serve the bucket until Ctrl-C, for your own 's3mem mount'.
+    #[arg(long, conflicts_with_all = ["once", "mount_point", "save_preview"])]
+    serve: bool,
     /// End after the tour; the exit code is 0 only if everything was right.
     #[arg(long)]
     once: bool,
@@ -65,10 +69,21 @@ fn main() -> ExitCode {
 
 /// Does it all; says how many steps of the tour went wrong.
 fn run(arguments: &Arguments) -> Result<usize, String> {
-    mount::check_machine()?;
+    if !arguments.serve {
+        mount::check_machine()?;
+    }
     let mut signals = Signals::take_over()?;
     let server = TestServer::start();
     tree::fill(&server);
+    if arguments.serve {
+        // For a shell: what is told for people stands in comments.
+        println!("# The bucket is s3://{BUCKET}. In the terminal where you want to mount it:");
+        println!("export AWS_ENDPOINT_URL={}", server.endpoint());
+        println!("export AWS_ACCESS_KEY_ID={ACCESS_KEY}");
+        println!("export AWS_SECRET_ACCESS_KEY={SECRET_KEY}");
+        signals.wait();
+        return Ok(0);
+    }
     let objects = server.keys(BUCKET).len();
     println!("An S3 server runs in this process, at {}.", server.endpoint());
     println!("Its bucket {BUCKET} holds {objects} objects. s3mem mounts it:\n");

@@ -113,6 +113,11 @@ impl Signals {
         take().map_err(|error| format!("can't listen for Ctrl-C: {error}"))
     }
 
+    /// Waits for one of them.
+    pub(crate) fn wait(&mut self) {
+        while !self.wait_for(GLANCE) {}
+    }
+
     /// Waits for one of them so long at most; says whether one came.
     fn wait_for(&mut self, limit: Duration) -> bool {
         self.runtime.block_on(async {

@@ -109,8 +109,10 @@ fn watch_them(
         None => Daemon::server_sockets(environment),
     };
     servers.retain(|socket| Daemon::server(socket).is_some());
-    let watch = Watch { mounts: mounts.len() + servers.len(), every, is_json: args.json };
-    if watch.mounts == 0 {
+    let names = mounts.iter().map(|mounted| mounted.mount_point.display().to_string());
+    let names = names.chain(servers.iter().map(|_| "what is served here".to_owned()));
+    let watch = Watch { mounts: names.collect(), every, is_json: args.json };
+    if watch.mounts.is_empty() {
         return Err(StatusError::Nothing);
     }
     let environment = environment.clone();

@@ -254,7 +254,7 @@ async fn list_buckets(
 }
 
 /// The processes that decode images: one for each core, if there are siblings at all.
-fn start_workers(
+pub(super) fn start_workers(
     config: &FsConfig,
     budget: &Arc<Budget>,
     stats: Arc<Stats>,

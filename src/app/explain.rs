@@ -561,8 +561,11 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_has_a_sentence_that_says_what_to_do() {
+    fn every_kind_has_a_sentence_that_says_what_to_do_and_the_manual_has_it_too() {
         use StoreErrorKind::*;
+        let manual = include_str!("../../docs/troubleshooting.md");
+        let rows = manual.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+        let words: Vec<&str> = rows.collect();
         for (kind, advice) in [
             (NotFound, "Check the spelling"),
             (NoSuchBucket, "Check the spelling"),
@@ -584,6 +587,8 @@ mod tests {
         ] {
             let text = told(kind.clone(), "why", &asked());
             assert!(text.contains(advice), "{kind:?}: {text}");
+            let is_there = words.iter().any(|words| text.contains(words));
+            assert!(is_there, "{kind:?} is not in docs/troubleshooting.md: {text}");
         }
     }
 }

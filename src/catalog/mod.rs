@@ -17,6 +17,7 @@ mod listing;
 mod names;
 mod order;
 mod page;
+mod strange;
 mod top;
 mod walk;
 mod whole;
@@ -27,6 +28,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use dir::{Dir, Node};
+pub use strange::Strange;
 pub use walk::{DirEntry, Listed, Walk};
 
 use absent::Absent;

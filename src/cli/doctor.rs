@@ -7,12 +7,14 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 
 pub(super) const ABOUT: &str = "Looks at this machine, and at the buckets that you name, and says what is wrong, what that means \
     and which command mends it: the kernel and FUSE, limits, memory, credentials, clock, region, permissions \
-    one by one, what the server keeps of conditions, and how long a small request takes.\n\n\
-    Nothing is changed without --write-test. The secret access key is never shown. The exit status is 0 if \
+    one by one, what the server keeps of conditions, how long a small request takes, proxies and certificates, \
+    how fast bytes come and which --memory that calls for, the folder of --cache-dir, keys whose names in a \
+    mount are others, and which siblings some of the images have.\n\n\
+    At most 72 MiB are fetched of a bucket, for six seconds. Nothing is changed without --write-test. The secret access key is never shown. The exit status is 0 if \
     there is no problem, 1 if there is one, and 2 for misuse.";
 
 /// The arguments of a mount that mean something here.
-const KEPT: [&str; 15] = [
+const KEPT: [&str; 19] = [
     "source",
     "mount_point",
     "endpoint_url",
@@ -25,6 +27,10 @@ const KEPT: [&str; 15] = [
     "expected_bucket_owner",
     "request_timeout",
     "allow_other",
+    "memory",
+    "cache_dir",
+    "cache_size",
+    "views",
     "write_test",
     "json",
     "help",
@@ -77,6 +83,9 @@ Examples:
 
   Several buckets, of which one may be in trouble:
     s3mem doctor landsat-pds sentinel-s2-l1c/tiles/10 /mnt/s3
+
+  With a cache on disk: whether it can be used, and is faster than the bucket:
+    s3mem doctor --cache-dir /var/cache/s3 sentinel-s2-l1c
 
   Whether results can be written, for a script:
     s3mem doctor --write-test --json results/2026",

@@ -436,13 +436,14 @@ impl DoctorArgs {
         is_path.then_some(last)
     }
 
-    /// The arguments of a mount of the buckets, on some folder.
+    /// The arguments of a mount of the buckets; without a folder on a file, which nothing that
+    /// a flag names can lie in.
     pub fn for_settings(&self) -> MountArgs {
         let mut buckets = self.buckets().into_iter();
         MountArgs {
             source: buckets.next().unwrap_or_default(),
             more: buckets.collect(),
-            mount_point: self.mount_point().unwrap_or_else(|| PathBuf::from(".")),
+            mount_point: self.mount_point().unwrap_or_else(|| PathBuf::from("/dev/null")),
             ..self.mount.clone()
         }
     }

@@ -18,6 +18,9 @@ pub struct Environment {
     pub profile: Option<String>,
     /// `AWS_ENDPOINT_URL_S3`, or else `AWS_ENDPOINT_URL`, unless they are empty.
     pub endpoint_url: Option<String>,
+    /// `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS`: whether what variables and profiles say of the
+    /// server's address is passed over.
+    pub ignores_endpoints: bool,
     /// The variable that is not set although the other half of the access key is.
     pub missing_half_of_key: Option<&'static str>,
     /// `AWS_CONFIG_FILE`, or else `~/.aws/config`.
@@ -55,6 +58,8 @@ impl Environment {
             fusermount: env::var_os("FUSERMOUNT_PATH").map(PathBuf::from),
             profile: text("AWS_PROFILE"),
             endpoint_url: text("AWS_ENDPOINT_URL_S3").or_else(|| text("AWS_ENDPOINT_URL")),
+            ignores_endpoints: text("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
+                .is_some_and(|text| text.eq_ignore_ascii_case("true")),
             memory_limit_bytes: machine::memory_limit(Path::new("/")),
             has_selinux: Path::new("/sys/fs/selinux/enforce").exists(),
             runtime_folder: env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from),

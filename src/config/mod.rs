@@ -7,6 +7,7 @@
 
 mod absolute;
 mod cache;
+mod endpoint;
 mod environment;
 mod error;
 mod fleet;
@@ -156,7 +157,7 @@ impl MountSettings {
         let log_target = log_target(args, &mount_point)?;
         let trace_file = args.log.trace_file.as_deref();
         let trace_file = trace_file.map(|file| outside(file, &mount_point)).transpose()?;
-        let endpoint_url = endpoint_url(args, environment)?;
+        let endpoint_url = endpoint::endpoint_url(args, environment)?;
         let is_own_server = endpoint_url.is_some();
         let mut notes = Vec::new();
         let memory_bytes = memory_bytes(args, environment, &mut notes)?;
@@ -289,48 +290,6 @@ fn outside(file: &Path, mount_point: &Path) -> Result<PathBuf, ConfigError> {
     Ok(file)
 }
 
-/// The endpoint that requests will go to, as far as the SDK's own files do not say
-/// otherwise. What the SDK reads from a variable by itself is checked here too.
-fn endpoint_url(
-    args: &MountArgs,
-    environment: &Environment,
-) -> Result<Option<String>, ConfigError> {
-    let given = match (&args.endpoint_url, &environment.endpoint_url) {
-        (Some(url), _) => Some(("--endpoint-url", url)),
-        (None, Some(url)) => Some(("AWS_ENDPOINT_URL", url)),
-        (None, None) => None,
-    };
-    let Some((from, url)) = given else { return Ok(None) };
-    let authority = ["http://", "https://"]
-        .iter()
-        .find_map(|scheme| url.strip_prefix(scheme))
-        .map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
-    match authority {
-        Some(authority) if authority.contains('@') => Err(ConfigError::EndpointWithPassword(from)),
-        Some(authority) if is_host_and_port(authority) => Ok(Some(url.clone())),
-        _ => Err(ConfigError::Endpoint { from, url: url.clone() }),
-    }
-}
-
-fn is_host_and_port(authority: &str) -> bool {
-    let (host, port) = match authority.strip_prefix('[') {
-        // An IPv6 address in brackets has colons of its own.
-        Some(rest) => match rest.split_once(']') {
-            Some((address, "")) => (address, None),
-            Some((address, port)) => (address, port.strip_prefix(':').or(Some("?"))),
-            None => return false,
-        },
-        None => match authority.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (authority, None),
-        },
-    };
-    let host_char = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
-    !host.is_empty()
-        && host.chars().all(host_char)
-        && port.is_none_or(|port| port.parse::<u16>().is_ok())
-}
-
 fn memory_bytes(
     args: &MountArgs,
     environment: &Environment,
@@ -435,10 +394,8 @@ fn region(args: &MountArgs) -> Result<Option<String>, ConfigError> {
 /// The file of certificates: of the flag, of the variable, or of the profile.
 fn ca_bundle(args: &MountArgs, environment: &Environment) -> Result<Option<PathBuf>, ConfigError> {
     let in_profile = || {
-        let text = std::fs::read_to_string(environment.profile_file.as_ref()?).ok()?;
-        let profile = args.profile.as_deref().or(environment.profile.as_deref());
-        let setting = profile_file::setting(&text, profile.unwrap_or("default"), "ca_bundle");
-        setting.map(PathBuf::from)
+        let (text, profile) = profile_file::text(args, environment)?;
+        profile_file::setting(&text, profile, "ca_bundle").map(PathBuf::from)
     };
     let given = args.ca_bundle.clone().or_else(|| environment.ca_bundle.clone());
     given.or_else(in_profile).map(|path| absolute(&path)).transpose()

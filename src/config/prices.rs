@@ -218,6 +218,27 @@ mod tests {
     }
 
     #[test]
+    fn each_region_is_named_once_and_has_prices_of_the_usual_size() {
+        let list = PriceList::load(None).unwrap();
+        let mut names: Vec<&str> =
+            list.region.iter().flat_map(|prices| &prices.names).map(String::as_str).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count, "{names:?}");
+        for prices in &list.region {
+            // Everywhere a write costs some twelve reads.
+            let reads = prices.put_per_1000 / prices.get_per_1000;
+            assert!((12.0..13.0).contains(&reads), "{:?}: {reads}", prices.names);
+            assert!((0.09..0.2).contains(&prices.egress_per_gb), "{:?}", prices.names);
+            assert_eq!(prices.class["STANDARD_IA"].retrieval_per_gb, 0.01, "{:?}", prices.names);
+        }
+        let tokyo = pricing(false, None).bill("ap-northeast-1", &charged());
+        assert_close(tokyo.transfer, 12.0 * 0.114);
+        assert_close(tokyo.requests, 5.0 * 0.0047 + 7.0 * 0.00037 + 4.0 * 0.01);
+    }
+
+    #[test]
     fn a_region_that_nobody_named_has_the_prices_of_all_others() {
         let ours = pricing(false, None);
         assert!(ours.list.knows("eu-central-1") && !ours.list.knows("mars-north-1"));

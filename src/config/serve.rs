@@ -2,7 +2,8 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use super::{ConfigError, Environment, is_host_and_port};
+use super::endpoint::is_host_and_port;
+use super::{ConfigError, Environment};
 use crate::cli::ListenArgs;
 use crate::serve::ServeConfig;
 

@@ -181,5 +181,16 @@ fn an_own_server_is_known_as_such_wherever_it_is_written() {
         ..Environment::default()
     };
     assert!(settings_in(&in_variable, &[]).unwrap().s3.is_own_server);
+    let ignored = Environment { ignores_endpoints: true, ..in_variable };
+    assert!(!settings_in(&ignored, &[]).unwrap().s3.is_own_server);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config");
+    std::fs::write(&file, "[default]\nendpoint_url = http://localhost:9000\n").unwrap();
+    let in_profile = Environment { profile_file: Some(file), ..Environment::default() };
+    let found = settings_in(&in_profile, &["--cache-dir", "/c"]).unwrap();
+    assert_eq!(found.endpoint_url.as_deref(), Some("http://localhost:9000"));
+    // So nothing of it is taken for something of AWS: neither its prices nor what is cached.
+    assert!(found.s3.is_own_server && found.pricing.is_none());
+    assert!(found.disk.unwrap().place.starts_with("http://localhost:9000/"));
     assert!(!settings_in(&Environment::default(), &[]).unwrap().s3.is_own_server);
 }

@@ -114,7 +114,7 @@ impl Folder {
     /// # Errors
     /// It is not this user's alone.
     pub(super) fn open(named: &Path, limit_bytes: u64) -> Result<Folder, DiskError> {
-        let root = named.join(format!("{PREFIX}{FORMAT}"));
+        let root = root(named);
         let folder = Folder { named: named.into(), space: Space::new(&root, limit_bytes), root };
         folder.prepare()?;
         Ok(folder)
@@ -125,14 +125,7 @@ impl Folder {
         let unusable = |cause| DiskError::Unusable { folder: self.named.clone(), cause };
         make_private(&self.named).map_err(unusable)?;
         let found = fs::metadata(&self.named).map_err(unusable)?;
-        let (owner, you) = (found.uid(), rustix::process::geteuid().as_raw());
-        if owner != you {
-            return Err(DiskError::Foreign { folder: self.named.clone(), owner, you });
-        }
-        let mode = found.mode() & 0o7777;
-        if mode & 0o077 != 0 {
-            return Err(DiskError::Open { folder: self.named.clone(), mode });
-        }
+        check_owner(&self.named, &found)?;
         make_private(&self.root).map_err(unusable)
     }
 
@@ -230,6 +223,27 @@ impl Folder {
         }
         written.map(|()| Written::New { bytes, evicted })
     }
+}
+
+/// Where the entries lie below the folder that a user has named.
+pub(super) fn root(named: &Path) -> PathBuf {
+    named.join(format!("{PREFIX}{FORMAT}"))
+}
+
+/// Looks who may get into the folder.
+///
+/// # Errors
+/// It is not this user's alone.
+pub(super) fn check_owner(named: &Path, found: &fs::Metadata) -> Result<(), DiskError> {
+    let (owner, you) = (found.uid(), rustix::process::geteuid().as_raw());
+    if owner != you {
+        return Err(DiskError::Foreign { folder: named.into(), owner, you });
+    }
+    let mode = found.mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        return Err(DiskError::Open { folder: named.into(), mode });
+    }
+    Ok(())
 }
 
 /// Makes a folder that only this user can get into, unless there is one.

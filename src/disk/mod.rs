@@ -21,6 +21,7 @@ mod counts;
 mod entry;
 mod folder;
 mod ghosts;
+mod look;
 mod loose;
 mod queue;
 mod shared;
@@ -46,6 +47,7 @@ use tokio::time::timeout;
 pub use counts::Figures;
 pub use folder::{DiskError, Name};
 pub use ghosts::Ghosts;
+pub use look::{Looked, Trial, look, try_reading, try_writing};
 pub use loose::Loose;
 pub use queue::{Body, Part};
 

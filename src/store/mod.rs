@@ -51,7 +51,8 @@ pub use meter::Meter;
 pub use respell::Respell;
 pub use retry::{Retry, RetryConfig};
 pub use s3::{
-    BodySignatures, Credentials, KnownCredentials, S3, S3Buckets, S3Config, SAID_BY_US, tls_reason,
+    BodySignatures, Credentials, KnownCredentials, S3, S3Buckets, S3Config, SAID_BY_US, WayOut,
+    certificates, tls_reason,
 };
 pub use show_versions::ShowVersions;
 pub use spelling::{Lesson, Spelling};

@@ -341,6 +341,83 @@ fn every_option_that_serve_alone_has_is_explained() {
 }
 
 #[test]
+fn every_check_of_the_doctor_is_explained_and_no_other_one_is() {
+    let sources = files_below("src/app/doctor");
+    let text: String = sources.iter().map(read).collect();
+    // The second word of a finding, or a constant, or an argument on its way there.
+    let behind = |start: &'static str| text.split(start).skip(1);
+    let quoted = |rest: &str| -> Option<String> {
+        let name = rest.trim_start().strip_prefix('"')?.split('"').next()?;
+        Some(name.to_owned())
+    };
+    let starts = ["Finding::good(", "Finding::warning(", "Finding::problem("];
+    let starts = [&starts[..], &["Finding::skipped(", "denied(", "let check =", "CHECK: &str ="]];
+    let starts = starts.concat();
+    let mut told: BTreeSet<String> =
+        starts.into_iter().flat_map(behind).filter_map(quoted).collect();
+    // What unit tests make up has one letter.
+    told.retain(|name| name.len() > 1);
+    let document = read("docs/doctor.md");
+    let rows = document.lines().filter_map(cells).filter(|cells| cells[0].starts_with('`'));
+    let known: BTreeSet<String> = rows
+        .flat_map(|cells| code_words(cells[0]).map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    assert!(known.len() >= 20, "{known:?}");
+    let without: Vec<_> = told.difference(&known).collect();
+    assert!(without.is_empty(), "docs/doctor.md does not name {without:?}");
+    let unknown: Vec<_> =
+        known.iter().filter(|name| !text.contains(&format!("\"{name}\""))).collect();
+    assert!(unknown.is_empty(), "the doctor has no {unknown:?}");
+}
+
+#[test]
+fn the_words_in_the_troubleshooting_page_are_those_of_the_program() {
+    let sources = files_below("src");
+    let is_code = |path: &&PathBuf| path.extension().is_some_and(|ending| ending == "rs");
+    let text: String = sources.iter().filter(is_code).map(read).collect();
+    // A string that goes on in the next line.
+    let mut parts = text.split("\\\n");
+    let mut text = parts.next().unwrap().to_owned();
+    parts.for_each(|part| text += part.trim_start());
+    let document = read("docs/troubleshooting.md");
+    let mut checked = 0;
+    // What the C library says to programs is not ours.
+    let ours = document.split("\n## ").filter(|section| !section.starts_with("While you work"));
+    for line in ours.flat_map(str::lines) {
+        let Some(words) =
+            cells(line).and_then(|cells| cells[0].strip_prefix('`')?.strip_suffix('`'))
+        else {
+            continue;
+        };
+        assert!(text.contains(words), "nothing says {words:?}");
+        checked += 1;
+    }
+    assert!(checked >= 20, "{checked}");
+}
+
+#[test]
+fn whoever_comes_from_another_tool_is_told_of_options_that_exist() {
+    let known: BTreeSet<String> = ["mount", "serve"].iter().flat_map(|of| options_of(of)).collect();
+    let document = read("docs/coming-from.md");
+    let mut told = BTreeSet::new();
+    for line in document.lines() {
+        let Some(cells) = cells(line).filter(|cells| cells.len() == 2) else { continue };
+        let code = cells[1].split('`').skip(1).step_by(2);
+        let names = code.flat_map(|code| code.split(' ')).filter(|word| word.starts_with("--"));
+        told.extend(names.filter(|name| name.len() > 2 && !name.contains("---")));
+    }
+    assert!(told.len() >= 25, "{told:?}");
+    let unknown: Vec<_> = told.iter().filter(|name| !known.contains(**name)).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+}
+
+#[test]
+fn the_screen_in_the_documents_is_the_one_that_is_drawn() {
+    let (text, screen) = (read("docs/status.md"), read("src/app/watch/80x24.txt"));
+    assert!(text.contains(&format!("## Watching\n\n```\n{screen}```\n")), "not this:\n{screen}");
+}
+
+#[test]
 fn the_readme_gives_the_two_commands_of_a_fresh_clone() {
     let readme = read("README.md");
     for command in ["cargo run --release --example demo", "scripts/test.sh"] {

@@ -64,7 +64,7 @@ const HIDDEN: &[(&str, &[&str])] = &[
     ("exr::", &["raster"]),
     ("fearless_simd", &["raster"]),
     ("hyper::", &["serve"]),
-    ("hyper_util::", &["serve"]),
+    ("hyper_util::", &["serve", "store"]),
     ("image::", &["raster"]),
     ("indicatif::", &["app"]),
     ("jxl_oxide", &["raster"]),

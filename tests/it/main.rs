@@ -12,6 +12,7 @@ mod support;
 #[path = "../support/harness/mod.rs"]
 mod harness;
 
+mod book;
 mod circles;
 mod decoders;
 mod docs;

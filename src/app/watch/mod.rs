@@ -43,10 +43,10 @@ pub(super) enum WatchError<E: std::error::Error> {
 }
 
 /// What to watch, and how.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Watch {
-    /// How many mounts there are.
-    pub(super) mounts: usize,
+    /// The mounts, as they are called before they have answered.
+    pub(super) mounts: Vec<String>,
     /// How long it is from one question to the next.
     pub(super) every: Duration,
     /// Whether lines are the JSON itself.
@@ -63,19 +63,19 @@ pub(super) fn run<E: std::error::Error + Send + 'static>(
         let asker = Asker::start(ask)?;
         // From here on a panic gives the terminal back, too.
         let mut terminal = ratatui::try_init()?;
-        let outcome = show(watch, &asker, &mut terminal);
+        let outcome = show(&watch, &asker, &mut terminal);
         ratatui::restore();
         return outcome;
     }
-    write_lines(watch, &ask)
+    write_lines(&watch, &ask)
 }
 
 /// A line for each mount, again and again, until nobody reads them.
 fn write_lines<E: std::error::Error>(
-    watch: Watch,
+    watch: &Watch,
     ask: &dyn Fn(usize) -> Result<String, E>,
 ) -> Result<(), WatchError<E>> {
-    let mut models: Vec<Option<Model>> = (0..watch.mounts).map(|_| None).collect();
+    let mut models: Vec<Option<Model>> = watch.mounts.iter().map(|_| None).collect();
     loop {
         for (mount, known) in models.iter_mut().enumerate() {
             let text = ask(mount).map_err(WatchError::Asked)?;
@@ -126,7 +126,7 @@ impl<E: Send + 'static> Asker<E> {
 }
 
 fn show<E: std::error::Error + Send + 'static>(
-    watch: Watch,
+    watch: &Watch,
     asker: &Asker<E>,
     terminal: &mut DefaultTerminal,
 ) -> Result<(), WatchError<E>> {
@@ -147,7 +147,7 @@ fn show<E: std::error::Error + Send + 'static>(
                 model.take(serde_json::from_str(&text)?)?;
             }
         }
-        terminal.draw(|frame| screen::draw(frame, &model, shown, watch.mounts))?;
+        terminal.draw(|frame| screen::draw(frame, &model, shown, &watch.mounts))?;
         if !event::poll(LOOK_EVERY)? {
             continue;
         }
@@ -156,7 +156,7 @@ fn show<E: std::error::Error + Send + 'static>(
         if key.kind == KeyEventKind::Release {
             continue;
         }
-        match shown.press(key, (watch.mounts, screen::file_count(&model))) {
+        match shown.press(key, (watch.mounts.len(), screen::file_count(&model))) {
             Then::Draw => {}
             Then::Ask => (model, next) = (Model::default(), Instant::now()),
             Then::End => return Ok(()),

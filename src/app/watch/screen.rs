@@ -32,9 +32,14 @@ const HELP: &[&str] = &[
     "Slowest requests: those under way, and of the last ten minutes.",
 ];
 
-/// Draws all of it. There are so many mounts to choose from.
-pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, shown: Shown, mounts: usize) {
+/// Draws all of it. These are the mounts to choose from, as they are called before they have
+/// answered.
+pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, shown: Shown, mounts: &[String]) {
     let area = frame.area();
+    if model.status.is_null() {
+        draw_wait(frame, area, shown, mounts);
+        return;
+    }
     let flow_rows = if area.height < HIGH { 1 } else { 3 };
     let facts = lines::facts(&model.status);
     let facts_rows = u16::try_from(facts.len()).unwrap_or(u16::MAX);
@@ -47,7 +52,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, shown: Shown, mounts: u
         Constraint::Length(1),
     ]);
     let [title, flows, facts_area, files, slowest, keys] = rows.areas(area);
-    draw_title(frame, title, model, shown, mounts);
+    draw_title(frame, title, model, shown, mounts.len());
     draw_flows(frame, flows, flow_rows, model);
     let facts = facts.into_iter().map(|(name, value)| {
         let name = format!("{name:<width$}", width = usize::from(NAME_CELLS));
@@ -56,12 +61,29 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, shown: Shown, mounts: u
     frame.render_widget(Paragraph::new(facts.collect::<Vec<_>>()), facts_area);
     draw_files(frame, files, model, shown);
     draw_slowest(frame, slowest, model);
-    let tab = if mounts > 1 { "  Tab next mount" } else { "" };
-    let text = format!(" q quit  p pause  s sort  Up/Down scroll{tab}  h help");
-    frame.render_widget(Paragraph::new(text).style(bar()), keys);
+    draw_keys(frame, keys, mounts.len());
     if shown.explains {
         draw_help(frame, area);
     }
+}
+
+/// Who is asked, before anything is known of it: no number that would be wrong.
+fn draw_wait(frame: &mut Frame<'_>, area: Rect, shown: Shown, mounts: &[String]) {
+    let rows = [Constraint::Length(1), Constraint::Fill(1), Constraint::Length(1)];
+    let [title, _, keys] = Layout::vertical(rows).areas(area);
+    let name = mounts.get(shown.mount).map(String::as_str).unwrap_or_default();
+    let text = format!(" s3mem: asking {}", printable(name));
+    frame.render_widget(Paragraph::new(text).style(bar()), title);
+    draw_keys(frame, keys, mounts.len());
+    if shown.explains {
+        draw_help(frame, area);
+    }
+}
+
+fn draw_keys(frame: &mut Frame<'_>, area: Rect, mounts: usize) {
+    let tab = if mounts > 1 { "  Tab next mount" } else { "" };
+    let text = format!(" q quit  p pause  s sort  Up/Down scroll{tab}  h help");
+    frame.render_widget(Paragraph::new(text).style(bar()), area);
 }
 
 fn quiet() -> Style {
@@ -274,7 +296,8 @@ mod tests {
 
     fn drawn((width, height): (u16, u16), model: &Model, shown: Shown, mounts: usize) -> String {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-        terminal.draw(|frame| draw(frame, model, shown, mounts)).unwrap();
+        let names: Vec<String> = (1..=mounts).map(|at| format!("/mnt/{at}")).collect();
+        terminal.draw(|frame| draw(frame, model, shown, &names)).unwrap();
         let buffer = terminal.backend().buffer();
         let line = |y| -> String { (0..width).map(|x| buffer[(x, y)].symbol()).collect() };
         (0..height).map(|y| line(y).trim_end().to_owned() + "\n").collect()
@@ -321,6 +344,19 @@ mod tests {
         for line in HELP {
             assert!(text.contains(line), "{line:?} is not in {text}");
         }
+    }
+
+    #[test]
+    fn before_the_first_answer_it_says_who_is_asked_and_no_number() {
+        let shown = Shown { mount: 1, ..Shown::default() };
+        let text = drawn((80, 24), &Model::default(), shown, 2);
+        assert!(text.starts_with(" s3mem: asking /mnt/2\n"), "{text}");
+        assert!(
+            text.ends_with(" q quit  p pause  s sort  Up/Down scroll  Tab next mount  h help\n")
+        );
+        assert_eq!(text.chars().filter(char::is_ascii_digit).count(), 2, "{text}");
+        let explained = Shown { explains: true, ..shown };
+        assert!(drawn((80, 24), &Model::default(), explained, 2).contains(HELP[0]));
     }
 
     #[test]

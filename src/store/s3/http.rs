@@ -5,15 +5,15 @@
 //! Certificates are the system's, and those of a file that is named; `HTTPS_PROXY`,
 //! `HTTP_PROXY` and `NO_PROXY` hold.
 
+use std::fs;
 use std::path::Path;
-use std::{env, fs};
 
 use aws_sdk_s3::config::SharedHttpClient;
-use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
 use aws_smithy_http_client::{Builder, Connector};
 
 use super::error::unusable_certificates;
+use super::proxies;
 use crate::store::StoreError;
 
 /// How a certificate begins in a file.
@@ -35,19 +35,20 @@ pub(super) fn client(ca_bundle: Option<&Path>) -> Result<SharedHttpClient, Store
         if let Some(context) = &context {
             connector.set_tls_context(context.clone());
         }
-        connector.set_proxy_config(Some(proxies()));
+        connector.set_proxy_config(Some(proxies::of_environment()));
         connector.build()
     }))
 }
 
-/// The proxies that the environment names.
-fn proxies() -> ProxyConfig {
-    // Of addresses that are numbers the SDK does not see that `*` means them.
-    let is_all = |list: String| list.split(',').any(|entry| entry.trim() == "*");
-    match ["NO_PROXY", "no_proxy"].into_iter().filter_map(|name| env::var(name).ok()).any(is_all) {
-        true => ProxyConfig::disabled(),
-        false => ProxyConfig::from_env(),
-    }
+/// How many certificates a file has, to be trusted besides the system's.
+///
+/// # Errors
+/// The file can't be read, or has no certificates.
+pub fn certificates(path: &Path) -> Result<usize, StoreError> {
+    trusting(path)?;
+    let text = fs::read_to_string(path);
+    let text = text.map_err(|error| unusable_certificates(path, &error.to_string()))?;
+    Ok(text.matches(BEGIN).count())
 }
 
 fn trusting(path: &Path) -> Result<TlsContext, StoreError> {

@@ -15,6 +15,7 @@ mod disk;
 mod faults;
 mod four_nodes;
 mod hostile_keys;
+mod howto;
 mod in_order;
 mod interrupts;
 mod kept_versions;

@@ -526,7 +526,7 @@ fn world(python: &Path) -> &'static World {
 }
 
 /// The files below a folder: the key of each, and its bytes.
-fn files_below(root: &Path) -> Vec<(String, Vec<u8>)> {
+pub(super) fn files_below(root: &Path) -> Vec<(String, Vec<u8>)> {
     let (mut files, mut folders) = (Vec::new(), vec![root.to_owned()]);
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
@@ -542,7 +542,7 @@ fn files_below(root: &Path) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-fn script(python: &Path, name: &str) -> Command {
+pub(super) fn script(python: &Path, name: &str) -> Command {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs").join(name);
     let mut command = Command::new(python);
     command.arg(path).env("PYTHONDONTWRITEBYTECODE", "1").stdin(Stdio::null());

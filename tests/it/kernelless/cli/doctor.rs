@@ -129,6 +129,12 @@ fn each_permission_that_is_missing_is_named() {
         let (outcome, says) = outcome(&found, check);
         assert_eq!(outcome, "problem", "{check}: {found:?}");
         assert!(says.contains(right), "{check}: {says}");
+        // With the command that gives it, or that deletes what is left.
+        let command = match op {
+            Op::Delete => "aws s3api delete-object --bucket tiles ".to_owned(),
+            _ => format!(r#"\"Action\":\"{right}\""#),
+        };
+        assert!(ran.stdout.contains(&command), "{command}: {ran:?}");
     }
 }
 

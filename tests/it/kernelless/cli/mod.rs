@@ -2,6 +2,7 @@
 
 mod config;
 mod doctor;
+mod doctor_looks;
 mod errors;
 mod help;
 mod manual;

@@ -3,11 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::process::Stdio;
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
 
-use super::{Ran, Shell, can_mount, not_run};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::{Ran, Shell, can_mount, wait_until};
 use crate::docs::read;
+use crate::harness::missing::has_program;
 use crate::harness::waiting::FOREVER;
 use crate::support::server::TestServer;
 
@@ -151,7 +154,7 @@ fn every_metric_is_documented_with_its_type_and_no_other_one_is() {
 
 #[test]
 fn promtool_finds_nothing_wrong_with_the_metrics() {
-    if !can_mount() {
+    if !can_mount() || !has_program("promtool") {
         return;
     }
     let server = TestServer::start();
@@ -179,19 +182,113 @@ fn promtool_finds_nothing_wrong_with_the_metrics() {
             _ => older.push_str(&format!("{line}\n")),
         }
     }
-    let mut promtool = shell.command("promtool");
-    let Ok(mut child) = promtool.args(["check", "metrics"]).stdin(Stdio::piped()).spawn() else {
-        not_run("because promtool is not installed");
-        return;
-    };
+    let mut promtool = Command::new("promtool");
+    let promtool = promtool.args(["check", "metrics"]).stdin(Stdio::piped());
+    let mut child = promtool.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(older.as_bytes()).unwrap();
     let ran = Ran::finish(child);
     assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (Some(0), "", ""), "{older}");
 }
 
+/// A Prometheus that asks an address once a second, until it is dropped.
+struct Prometheus {
+    child: Child,
+    address: String,
+}
+
+impl Prometheus {
+    fn start(shell: &Shell, metrics: &str) -> Prometheus {
+        let config = format!(
+            "global: {{scrape_interval: 1s}}\nscrape_configs:\n  - job_name: s3mem\n    \
+             static_configs: [{{targets: [\"{metrics}\"]}}]\n"
+        );
+        let (file, data) = (shell.path("prometheus.yml"), shell.path("prometheus"));
+        fs::write(&file, config).unwrap();
+        // Prometheus does not say which one it has taken if it is given none.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let address = format!("127.0.0.1:{port}");
+        let log = fs::File::create(shell.path("prometheus.log")).unwrap();
+        let child = Command::new("prometheus")
+            .arg(format!("--config.file={file}"))
+            .arg(format!("--storage.tsdb.path={data}"))
+            .arg(format!("--web.listen-address={address}"))
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Prometheus { child, address }
+    }
+
+    /// The answer to a query; `None` as long as nobody answers.
+    fn try_query(&self, query: &str) -> Option<serde_json::Value> {
+        let query = utf8_percent_encode(query, NON_ALPHANUMERIC);
+        let mut stream = TcpStream::connect(&self.address).ok()?;
+        // Of HTTP/1.0, so that the body comes in one piece.
+        write!(stream, "GET /api/v1/query?query={query} HTTP/1.0\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
+    }
+
+    /// The values of what a query finds.
+    #[track_caller]
+    fn query(&self, query: &str) -> Vec<f64> {
+        let told = self.try_query(query).unwrap_or_else(|| panic!("no answer to {query}"));
+        assert_eq!(told["status"], "success", "{query}: {told}");
+        let found = told["data"]["result"].as_array().unwrap();
+        found.iter().map(|one| one["value"][1].as_str().unwrap().parse().unwrap()).collect()
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn prometheus_reads_the_metrics_and_answers_every_question_of_the_dashboard() {
+    if !can_mount() || !has_program("prometheus") {
+        return;
+    }
+    let server = TestServer::start();
+    let shell = mounted(&server, &[]);
+    let prometheus = Prometheus::start(&shell, &address(&shell));
+    // Three times, so that there is a rate.
+    let times = "count_over_time(up{job=\"s3mem\"}[1m])";
+    wait_until("Prometheus has asked", || {
+        let told = prometheus.try_query(times);
+        let count = told
+            .and_then(|told| told["data"]["result"][0]["value"][1].as_str()?.parse::<f64>().ok());
+        count.is_some_and(|count| count >= 3.0)
+    });
+    assert_eq!(prometheus.query("min_over_time(up{job=\"s3mem\"}[1m])"), [1.0]);
+    let counts = server.counts();
+    for (query, value) in [
+        ("s3mem_requests_total{kind=\"get\"}", counts.get),
+        ("s3mem_received_bytes_total", counts.body_bytes),
+        ("s3mem_read_bytes_total", 3 << 20),
+        ("s3mem_request_duration_seconds_count{kind=\"get\"}", counts.get),
+    ] {
+        assert_eq!(prometheus.query(query), [value as f64], "{query}");
+    }
+    // What prices, written files and a cache on disk would tell is not there without them.
+    let absent = ["s3mem_cost", "s3mem_disk_"];
+    let dashboard: serde_json::Value = serde_json::from_str(&read("docs/grafana.json")).unwrap();
+    for expression in expressions(&dashboard) {
+        let asked = expression.replace("$instance", ".+").replace("$__rate_interval", "1m");
+        let found = prometheus.query(&asked);
+        let is_absent = absent.iter().any(|name| expression.contains(name));
+        assert_eq!(found.is_empty(), is_absent, "{asked}: {found:?}");
+    }
+    drop(prometheus);
+    shell.umount().succeeds();
+}
+
 #[test]
 fn an_address_that_somebody_has_stops_the_mount() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let server = TestServer::start();
     server.put("tiles", "a", "hello");

@@ -2,6 +2,7 @@
 //! it leaves behind, and what it says when the server or the machine is not as it should be.
 
 mod credentials;
+mod doctor;
 mod handed;
 mod life;
 pub(super) mod machine;

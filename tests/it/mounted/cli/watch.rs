@@ -110,6 +110,9 @@ fn a_terminal_shows_a_screen_and_keys_work() {
     let ended = Ran::finish(child);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let shown = shown();
+    // What is shown first is who is asked; no frame is without a title.
+    let title = shown.find("s3mem: asking ").expect("nobody was asked");
+    assert!(title < shown.find("programs").expect("nothing was told"), "{shown:?}");
     for part in ["s3mem:", "programs", "memory", "slowest", "\u{1b}[?1049h", "\u{1b}[?1049l"] {
         assert!(shown.contains(part), "{part:?} is not in {shown:?}");
     }

@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use super::doctor_finding::Finding;
-use super::mount_point::{self, MountPointError};
-use super::mount_table::MountTable;
-use super::prerequisites::{self, Missing};
+use super::finding::Finding;
+use crate::app::mount_point::{self, MountPointError};
+use crate::app::mount_table::MountTable;
+use crate::app::prerequisites::{self, Missing};
 use crate::config::{self, Environment};
 use crate::sys;
 
@@ -174,7 +174,7 @@ fn quoted(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::doctor_finding::Outcome;
+    use super::super::finding::Outcome;
     use super::*;
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the doctor finds: a check, how it ended, and what to do.
 
-use super::json::{maybe, object, string};
-use super::text::printable;
+use crate::app::json::{maybe, object, string};
+use crate::app::text::printable;
 
 /// How a check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

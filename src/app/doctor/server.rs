@@ -1,6 +1,7 @@
 //! What the doctor asks the server, one permission at a time.
 //!
-//! Contract: without `--write-test` nothing is sent but LIST and GET. What the test writes
+//! Contract: without `--write-test` nothing is sent but LIST and GET, the latter for at most
+//! 72 MiB beside the headers of a few images. What the test writes
 //! has a name of its own, which must not exist before, and is deleted again.
 
 use std::sync::Arc;
@@ -9,9 +10,10 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use futures_util::StreamExt;
 
-use super::doctor_finding::Finding;
-use super::explain::{Asked, explain};
-use crate::config::MountSettings;
+use super::finding::{Finding, Outcome};
+use super::{disk, keys, network, siblings, speed};
+use crate::app::explain::{Asked, explain};
+use crate::config::{Environment, MountSettings};
 use crate::key::ObjectKey;
 use crate::stats::Stats;
 use crate::store::{
@@ -24,17 +26,30 @@ use crate::store::{
 const SKEW_SECONDS: u64 = 60;
 const FATAL_SKEW_SECONDS: u64 = 900;
 /// How many objects are looked at to find one that can be read.
-const SAMPLE: u16 = 100;
+const SAMPLE: u16 = 1000;
 const PINGS: usize = 3;
 
 /// Asks the bucket; with `writes`, also whether it may be written to.
-pub(super) async fn ask(settings: &MountSettings, writes: bool) -> Vec<Finding> {
+pub(super) async fn ask(
+    settings: &MountSettings,
+    environment: &Environment,
+    writes: bool,
+) -> Vec<Finding> {
     let said = |error: &StoreError| explain(error, &Asked::by(settings));
+    let mut findings = vec![network::proxy(settings).await, network::ca(settings)];
+    if findings.iter().any(|found| found.check == "ca-bundle" && found.outcome == Outcome::Problem)
+    {
+        findings.push(Finding::skipped("server", "nobody can be asked with these certificates"));
+        return findings;
+    }
     let s3 = match S3::connect(settings.s3.clone()).await {
         Ok(s3) => s3,
-        Err(error) => return vec![Finding::problem("credentials", said(&error))],
+        Err(error) => {
+            findings.push(no_credentials(said(&error)));
+            return findings;
+        }
     };
-    let mut findings = vec![credentials(&s3)];
+    findings.push(credentials(&s3));
     let stack = StackConfig::new(settings.retry.clone(), settings.fs.memory_bytes);
     let store = production_stack(Arc::new(s3.clone()), stack, Stats::new());
     let listed = list(&*store, settings, SAMPLE).await;
@@ -45,10 +60,11 @@ pub(super) async fn ask(settings: &MountSettings, writes: bool) -> Vec<Finding> 
     });
     // The server tells its time with whatever it answers.
     findings.extend(s3.clock_skew_seconds().map(clock));
+    let mut speed = None;
     match listed {
         Err(error) => {
-            findings.push(Finding::problem("list", said(&error)));
-            for check in ["get", "round-trip"] {
+            findings.push(refused(&error, "list", said(&error), settings));
+            for check in ["get", "round-trip", "throughput", "keys", "siblings"] {
                 findings.push(Finding::skipped(check, "the bucket can't be listed"));
             }
         }
@@ -56,15 +72,70 @@ pub(super) async fn ask(settings: &MountSettings, writes: bool) -> Vec<Finding> 
             let found = page.objects.len() + page.prefixes.len();
             let more = if page.next.is_some() { " and more" } else { "" };
             findings.push(Finding::good("list", format!("allowed: {found} names{more}")));
-            findings.push(get(&*store, &page, said).await);
+            findings.push(get(&*store, &page, settings, said).await);
             findings.push(round_trip(&*store, settings).await);
+            let can_read = findings.iter().all(|found| found.outcome != Outcome::Problem);
+            findings.push(keys::look(&page, settings));
+            if can_read {
+                let measured = speed::measure(&*store, &page.objects, settings, said).await;
+                findings.push(measured.0);
+                speed = measured.1;
+                findings.push(siblings::look(&store, &page.objects, settings).await);
+            } else {
+                for check in ["throughput", "siblings"] {
+                    findings.push(Finding::skipped(check, "objects can't be read"));
+                }
+            }
         }
     }
+    findings.extend(disk::look(settings, environment, speed, writes));
     match writes {
         true => findings.extend(write(&*store, settings, said).await),
         false => findings.push(Finding::skipped("put", "give --write-test to try writing, too")),
     }
     findings
+}
+
+/// There are none, or none that can be used.
+pub(super) fn no_credentials(says: String) -> Finding {
+    Finding::problem("credentials", says).mended_by("aws configure")
+}
+
+/// A bucket that can't be listed, with what mends that where one command does.
+fn refused(
+    error: &StoreError,
+    check: &'static str,
+    says: String,
+    settings: &MountSettings,
+) -> Finding {
+    let finding = Finding::problem(check, says);
+    match &error.kind {
+        StoreErrorKind::NoSuchBucket => finding.mended_by("s3mem doctor s3://"),
+        StoreErrorKind::NoCredentials | StoreErrorKind::BadCredentials => {
+            finding.mended_by("aws configure")
+        }
+        StoreErrorKind::ExpiredCredentials => finding.mended_by("aws sso login"),
+        StoreErrorKind::WrongRegion(Some(region)) => {
+            finding.mended_by(format!("s3mem mount --region {region} ..."))
+        }
+        StoreErrorKind::AccessDenied => finding.mended_by(grant("s3:ListBucket", settings)),
+        StoreErrorKind::Unreachable | StoreErrorKind::Timeout | StoreErrorKind::NotS3 => {
+            let url = settings.endpoint_url.as_deref().unwrap_or("https://s3.amazonaws.com");
+            finding.mended_by(format!("curl -v {url}"))
+        }
+        _ => finding,
+    }
+}
+
+/// The command by which whoever rules over the account gives a user a permission.
+fn grant(right: &str, settings: &MountSettings) -> String {
+    let bucket = &settings.s3.bucket;
+    let below = if right == "s3:ListBucket" { "" } else { "/*" };
+    format!(
+        "aws iam put-user-policy --user-name USER --policy-name s3mem-{bucket} --policy-document \
+         '{{\"Version\":\"2012-10-17\",\"Statement\":[{{\"Effect\":\"Allow\",\"Action\":\"{right}\",\
+         \"Resource\":\"arn:aws:s3:::{bucket}{below}\"}}]}}'"
+    )
 }
 
 pub(super) fn credentials(s3: &S3) -> Finding {
@@ -125,6 +196,7 @@ async fn list(
 async fn get(
     store: &dyn ObjectStore,
     page: &ListPage,
+    settings: &MountSettings,
     said: impl Fn(&StoreError) -> String,
 ) -> Finding {
     let is_readable = |object: &&ListedObject| object.version.size > 0 && !object.is_archived();
@@ -148,7 +220,8 @@ async fn get(
                 "objects may be listed but not read (s3:GetObject is missing): {}",
                 said(&error)
             ),
-        ),
+        )
+        .mended_by(grant("s3:GetObject", settings)),
         Err(error) => Finding::problem("get", said(&error)),
     }
 }
@@ -186,12 +259,12 @@ async fn write(
         store.put(PutRequest { key: key.clone(), body, content_type: None, condition })
     };
     let written = put(Condition::Absent, "s3mem doctor --write-test").await;
-    let denied = |check, right: &str, error: &StoreError| {
-        let says = match error.kind {
-            StoreErrorKind::AccessDenied => format!("{right} is missing: {}", said(error)),
-            _ => said(error),
-        };
-        Finding::problem(check, says)
+    let denied = |check, right: &str, error: &StoreError| match error.kind {
+        StoreErrorKind::AccessDenied => {
+            Finding::problem(check, format!("{right} is missing: {}", said(error)))
+                .mended_by(grant(right, settings))
+        }
+        _ => Finding::problem(check, said(error)),
     };
     match &written {
         Err(error) => {
@@ -259,7 +332,6 @@ fn test_key(settings: &MountSettings) -> ObjectKey {
 
 #[cfg(test)]
 mod tests {
-    use super::super::doctor_finding::Outcome;
     use super::*;
 
     #[test]

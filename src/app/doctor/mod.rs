@@ -3,14 +3,24 @@
 //! Contract: each check is a line that says what it means, with the command that mends it
 //! where there is one. Nothing is changed, except by `--write-test`. No secret is shown.
 
+mod buckets;
+mod disk;
+mod finding;
+mod keys;
+mod machine;
+mod network;
+mod server;
+mod siblings;
+mod speed;
+
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use tokio::runtime;
 
-use super::doctor_finding::{Finding, Outcome};
-use super::json::{list, object};
-use super::{doctor_buckets, doctor_machine};
+use self::finding::{Finding, Outcome};
+use crate::app::json::{list, object};
+
 use crate::cli::DoctorArgs;
 use crate::config::{ConfigError, Environment, MountSettings, Shown};
 
@@ -35,8 +45,7 @@ pub(super) fn run(args: &DoctorArgs, environment: &Environment) -> Result<ExitCo
         return Err(DoctorError::NoBucket);
     }
     let mount_point = args.mount_point();
-    let mut findings =
-        doctor_machine::look(mount_point.as_deref(), args.mount.allow_other, environment);
+    let mut findings = machine::look(mount_point.as_deref(), args.mount.allow_other, environment);
     match &settings {
         None => {
             findings.push(Finding::skipped(
@@ -46,7 +55,8 @@ pub(super) fn run(args: &DoctorArgs, environment: &Environment) -> Result<ExitCo
         }
         Some(settings) => {
             let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
-            findings.extend(runtime.block_on(doctor_buckets::ask(settings, args.write_test)));
+            let asked = buckets::ask(settings, environment, args.write_test);
+            findings.extend(runtime.block_on(asked));
             runtime.shutdown_background();
         }
     }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::doctor_finding::Finding;
-use super::doctor_server;
-use super::explain::{Asked, explain};
-use crate::config::{MountSettings, Shown};
+use super::finding::{Finding, Outcome};
+use super::{network, server};
+use crate::app::explain::{Asked, explain};
+use crate::config::{Environment, MountSettings, Shown};
 use crate::key::Prefix;
 use crate::stats::Stats;
 use crate::store::{
@@ -14,18 +14,22 @@ use crate::store::{
 };
 
 /// What all buckets have in common, and is told once.
-const COMMON: [&str; 2] = ["credentials", "clock"];
+const COMMON: [&str; 5] = ["proxy", "ca-bundle", "credentials", "clock", "cache-disk"];
 
 /// Asks what the settings show; with `writes`, also whether it may be written to.
-pub(super) async fn ask(settings: &MountSettings, writes: bool) -> Vec<Finding> {
+pub(super) async fn ask(
+    settings: &MountSettings,
+    environment: &Environment,
+    writes: bool,
+) -> Vec<Finding> {
     let sources = match &settings.source {
-        Shown::One(_) => return doctor_server::ask(settings, writes).await,
+        Shown::One(_) => return server::ask(settings, environment, writes).await,
         Shown::All => return all(settings).await,
         Shown::Several(sources) => sources,
     };
     let mut findings: Vec<Finding> = Vec::new();
     for source in sources {
-        for found in doctor_server::ask(&settings.of_one(source), writes).await {
+        for found in server::ask(&settings.of_one(source), environment, writes).await {
             if !COMMON.contains(&found.check) {
                 findings.push(found.about(&source.to_string()));
             } else if findings.iter().all(|earlier| earlier.check != found.check) {
@@ -39,15 +43,23 @@ pub(super) async fn ask(settings: &MountSettings, writes: bool) -> Vec<Finding> 
 /// Whether the buckets may be listed.
 async fn all(settings: &MountSettings) -> Vec<Finding> {
     let said = |error: &StoreError| explain(error, &Asked::by(settings));
+    let mut findings = vec![network::proxy(settings).await, network::ca(settings)];
+    if findings.iter().any(|found| found.check == "ca-bundle" && found.outcome == Outcome::Problem)
+    {
+        return findings;
+    }
     let s3 = match S3::connect(settings.s3.clone()).await {
         Ok(s3) => s3,
-        Err(error) => return vec![Finding::problem("credentials", said(&error))],
+        Err(error) => {
+            findings.push(server::no_credentials(said(&error)));
+            return findings;
+        }
     };
-    let mut findings = vec![doctor_server::credentials(&s3)];
+    findings.push(server::credentials(&s3));
     let stack = StackConfig::new(settings.retry.clone(), settings.fs.memory_bytes);
     let store = production_stack(Arc::new(S3Buckets::new(s3.clone())), stack, Stats::new());
     let listed = count(&*store).await;
-    findings.extend(s3.clock_skew_seconds().map(doctor_server::clock));
+    findings.extend(s3.clock_skew_seconds().map(server::clock));
     findings.push(match listed {
         Ok(0) => Finding::warning(
             "buckets",
