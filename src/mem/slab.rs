@@ -2,7 +2,7 @@
 //!
 //! Fresh pages are the main cost of a read path (0.5 CPU seconds for 256 MiB
 //! against 0.2 on pages that were touched before), so memory is taken from the
-//! system in slabs of 2 MiB, a huge page each, handed out in runs of 64 KiB slots, and given
+//! system in slabs of 2 MiB, handed out in runs of 64 KiB slots, and given
 //! back only where metadata needs the room. What is resident is therefore bounded by the budget exactly, with
 //! no fragmentation on top. Blocks under half a slot live on the heap.
 #![expect(unsafe_code, reason = "hands out parts of slabs that it owns, by pointer")]
@@ -213,9 +213,6 @@ impl Slabs {
 
     fn add(&mut self, counted: Reservation) {
         let start = allocate_or_abort(SlabMemory::layout());
-        // SAFETY: the range is this slab; what is in it stays as it is. Where the system has no
-        // huge pages it refuses, which changes nothing.
-        unsafe { libc::madvise(start.as_ptr().cast(), SLAB_BYTES, libc::MADV_HUGEPAGE) };
         let memory = Some(SlabMemory { start, _counted: counted });
         let slab = self.gone.pop().unwrap_or_else(|| {
             self.all.push(Slab { memory: None, free: u32::MAX });
