@@ -59,8 +59,8 @@ struct State {
     seen: Option<ObjectVersion>,
     /// How many times it was written to.
     writes: u64,
-    /// As of which write a program was told that it will be sent.
-    promised: Option<u64>,
+    /// As of which write a close of it was answered, whatever the answer was.
+    closed: Option<u64>,
     stage: Stage,
     order: WriteOrder,
     parts: SentParts,
@@ -106,7 +106,7 @@ impl Progress {
         Progress {
             state: Mutex::new(
                 Rank::Progress,
-                State { key, seen, writes: 0, promised: None, stage, order, parts },
+                State { key, seen, writes: 0, closed: None, stage, order, parts },
             ),
             here: RwLock::new(Rank::Here, ()),
             sending: Arc::default(),
@@ -157,17 +157,29 @@ impl Progress {
         }
     }
 
-    /// Notes that a program was told that it will be sent as it is.
-    pub fn promise(&self) {
-        let mut state = self.lock();
-        state.promised = Some(state.writes);
+    /// How many times it was written to.
+    pub fn writes(&self) -> u64 {
+        self.lock().writes
     }
 
-    /// Whether the bucket lacks something that a program was told will be sent.
-    pub fn is_promised(&self) -> bool {
+    /// Notes that a close is answered which came behind so many writes. The kernel tells later
+    /// that the handle is gone.
+    pub fn note_closed(&self, writes: u64) {
+        let mut state = self.lock();
+        state.closed = state.closed.max(Some(writes));
+    }
+
+    /// Whether a close was answered since it was last written to.
+    pub fn is_closed(&self) -> bool {
+        let state = self.lock();
+        state.closed == Some(state.writes)
+    }
+
+    /// Whether the bucket lacks something that a close was answered of.
+    pub fn is_owed(&self) -> bool {
         let state = self.lock();
         let has = state.stage.as_of();
-        state.promised.is_some_and(|promised| has.is_none_or(|as_of| as_of < promised))
+        state.closed.is_some_and(|closed| has.is_none_or(|as_of| as_of < closed))
     }
 
     /// Waits until nothing of it is being sent, and keeps it so.

@@ -1,6 +1,5 @@
 //! An object, or a sibling, becomes a draft before it is written to.
 
-use std::io::ErrorKind;
 use std::sync::Arc;
 
 use super::refusals::Change;
@@ -115,15 +114,7 @@ impl Copy<'_> {
 
     /// Writes a piece of what is copied, which is not a change.
     async fn write(&self, file: &DraftFile, piece: &[u8], offset: u64) -> Result<(), FsError> {
-        loop {
-            match file.bytes().write_at(piece, offset) {
-                Err(error) if error.kind() == ErrorKind::StorageFull => {
-                    if !self.fs.publishing.make_room(None).await {
-                        return Err(FsError::NoSpace);
-                    }
-                }
-                outcome => return Ok(outcome?),
-            }
-        }
+        let write = || Ok(file.bytes().write_at(piece, offset)?);
+        self.fs.publishing.with_room(None, write).await
     }
 }

@@ -3,6 +3,7 @@
 //! No match here has a wildcard arm: a new kind of failure must be given its errno. An error
 //! is logged once, where it leaves for the kernel, however many callers waited for it.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use crate::drafts::{SendError, SendErrorKind, XattrError};
@@ -104,9 +105,7 @@ impl FsError {
             FsError::CrossDevice => libc::EXDEV,
             FsError::NoData => libc::ENXIO,
             FsError::Interrupted => libc::EINTR,
-            FsError::System(error) if error.kind() == std::io::ErrorKind::StorageFull => {
-                libc::ENOSPC
-            }
+            error if error.is_full() => libc::ENOSPC,
             FsError::System(error) => match error.raw_os_error() {
                 // Not theirs, but ours: there is no room for another file.
                 Some(libc::EMFILE | libc::ENFILE) => libc::ENOSPC,
@@ -148,6 +147,11 @@ impl FsError {
                 | StoreErrorKind::Other => libc::EIO,
             },
         }
+    }
+
+    /// Whether there is no memory for what programs write.
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self, FsError::System(error) if error.kind() == ErrorKind::StorageFull)
     }
 
     /// Whether it says that what is known of an object is wrong: it was overwritten or

@@ -135,12 +135,27 @@ impl Publishing {
         drafts.new_file(bytes, progress)
     }
 
-    /// Gives memory back that the bucket has the bytes of; returns whether there was any.
-    /// In a task of its own: what it sends is of use to others, and parts of an upload that
-    /// was begun and dropped would stay on the server.
-    pub(super) async fn make_room(&self, writing: Option<Arc<Draft>>) -> bool {
-        let Some(publisher) = self.0.clone() else { return false };
-        let making = tokio::spawn(async move { publisher.make_room(writing.as_deref()).await });
-        making.await.unwrap_or(false)
+    /// Attempts what may need memory, to write to a file if that has a name yet, until it
+    /// succeeds, or nothing that is on its way can make room for it.
+    ///
+    /// # Errors
+    /// ENOSPC when there is none to be had; what else the attempt fails with.
+    pub(super) async fn with_room<T>(
+        &self,
+        writing: Option<&Arc<Draft>>,
+        mut attempt: impl FnMut() -> Result<T, FsError>,
+    ) -> Result<T, FsError> {
+        let Some(publisher) = &self.0 else { return attempt() };
+        let mut search = publisher.search_room(writing.cloned());
+        loop {
+            match attempt() {
+                Err(error) if error.is_full() => {
+                    if !search.more().await {
+                        return Err(FsError::NoSpace);
+                    }
+                }
+                outcome => return outcome,
+            }
+        }
     }
 }

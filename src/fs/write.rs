@@ -1,6 +1,5 @@
 //! Writing into files, sending what was written, and changing what `stat` shows.
 
-use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,8 +33,7 @@ impl FileSystem {
 
     /// Whether a write that failed so may succeed once memory is given back.
     pub fn can_make_room(&self, error: &FsError) -> bool {
-        self.publishing.get().is_some()
-            && matches!(error, FsError::System(error) if error.kind() == ErrorKind::StorageFull)
+        self.publishing.get().is_some() && error.is_full()
     }
 
     /// Writes into an open file, and makes room for that first.
@@ -49,16 +47,7 @@ impl FileSystem {
         bytes: &[u8],
     ) -> Result<(), FsError> {
         let draft = self.files.draft(handle)?;
-        loop {
-            match self.write(handle, offset, bytes) {
-                Err(error) if self.can_make_room(&error) => {
-                    if !self.publishing.make_room(Some(draft.clone())).await {
-                        return Err(FsError::NoSpace);
-                    }
-                }
-                outcome => return outcome,
-            }
-        }
+        self.publishing.with_room(Some(&draft), || self.write(handle, offset, bytes)).await
     }
 
     /// As fallocate(2).
@@ -91,16 +80,8 @@ impl FileSystem {
         length: u64,
     ) -> Result<(), FsError> {
         let draft = self.files.draft(handle)?;
-        loop {
-            match self.allocate(handle, mode, offset, length) {
-                Err(error) if self.can_make_room(&error) => {
-                    if !self.publishing.make_room(Some(draft.clone())).await {
-                        return Err(FsError::NoSpace);
-                    }
-                }
-                outcome => return outcome,
-            }
-        }
+        let allocate = || self.allocate(handle, mode, offset, length);
+        self.publishing.with_room(Some(&draft), allocate).await
     }
 
     /// Where the next data or hole of an open file is. What is in the bucket has no hole

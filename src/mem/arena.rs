@@ -21,6 +21,7 @@ use rustix::mount::{
     fsopen,
 };
 use rustix::process::{Resource, getrlimit};
+use tokio::sync::watch;
 
 /// What others may write between a look at what is left and a write.
 const AT_ONCE_BYTES: u64 = 16 << 20;
@@ -36,6 +37,7 @@ pub struct Arena {
     limit_bytes: u64,
     home: Home,
     files: Files,
+    given_back: watch::Sender<()>,
 }
 
 /// How many files there are, and how many there may be.
@@ -43,13 +45,15 @@ pub struct Arena {
 struct Files {
     open: AtomicU64,
     most: u64,
+    closed: watch::Sender<()>,
 }
 
 impl Files {
     /// None yet, of as many as this process may have.
     fn allowed() -> Self {
         let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-        Files { open: AtomicU64::new(0), most: limit - OTHER_FILES.min(limit / 2) }
+        let most = limit - OTHER_FILES.min(limit / 2);
+        Files { open: AtomicU64::new(0), most, closed: watch::Sender::new(()) }
     }
 }
 
@@ -76,13 +80,17 @@ impl Arena {
                 Home::Anonymous(AtomicU64::new(0))
             }
         };
-        Arc::new(Arena { limit_bytes, home, files: Files::allowed() })
+        Arc::new(Arena::at(home, limit_bytes))
     }
 
     /// An arena of memfds, as where a tmpfs may not be mounted.
     pub fn of_memfds(limit_bytes: u64) -> Arc<Self> {
-        let home = Home::Anonymous(AtomicU64::new(0));
-        Arc::new(Arena { limit_bytes, home, files: Files::allowed() })
+        Arc::new(Arena::at(Home::Anonymous(AtomicU64::new(0)), limit_bytes))
+    }
+
+    fn at(home: Home, limit_bytes: u64) -> Self {
+        let given_back = watch::Sender::new(());
+        Arena { limit_bytes, home, files: Files::allowed(), given_back }
     }
 
     /// The limit in bytes.
@@ -107,7 +115,8 @@ impl Arena {
     /// Too many open files, or no memory.
     pub(super) fn descriptor(&self) -> io::Result<OwnedFd> {
         if self.files.open.fetch_add(1, Ordering::Relaxed) >= self.files.most {
-            self.closed();
+            // Nobody is told: no file is closed.
+            self.files.open.fetch_sub(1, Ordering::Relaxed);
             return Err(Errno::MFILE.into());
         }
         let opened = match &self.home {
@@ -117,12 +126,31 @@ impl Arena {
             }
             Home::Anonymous(_) => memfd_create("s3mem", MemfdFlags::CLOEXEC),
         };
-        Ok(opened.inspect_err(|_| self.closed())?)
+        if opened.is_err() {
+            self.files.open.fetch_sub(1, Ordering::Relaxed);
+        }
+        Ok(opened?)
     }
 
     /// Notes that one of its files is closed.
     pub(super) fn closed(&self) {
         self.files.open.fetch_sub(1, Ordering::Relaxed);
+        self.files.closed.send_replace(());
+    }
+
+    /// Tells whenever one of its files is closed, from now on.
+    pub fn watch_closed(&self) -> watch::Receiver<()> {
+        self.files.closed.subscribe()
+    }
+
+    /// Notes that one of its files has given memory back.
+    pub(super) fn note_given_back(&self) {
+        self.given_back.send_replace(());
+    }
+
+    /// Tells whenever one of its files has given memory back, from now on.
+    pub fn watch_given_back(&self) -> watch::Receiver<()> {
+        self.given_back.subscribe()
     }
 
     /// Whether writing `bytes` more may find no room that this process did not look for.

@@ -26,9 +26,16 @@ pub fn page_bytes() -> usize {
 #[derive(Debug)]
 pub struct MemFile {
     file: File,
+    /// Behind the file: the memory is there to be had once that is closed, and not before.
+    share: Share,
+}
+
+/// What the arena counts for a file.
+#[derive(Debug)]
+struct Share {
     arena: Arc<Arena>,
-    /// What the arena counts for it, where the arena counts.
-    counted_bytes: Mutex<u64>,
+    /// Only where the arena counts.
+    bytes: Mutex<u64>,
 }
 
 /// What the file is like at one moment.
@@ -62,7 +69,7 @@ impl Arena {
     /// Too many open files, or no memory.
     pub fn file(self: &Arc<Self>) -> io::Result<MemFile> {
         let file = File::from(self.descriptor()?);
-        Ok(MemFile { file, arena: self.clone(), counted_bytes: Mutex::new(0) })
+        Ok(MemFile { file, share: Share { arena: self.clone(), bytes: Mutex::new(0) } })
     }
 }
 
@@ -98,7 +105,7 @@ impl MemFile {
         let length = bytes.len() as u64;
         self.growing(offset, length, || {
             // The kernel would write what fits of it.
-            if self.arena.is_nearly_full(length) && self.has_hole(offset, length) {
+            if self.share.arena.is_nearly_full(length) && self.has_hole(offset, length) {
                 fallocate(&self.file, FallocateFlags::KEEP_SIZE, offset, length)?;
             }
             self.file.write_all_at(bytes, offset)
@@ -109,13 +116,18 @@ impl MemFile {
     pub fn set_len(&self, size: u64) -> io::Result<()> {
         self.file.set_len(size)?;
         self.count_again();
+        self.share.arena.note_given_back();
         Ok(())
     }
 
     /// As fallocate(2), with its `mode`.
     pub fn allocate(&self, mode: u32, offset: u64, length: u64) -> io::Result<()> {
         let flags = FallocateFlags::from_bits(mode).ok_or(Errno::OPNOTSUPP)?;
-        self.growing(offset, length, || Ok(fallocate(&self.file, flags, offset, length)?))
+        self.growing(offset, length, || Ok(fallocate(&self.file, flags, offset, length)?))?;
+        if flags.contains(FallocateFlags::PUNCH_HOLE) {
+            self.share.arena.note_given_back();
+        }
+        Ok(())
     }
 
     /// Gives the memory of a range back; it reads as zeros from now on.
@@ -123,6 +135,7 @@ impl MemFile {
         let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
         fallocate(&self.file, flags, offset, length)?;
         self.count_again();
+        self.share.arena.note_given_back();
         Ok(())
     }
 
@@ -174,15 +187,15 @@ impl MemFile {
         length: u64,
         grow: impl FnOnce() -> io::Result<()>,
     ) -> io::Result<()> {
-        if !self.arena.counts() {
+        if !self.share.arena.counts() {
             return grow();
         }
-        let mut counted = self.lock();
+        let mut counted = self.share.lock();
         let most_bytes = match self.has_hole(offset, length) {
             true => most_bytes(offset, length, page_bytes() as u64),
             false => 0,
         };
-        if !self.arena.take(most_bytes) {
+        if !self.share.arena.take(most_bytes) {
             return Err(io::Error::from(ErrorKind::StorageFull));
         }
         let outcome = grow();
@@ -191,8 +204,8 @@ impl MemFile {
     }
 
     fn count_again(&self) {
-        if self.arena.counts() {
-            self.settle(&mut self.lock(), 0);
+        if self.share.arena.counts() {
+            self.settle(&mut self.share.lock(), 0);
         }
     }
 
@@ -202,11 +215,11 @@ impl MemFile {
         let before = *counted + extra;
         if held > before {
             // Only other processes' mappings can make it so; it is there already.
-            if !self.arena.take(held - before) {
+            if !self.share.arena.take(held - before) {
                 return;
             }
         } else {
-            self.arena.give_back(before - held);
+            self.share.arena.give_back(before - held);
         }
         *counted = held;
     }
@@ -218,9 +231,11 @@ impl MemFile {
             Err(_) => true,
         }
     }
+}
 
+impl Share {
     fn lock(&self) -> std::sync::MutexGuard<'_, u64> {
-        self.counted_bytes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.bytes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -230,11 +245,11 @@ impl AsFd for MemFile {
     }
 }
 
-impl Drop for MemFile {
+impl Drop for Share {
     fn drop(&mut self) {
         self.arena.give_back(*self.lock());
-        // A moment before the descriptor goes, which the share for others has room for.
         self.arena.closed();
+        self.arena.note_given_back();
     }
 }
 

@@ -39,15 +39,19 @@ impl Sender {
         let Some(progress) = file.progress() else { return 0 };
         // Whoever sends the rest, renames or deletes the file counts on what is in memory.
         let _early = progress.going_ahead().await;
-        if draft.links() == 0 {
+        // Deleted or sent while this waited.
+        if draft.links() == 0 || !progress.is_dirty() {
             return 0;
         }
         let mut freed = give_back(file, progress);
         if freed == 0 {
             let complete = progress.complete_parts().into_iter();
             let sending = complete.map(|number| self.send_early(file, progress, number));
-            stream::iter(sending).buffer_unordered(PARTS_AT_ONCE).for_each(|()| async {}).await;
-            freed = give_back(file, progress);
+            let mut sending = stream::iter(sending).buffer_unordered(PARTS_AT_ONCE);
+            // Each part makes room as soon as it is there.
+            while sending.next().await.is_some() {
+                freed += give_back(file, progress);
+            }
         }
         freed
     }

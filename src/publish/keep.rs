@@ -1,18 +1,9 @@
 //! Whose memory may be given back: files that the bucket has.
 
-use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use super::Publisher;
 use crate::drafts::{Draft, Progress};
-use crate::mem::is_out_of_files;
-use crate::names::Thing;
-
-/// How long a write waits for memory that is about to be given back.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// How often it looks for that.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 impl Publisher {
     /// Keeps a file that the bucket has for the next reader, until its time is over or
@@ -64,96 +55,6 @@ impl Publisher {
             self.keep_on(kept);
         }
         false
-    }
-
-    /// Gives memory back that the bucket has the bytes of, or has them sent first; returns
-    /// whether there was any. A file that is being written gives its own before others that
-    /// are. What a program has just closed counts as open until the kernel says otherwise, so
-    /// this waits a little before it says no.
-    pub async fn make_room(&self, writing: Option<&Draft>) -> bool {
-        let mut until = Instant::now() + PATIENCE;
-        loop {
-            let begun = Instant::now();
-            if self.give_back_some(writing).await {
-                return true;
-            }
-            // However long something was sent: it may be had in a moment.
-            until += begun.elapsed();
-            if !self.gets_room(writing) || Instant::now() > until {
-                // It may have come since.
-                return self.let_one_go();
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-    }
-
-    /// Makes a file. Where as many are open as may be, those that wait are sent, and one is let
-    /// go; what a program has just closed, or is on its way, is waited for a little.
-    ///
-    /// # Errors
-    /// Too many open files still; what else it failed with.
-    pub async fn with_room_for_file<T>(
-        self: &Arc<Self>,
-        make: impl Fn() -> io::Result<T>,
-    ) -> io::Result<T> {
-        let mut until = Instant::now() + PATIENCE;
-        loop {
-            match make() {
-                Err(error) if is_out_of_files(&error) => {}
-                outcome => return outcome,
-            }
-            let begun = Instant::now();
-            if self.let_one_go() || (self.send_some_apart().await && self.let_one_go()) {
-                until = Instant::now() + PATIENCE;
-                continue;
-            }
-            until += begun.elapsed();
-            if !self.gets_room(None) || Instant::now() > until {
-                // It may have come since.
-                return make();
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-    }
-
-    /// As [`Publisher::send_some_waiting`], to the end whoever gives up waiting for it: parts
-    /// of an upload that was begun and dropped would stay on the server.
-    async fn send_some_apart(self: &Arc<Self>) -> bool {
-        let publisher = self.clone();
-        let sent = self.runtime.spawn(async move { publisher.send_some_waiting().await });
-        sent.await.unwrap_or(false)
-    }
-
-    async fn give_back_some(&self, writing: Option<&Draft>) -> bool {
-        if self.let_one_go() {
-            return true;
-        }
-        if let Some(draft) = writing
-            && self.sender.send_away(draft).await > 0
-        {
-            return true;
-        }
-        if self.send_some_waiting().await && self.let_one_go() {
-            return true;
-        }
-        for other in self.waiting.dirty() {
-            if self.sender.send_away(&other).await > 0 {
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Whether memory may soon be given back: of a file whose turn to be sent it is or will
-    /// be, or of one that the bucket has and whose last handle is about to be released.
-    fn gets_room(&self, writing: Option<&Draft>) -> bool {
-        let is_sent = |ino: u64| {
-            let Ok(Thing::Draft(draft)) = self.names.inodes().thing(ino) else { return false };
-            draft.progress().is_some_and(|progress| progress.settled().is_some())
-        };
-        let others = |ino: &u64| writing.is_none_or(|draft| draft.ino() != *ino);
-        !self.turns.is_idle()
-            || self.drafts.opened().inodes().into_iter().filter(others).any(is_sent)
     }
 
     /// Lets files go that the bucket has had for long enough.

@@ -14,17 +14,14 @@ use crate::drafts::{Draft, Progress};
 
 /// How long a file that was closed waits for its name.
 const MOMENT: Duration = Duration::from_millis(300);
+
 impl Publisher {
     /// Sends a file that was closed, now or later, as `--on-close` says.
     ///
     /// # Errors
     /// As [`Publisher::close`].
     pub async fn send_or_wait(self: &Arc<Self>, draft: &Arc<Draft>) -> Outcome {
-        match self.may_wait(draft) {
-            true => self.wait_for_turn(draft.clone()),
-            false => self.send(draft).await?,
-        }
-        Ok(())
+        self.answer(draft, self.send(draft)).await
     }
 
     /// As [`Publisher::send_or_wait`], of a file that nobody has open.
@@ -32,11 +29,25 @@ impl Publisher {
     /// # Errors
     /// As [`Publisher::close`].
     pub async fn send_closed_or_wait(self: &Arc<Self>, draft: &Arc<Draft>) -> Outcome {
-        match self.may_wait(draft) {
-            true => self.wait_for_turn(draft.clone()),
-            false => self.send_closed(draft).await?,
+        self.answer(draft, self.send_closed(draft)).await
+    }
+
+    /// Has a file wait for its turn, or sends it, and notes that a program has its answer then.
+    async fn answer(
+        self: &Arc<Self>,
+        draft: &Arc<Draft>,
+        sending: impl Future<Output = Outcome>,
+    ) -> Outcome {
+        if self.may_wait(draft) {
+            self.wait_for_turn(draft.clone());
+            return Ok(());
         }
-        Ok(())
+        let writes = draft.progress().map(Progress::writes);
+        let outcome = sending.await;
+        if let (Some(progress), Some(writes)) = (draft.progress(), writes) {
+            progress.note_closed(writes);
+        }
+        outcome
     }
 
     /// Whether nobody needs to wait until a file is sent.
@@ -49,7 +60,7 @@ impl Publisher {
     /// Sends a file when its turn comes.
     pub(super) fn wait_for_turn(self: &Arc<Self>, draft: Arc<Draft>) {
         if let Some(progress) = draft.progress() {
-            progress.promise();
+            progress.note_closed(progress.writes());
         }
         if !self.turns.enter(draft.ino()) {
             return;
@@ -60,7 +71,7 @@ impl Publisher {
             let _turn = publisher.turns.turn(draft.ino()).await;
             // Whoever writes to it again closes it again; what has failed is tried by the clock.
             let was_tried = draft.progress().and_then(Progress::problem).is_some();
-            if was_tried || publisher.drafts.opened().is_written(draft.ino()) {
+            if was_tried || publisher.is_held(&draft) {
                 return;
             }
             if let Err(error) = publisher.send_closed(&draft).await {

@@ -17,6 +17,7 @@
 //! | `ahead` | which parts go out while the file is still being written |
 //! | `metadata` | what does an object say of itself |
 //! | `keep` | whose memory may be given back |
+//! | `room` | how long somebody waits for memory that others have |
 //! | `made` | which objects may be taken away again without a flag: those of this mount |
 //! | `object` | deleting, renaming and copying one object |
 //! | `folder` | markers; renaming a directory |
@@ -42,6 +43,7 @@ mod object;
 mod pending;
 mod record;
 mod retry;
+mod room;
 mod send;
 mod sender;
 mod turns;
@@ -56,6 +58,7 @@ pub use config::{OnClose, RecordPlace, UploadConfig};
 pub use error::PublishError;
 pub use last_close::process_of;
 pub use pending::Pending;
+pub use room::RoomSearch;
 
 use sender::Sender;
 use turns::Turns;

@@ -17,7 +17,7 @@ pub struct Pending {
     pub path: String,
     /// Its size in bytes.
     pub bytes: u64,
-    /// Whether a program has it open, so that it may still change.
+    /// Whether a program has it open, and no close was answered since it was last written to.
     pub is_open: bool,
     /// Why it could not be sent, if that was tried.
     pub problem: Option<Arc<SendError>>,
@@ -65,7 +65,7 @@ impl Publisher {
         unsent
     }
 
-    /// Tries to send all files that nobody has open, and returns when each was tried.
+    /// Tries to send all files that were closed, and returns when each was tried.
     /// Whoever drops the future leaves requests behind whose outcome nobody knows.
     pub async fn send_pending(&self) {
         let send = |draft: Arc<Draft>| async move {
@@ -97,10 +97,14 @@ impl Publisher {
         self.waiting.has_ended.store(true, Ordering::Relaxed);
     }
 
-    /// Whether a file is to be left alone, because somebody may go on writing to it.
-    fn is_held(&self, draft: &Draft) -> bool {
-        let is_owed = |progress: &Progress| progress.problem().is_some() || progress.is_promised();
-        let is_over = self.waiting.has_ended() && draft.progress().is_some_and(is_owed);
-        self.drafts.opened().is_open(draft.ino()) && !is_over
+    /// Whether a file is to be left alone, because somebody may go on writing to it. A close
+    /// that was answered says that nobody will, long before the kernel tells that the file is
+    /// not open any more.
+    pub(super) fn is_held(&self, draft: &Draft) -> bool {
+        let is_over = self.waiting.has_ended();
+        let is_owed = |progress: &Progress| {
+            progress.is_closed() || is_over && (progress.problem().is_some() || progress.is_owed())
+        };
+        self.drafts.opened().is_open(draft.ino()) && !draft.progress().is_some_and(is_owed)
     }
 }

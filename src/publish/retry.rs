@@ -43,7 +43,7 @@ impl Publisher {
 
     async fn retry(&self) {
         for draft in self.waiting.dirty() {
-            if !is_retried(&draft) || self.drafts.opened().is_open(draft.ino()) {
+            if !is_retried(&draft) || self.is_held(&draft) {
                 continue;
             }
             if self.send_closed(&draft).await.is_ok()

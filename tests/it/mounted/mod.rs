@@ -5,6 +5,7 @@
 //! are generous to a busy machine where nothing may hang.
 
 mod attributes;
+mod away;
 mod buckets;
 mod changes;
 mod cli;

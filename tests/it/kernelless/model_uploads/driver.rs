@@ -28,6 +28,8 @@ pub(super) struct File {
     pub(super) is_made: bool,
     /// Whether somebody else's object was in its way.
     pub(super) is_conflict: bool,
+    /// Whether a close was answered since it was last written to.
+    pub(super) is_closed: bool,
     /// Whether it has had another name.
     pub(super) was_moved: bool,
 }
@@ -468,11 +470,14 @@ impl Driver {
         let pending = self.tree.pending();
         let told: BTreeSet<_> = pending
             .iter()
-            .map(|file| (file.path.clone(), file.bytes, file.is_conflict()))
+            .map(|file| (file.path.clone(), file.bytes, file.is_conflict(), file.is_open))
             .collect();
         let files = (0..self.model.nodes.len()).filter(|id| self.is_remote(*id));
         let dirty = files.filter(|id| self.about[id].is_dirty);
-        let of = |id: Id| (self.key_of(id), self.model.size(id), self.about[&id].is_conflict);
+        let of = |id: Id| {
+            let is_conflict = self.about[&id].is_conflict;
+            (self.key_of(id), self.model.size(id), is_conflict, self.may_go_on(id))
+        };
         let expected: BTreeSet<_> = dirty.map(of).collect();
         assert_eq!(told, expected, "what is not in the bucket");
     }

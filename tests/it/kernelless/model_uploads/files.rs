@@ -85,7 +85,8 @@ impl Driver {
             }
             Outcome::Refused(_) | Outcome::Failed => {
                 if is_there {
-                    self.made(dir, &name, &key).unwrap();
+                    let id = self.made(dir, &name, &key).unwrap();
+                    self.about.get_mut(&id).unwrap().is_closed = true;
                     self.sync_pending();
                 }
                 self.oracle.unsure.insert(key);
@@ -146,7 +147,7 @@ impl Driver {
                 .find(|object| Some(&object.etag) == file.seen.as_ref());
         }
         if truncates {
-            file.is_dirty = !is_memory_only(&key);
+            (file.is_dirty, file.is_closed) = (!is_memory_only(&key), false);
             self.model.bytes_mut(id).clear();
         }
         let object = object.map(|object| (key, object));
@@ -199,7 +200,8 @@ impl Driver {
         model.resize(model.len().max(start + length), 0);
         model[start..start + length].copy_from_slice(&bytes);
         self.oracle.account(&[], super::oracle::Extent::Done, key.as_deref());
-        self.about.get_mut(&id).unwrap().is_dirty = key.is_some();
+        let file = self.about.get_mut(&id).unwrap();
+        (file.is_dirty, file.is_closed) = (key.is_some(), false);
         self.stat(id);
     }
 
@@ -288,8 +290,15 @@ impl Driver {
         let outcome = self.judge(done, &[expected], failed, &changes);
         self.account(&changes, &outcome, failed);
         if writes {
+            let file = self.about.get_mut(&id).unwrap();
+            file.is_closed |= file.is_dirty;
             self.sent(id, &outcome);
         }
+    }
+
+    /// Whether somebody may go on writing to a file.
+    pub(super) fn may_go_on(&self, id: Id) -> bool {
+        self.is_open(id, false) && !self.about[&id].is_closed
     }
 
     pub(super) async fn close(&mut self, file: usize, fault: Option<&Fault>) {
@@ -358,6 +367,7 @@ impl Driver {
         let is_remote = self.is_remote(id);
         let file = self.about.get_mut(&id).unwrap();
         (file.is_made, file.is_dirty) = (true, is_remote);
+        file.is_closed = !changes.is_empty();
         if !changes.is_empty() {
             let outcome = match outcome {
                 Outcome::Done(_) => Outcome::Done(()),
@@ -372,7 +382,7 @@ impl Driver {
         let files = (0..self.model.nodes.len()).filter(|id| self.is_remote(*id));
         let is_due = |id: &Id| {
             let file = &self.about[id];
-            file.is_dirty && !file.is_conflict && !self.is_open(*id, false)
+            file.is_dirty && !file.is_conflict && !self.may_go_on(*id)
         };
         let due: Vec<Id> = files.filter(is_due).collect();
         let (mut changes, mut expected) = (Vec::new(), Vec::new());

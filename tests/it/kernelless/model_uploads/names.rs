@@ -240,6 +240,7 @@ impl Driver {
         let etag = self.oracle.etag(&key);
         let Some(file) = self.about.get_mut(&source) else { return };
         file.was_moved = true;
+        file.is_closed &= !was_memory;
         if is_memory_only(&key) {
         } else if file.is_dirty && was_open && !was_memory {
             // The server has copied what it had; the rest is sent later.

@@ -82,6 +82,13 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
+/// Writes a file and closes it; the error is that of closing it.
+fn close(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    Ok(nix::unistd::close(file)?)
+}
+
 /// An `s3mem umount` that has said what it waits for, and waits.
 struct Waiting {
     umount: Child,
@@ -220,6 +227,63 @@ fn umount_waits_until_all_is_in_the_bucket() {
     assert_eq!((ran.code, said.lines().count()), (Some(0), 1), "{said}");
     assert!(mount.shell.daemon().is_none() && !mount.shell.is_mounted());
     assert_eq!(mount.object().as_deref(), Some(BYTES));
+}
+
+#[test]
+fn what_was_closed_is_waited_for_while_the_kernel_has_it_open_still() {
+    for on_close in ["wait", "later"] {
+        let Some(mount) = Refusing::mount(&["--on-close", on_close]) else { return };
+        let path = mount.shell.mount_point.join("S/closed");
+        let refused = close(&path, BYTES);
+        assert_eq!(refused.is_err(), on_close == "wait");
+        // As a handle whose release the kernel has not told yet.
+        let open = File::open(&path).unwrap();
+        let status = mount.status(&["--json"]).stdout;
+        assert!(status.contains(r#""S/closed", "bytes": 20, "open": false"#), "{status}");
+        let Waiting { umount, said } = Waiting::start(&mount.shell);
+        mount.server.clear_fault(mount.fault);
+        let code = Ran::finish(umount).code;
+        let said = fs::read_to_string(said).unwrap();
+        for part in ["waiting until everything is", "2 files", "\"S/closed\"", "is in use"] {
+            assert!(said.contains(part), "{part:?} is missing in {said}");
+        }
+        assert_eq!(code, Some(1), "{said}");
+        assert!(mount.server.get("tiles", "10/S/closed").is_some());
+        drop(open);
+        mount.shell.umount().succeeds();
+    }
+}
+
+#[test]
+fn a_signal_right_behind_a_close_ends_the_mount_once_the_file_is_sent() {
+    for on_close in ["wait", "later"] {
+        let Some(mount) = Refusing::mount(&["--on-close", on_close]) else { return };
+        let path = mount.shell.mount_point.join("S/closed");
+        assert_eq!(close(&path, BYTES).is_err(), on_close == "wait");
+        let open = File::open(&path).unwrap();
+        signal("TERM", mount.shell.daemon().unwrap());
+        mount.wait_for_log("sending what is not in the bucket yet");
+        assert_eq!(fs::read(&path).unwrap(), BYTES, "it can still be copied");
+        mount.is_sent_once_the_server_takes_it();
+        assert!(mount.server.get("tiles", "10/S/closed").is_some());
+        drop(open);
+    }
+}
+
+#[test]
+fn what_is_written_behind_a_close_is_left_alone_until_the_next_one() {
+    let Some(mount) = Refusing::mount(&[]) else { return };
+    let path = mount.shell.mount_point.join("S/a b");
+    let mut again = File::options().append(true).open(&path).unwrap();
+    again.write_all(b", and more").unwrap();
+    mount.server.clear_fault(mount.fault);
+    let status = mount.status(&["--json"]).stdout;
+    assert!(status.contains(r#""S/a b", "bytes": 30, "open": true"#), "{status}");
+    mount.shell.umount().fails_with(&["is in use"]);
+    assert_eq!(mount.object(), None);
+    nix::unistd::close(again).unwrap();
+    assert_eq!(mount.object().as_deref(), Some(&b"what a program wrote, and more"[..]));
+    mount.shell.umount().succeeds();
 }
 
 #[test]

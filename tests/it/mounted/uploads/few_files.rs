@@ -13,8 +13,8 @@ use crate::support::server::{Effect, Fault, Op, Refusal};
 
 /// What the daemon may have open in all.
 const OPEN_FILES: usize = 64;
-/// How long a hanging request is waited for.
-const PATIENCE: &str = "30";
+/// How long a hanging request is waited for: longer than the test takes on a busy machine.
+const PATIENCE: &str = "300";
 
 /// A mount whose daemon may have so few files open, and the folder of the script that sees
 /// to that.
@@ -163,8 +163,9 @@ fn a_daemon_whose_open_files_are_all_taken_still_answers() {
             server.in_flight() == 0
         });
     });
-    until("all are sent", || (0..made.len()).all(|number| backend.has(&unsent_key(number), b"")));
+    // Without the pauses of the clock, which grow while requests fail.
     mount.end();
+    assert!((0..made.len()).all(|number| backend.has(&unsent_key(number), b"")));
 }
 
 fn unsent_key(number: usize) -> String {

@@ -15,6 +15,7 @@ mod later;
 mod let_go;
 mod made;
 mod names;
+mod room;
 mod sending;
 mod siblings;
 mod traced;
