@@ -33,6 +33,7 @@ pub(super) struct FileFigures {
     pub(super) get_requests: u64,
     pub(super) get_bytes: u64,
     pub(super) opens: u64,
+    pub(super) size_bytes: u64,
     pub(super) read_bytes: u64,
     /// The programs that opened it last.
     pub(super) programs: Vec<Program>,
@@ -84,6 +85,7 @@ impl FileFigures {
             get_requests: used.get_requests.get(),
             get_bytes: used.get_bytes.get(),
             opens: used.opens.get(),
+            size_bytes: used.size_bytes(),
             read_bytes: used.read_bytes.get(),
             programs: used.programs(),
         }

@@ -1,6 +1,6 @@
 //! What there is to say about a mount at one moment, gathered once for all who show it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::disk::Figures;
 use crate::mem::Use;
 use crate::publish::Pending;
 use crate::raster;
-use crate::stats::{Charged, RequestKind, STANDARD, Stats, Told};
+use crate::stats::{Charged, ClassReads, RequestKind, STANDARD, Stats, Told};
 
 /// What stays the same as long as the mount lasts.
 #[derive(Debug)]
@@ -82,6 +82,15 @@ pub(super) struct Cost {
     /// The regions whose prices were taken.
     pub(super) regions: BTreeSet<String>,
     pub(super) pricing: Pricing,
+    pub(super) downloads: Downloads,
+}
+
+/// What it would have cost to download each file that programs opened, once and whole.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Downloads {
+    pub(super) files: u64,
+    pub(super) bytes: u64,
+    pub(super) bill: Bill,
 }
 
 /// All of it at one moment.
@@ -224,5 +233,31 @@ fn cost(known: &Known, counted: &Counted) -> Option<Cost> {
         bill += pricing.bill(&region, &rest);
         regions.insert(region);
     }
-    Some(Cost { bill, regions, pricing })
+    let downloads = downloads(known, counted, &pricing);
+    Some(Cost { bill, regions, pricing, downloads })
+}
+
+fn downloads(known: &Known, counted: &Counted, pricing: &Pricing) -> Downloads {
+    let buckets = known.server.buckets().unwrap_or_default();
+    let region_of = |key: &str| {
+        let is_in =
+            |folder: &str| key.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+        let bucket = buckets.iter().find(|bucket| is_in(&bucket.folder));
+        bucket.map_or_else(|| known.server.region(), |bucket| bucket.region.clone())
+    };
+    let mut of_regions: BTreeMap<String, ClassReads> = BTreeMap::new();
+    for file in counted.files.iter().filter(|file| file.opens > 0) {
+        let reads = of_regions.entry(region_of(&file.key)).or_default();
+        reads.requests += 1;
+        reads.bytes += file.size_bytes;
+    }
+    let mut all = Downloads::default();
+    for (region, reads) in of_regions {
+        let read = BTreeMap::from([(STANDARD.to_owned(), reads)]);
+        let charged = Charged { get_requests: reads.requests, read, ..Charged::default() };
+        all.files += reads.requests;
+        all.bytes += reads.bytes;
+        all.bill += pricing.bill(&region, &charged);
+    }
+    all
 }

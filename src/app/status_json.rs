@@ -5,7 +5,7 @@ use std::path::Path;
 use super::buckets::OpenedBucket;
 use super::counted::{Counted, FileFigures};
 use super::json::{list, maybe, object, string};
-use super::status_facts::{Cost, Decoding, Facts, Memory, Uploads};
+use super::status_facts::{Cost, Decoding, Downloads, Facts, Memory, Uploads};
 use super::unsent::why;
 use crate::disk::Figures;
 use crate::fleet;
@@ -238,6 +238,17 @@ fn cost(cost: &Cost) -> String {
         ("retrieval", money(bill.retrieval)),
         ("transfer", money(bill.transfer)),
         ("total", money(bill.total())),
+        ("downloads", downloads(cost)),
+    ])
+}
+
+/// What the files that were opened would have cost as downloads.
+fn downloads(cost: &Cost) -> String {
+    let Downloads { files, bytes, bill } = &cost.downloads;
+    object([
+        ("files", files.to_string()),
+        ("bytes", bytes.to_string()),
+        ("total", format!("{:.9}", bill.total())),
     ])
 }
 
@@ -250,6 +261,7 @@ fn file(used: &FileFigures) -> String {
         ("get_requests", used.get_requests.to_string()),
         ("get_bytes", used.get_bytes.to_string()),
         ("opens", used.opens.to_string()),
+        ("size_bytes", used.size_bytes.to_string()),
         ("read_bytes", used.read_bytes.to_string()),
         ("programs", list(used.programs.iter().map(program))),
     ])

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::counted::{Counted, FileFigures};
-use super::status_facts::{Cost, Decoding, Facts, Memory, Uploads};
+use super::status_facts::{Cost, Decoding, Downloads, Facts, Memory, Uploads};
 use super::text::{printable, time};
 use super::unsent::why;
 use crate::cli::GivenFlag;
@@ -81,6 +81,9 @@ pub(super) fn report(facts: &Facts<'_>) -> String {
     }
     if let Some(of) = &facts.cost {
         line("cost", cost(of));
+        if of.downloads.files > 0 {
+            line("as downloads", downloads(of));
+        }
     }
     line("decoders", decoders(facts));
     match counted.refused {
@@ -286,6 +289,16 @@ fn cost(cost: &Cost) -> String {
         bill.retrieval,
         printable(&list.date),
     )
+}
+
+fn downloads(cost: &Cost) -> String {
+    let Downloads { files, bytes, bill } = &cost.downloads;
+    let currency = printable(&cost.pricing.list.currency);
+    let what = match files {
+        1 => "the file that was opened, once and whole".to_owned(),
+        files => format!("the {files} files that were opened, once and whole"),
+    };
+    format!("{:.6} {currency} for {what} ({})", bill.total(), config::show_size(*bytes))
 }
 
 /// Where images are decoded, how safely, and how often that was stopped.

@@ -120,13 +120,13 @@ impl FileSystem {
 
     /// Notes which program opens an object or a sibling of one.
     fn note_open(&self, thing: &Thing, thread: u32) -> Option<Arc<FileUse>> {
-        let key = match thing {
-            Thing::Object(object) => &object.version.key,
-            Thing::Sibling(sibling) => sibling.original.key()?,
+        let version = match thing {
+            Thing::Object(object) => &object.version,
+            Thing::Sibling(sibling) => sibling.original.version()?,
             Thing::Dir(_) | Thing::Draft(_) => return None,
         };
-        let used = self.readers.stats.files.of(key.in_bucket());
-        used.note_open(program_of(thread));
+        let used = self.readers.stats.files.of(version.key.in_bucket());
+        used.note_open(program_of(thread), version.size);
         Some(used)
     }
 

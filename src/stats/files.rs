@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lru::LruCache;
@@ -34,17 +35,24 @@ pub struct FileUse {
     /// Bytes of it and of its siblings that programs were given; not those that the kernel
     /// had kept.
     pub read_bytes: Counter,
+    size_bytes: AtomicU64,
     programs: Mutex<VecDeque<Program>>,
 }
 
 impl FileUse {
-    /// Notes that a program opens the file.
-    pub fn note_open(&self, program: Program) {
+    /// Notes that a program opens the file, and how large it is.
+    pub fn note_open(&self, program: Program, size_bytes: u64) {
         self.opens.add(1);
+        self.size_bytes.store(size_bytes, Ordering::Relaxed);
         let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
         programs.retain(|known| *known != program);
         programs.push_front(program);
         programs.truncate(PROGRAMS);
+    }
+
+    /// How large it was when it was opened last, in bytes.
+    pub fn size_bytes(&self) -> u64 {
+        self.size_bytes.load(Ordering::Relaxed)
     }
 
     /// The programs that opened it last, the last one first.
@@ -106,13 +114,13 @@ mod tests {
     #[test]
     fn the_last_programs_are_named_once_each() {
         let used = FileUse::default();
-        let open = |pid, name: &str| used.note_open(Program { pid, name: name.into() });
+        let open = |pid, name: &str| used.note_open(Program { pid, name: name.into() }, 7);
         (1..=6).for_each(|pid| open(pid, "cat"));
         open(4, "cat");
         open(4, "python3");
         let told: Vec<_> = used.programs().into_iter().map(|p| (p.pid, p.name)).collect();
         let expected = [(4, "python3"), (4, "cat"), (6, "cat"), (5, "cat")];
         assert_eq!(told, expected.map(|(pid, name)| (pid, name.to_owned())));
-        assert_eq!(used.opens.get(), 8);
+        assert_eq!((used.opens.get(), used.size_bytes()), (8, 7));
     }
 }

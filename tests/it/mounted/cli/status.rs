@@ -127,6 +127,18 @@ fn the_figures_are_those_of_the_server() {
     ] {
         assert!((money(&told, name) - by_hand).abs() < 1e-6, "{name}: {by_hand} in {told}");
     }
+    // Each file that was opened, once and whole.
+    let opened: Vec<u64> = (told["files"].as_array().unwrap().iter())
+        .filter(|file| number(file, "opens") > 0)
+        .map(|file| number(file, "size_bytes"))
+        .collect();
+    let (files, bytes) = (opened.len() as u64, opened.iter().sum::<u64>());
+    let image = read_bytes("tests/support/data/B01.jp2").len() as u64;
+    assert_eq!((files, bytes), (3, (5 << 20) + 300_000 + image), "{opened:?}");
+    let downloads = &told["cost"]["downloads"];
+    assert_eq!((number(downloads, "files"), number(downloads, "bytes")), (files, bytes));
+    let by_hand = files as f64 * 4.0 / 1000.0 + gb(bytes) * 100.0;
+    assert!((downloads["total"].as_f64().unwrap() - by_hand).abs() < 1e-6, "{downloads}");
     assert_eq!(
         (&told["cost"]["currency"], &told["cost"]["prices_of"]),
         (&"EUR".into(), &"2026-01-31".into())
