@@ -143,8 +143,14 @@ impl Projector<'_> {
             Codec::Gif => {
                 let start = self.read(0, gif_frames::HEAD_BYTES as u64).await?;
                 let head = gif_frames::head(&start).ok_or_else(|| corrupt("it ends early"))?;
-                let head = start.slice(..head.len());
+                let mut head = head.to_vec();
                 let next = head.len() as u64;
+                // The screen may be smaller than its first frame.
+                let sides = [self.header.width as u16, self.header.height as u16];
+                for (place, side) in head[6..10].as_chunks_mut::<2>().0.iter_mut().zip(sides) {
+                    *place = side.to_le_bytes();
+                }
+                let head = Bytes::from(head);
                 (Player::Gif(gif_frames::Player::new(self.size()), head), next)
             }
             // Behind the signature the first chunk.

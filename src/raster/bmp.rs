@@ -199,8 +199,8 @@ pub(super) fn decode(file: &[u8], limits: &Limits, pixels: &mut [u8]) -> Result<
                     row[x / per_byte as usize] >> shift & ((1 << bits) - 1)
                 }
             };
-            let color = palette.get(usize::from(number));
-            *out = *color.ok_or_else(|| corrupt(format!("its palette has no color {number}")))?;
+            // What its palette lacks is black, to other readers too.
+            *out = palette.get(usize::from(number)).copied().unwrap_or_default();
         }
     }
     Ok(())

@@ -1,5 +1,5 @@
-//! OpenEXR: all channels of one part, in the display window, as the floats or integers that
-//! they are (half floats become 32 bits).
+//! OpenEXR: all channels of one part, in its data window, as the floats or integers that they
+//! are (half floats become 32 bits).
 //!
 //! Contract: R, G and B come first, then A, then the others by name; Y alone is gray. It is
 //! the first part with R, G and B, or else the first. Deep and sub-sampled channels, and
@@ -25,7 +25,6 @@ pub(super) fn header<R: BufRead + Seek>(file: &mut R) -> Result<Header, RasterEr
     let meta = MetaData::read_from_buffered(&mut *file, false);
     let meta = meta.map_err(|error| corrupt(error.to_string()))?;
     let (number, part) = chosen(&meta).ok_or_else(|| corrupt("it has no part"))?;
-    let window = part.shared_attributes.display_window.size;
     let channels = &part.channels.list;
     let names: Vec<String> = ordered(part).into_iter().map(|(_, name)| name).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -52,16 +51,23 @@ pub(super) fn header<R: BufRead + Seek>(file: &mut R) -> Result<Header, RasterEr
         let parts = meta.headers.len();
         warnings.push(format!("it has {parts} parts, of which this is number {}", number + 1));
     }
-    // The pixels that are stored may be many more than are shown, and are held twice while
-    // they are put together.
+    let (shown, stored) = (part.shared_attributes.display_window, part.layer_size);
+    let offset = part.own_attributes.layer_position - shown.position;
+    if (offset.0, offset.1, stored) != (0, 0, shown.size) {
+        let (width, height, x, y) = (shown.size.0, shown.size.1, offset.0, offset.1);
+        warnings.push(format!(
+            "its display window has {width} x {height} pixels, in which these begin at ({x}, {y})"
+        ));
+    }
+    // All parts are held twice while they are put together.
     let pixels = |size: exr::math::Vec2<usize>| (size.0 as u64).saturating_mul(size.1 as u64);
-    let stored = |part: &Part| {
+    let bytes_of = |part: &Part| {
         (part.channels.bytes_per_pixel as u64).saturating_mul(pixels(part.layer_size))
     };
-    let all = meta.headers.iter().map(stored).fold(0, u64::saturating_add);
+    let all = meta.headers.iter().map(bytes_of).fold(0, u64::saturating_add);
     Ok(Header {
-        width: window.0 as u32,
-        height: window.1 as u32,
+        width: stored.0 as u32,
+        height: stored.1 as u32,
         bands: channels.len() as u16,
         sample: if integers > 0 { SampleType::U32 } else { SampleType::F32 },
         bit_depth: 32,
@@ -98,15 +104,12 @@ fn ordered(part: &Part) -> Vec<(usize, String)> {
     channels
 }
 
-/// All pixels of the display window, into `pixels`.
+/// All pixels of the data window, into `pixels`.
 pub(super) fn decode(file: &[u8], header: &Header, pixels: &mut [u8]) -> Result<(), RasterError> {
     let damaged = |error: exr::error::Error| corrupt(error.to_string());
     let meta = MetaData::read_from_buffered(Cursor::new(file), false).map_err(damaged)?;
     let (number, part) = chosen(&meta).ok_or_else(|| corrupt("it has no part"))?;
     let order = ordered(part);
-    let window = part.shared_attributes.display_window;
-    let offset = part.own_attributes.layer_position - window.position;
-    let size = part.layer_size;
     let channels = if meta.headers.iter().position(|part| !part.deep) == Some(number) {
         let image = read().no_deep_data().largest_resolution_level().all_channels();
         let image = image.first_valid_layer().all_attributes().non_parallel();
@@ -120,31 +123,19 @@ pub(super) fn decode(file: &[u8], header: &Header, pixels: &mut [u8]) -> Result<
         layer.ok_or_else(|| corrupt("it has no such part"))?.channel_data.list
     };
     let bands = usize::from(header.bands);
-    let (width, height) = (header.width as usize, header.height as usize);
     if channels.len() != bands || order.len() != bands {
         return Err(corrupt("its channels changed"));
     }
-    // What is not stored of the window is zero.
-    pixels.fill(0);
-    let shown = |at: usize, offset: i32, length: usize| {
-        usize::try_from(at as i64 + i64::from(offset)).ok().filter(|at| *at < length)
-    };
     for (band, (stored, _)) in order.iter().enumerate() {
         let samples = &channels[*stored].sample_data;
-        for y in 0..size.1 {
-            let Some(row) = shown(y, offset.1, height) else { continue };
-            for x in 0..size.0 {
-                let Some(column) = shown(x, offset.0, width) else { continue };
-                let at = y * size.0 + x;
-                let bytes = match samples {
-                    FlatSamples::F16(samples) => samples.get(at).map(|s| s.to_f32().to_ne_bytes()),
-                    FlatSamples::F32(samples) => samples.get(at).map(|s| s.to_ne_bytes()),
-                    FlatSamples::U32(samples) => samples.get(at).map(|s| s.to_ne_bytes()),
-                };
-                let bytes = bytes.ok_or_else(|| corrupt("a channel is too short"))?;
-                let place = ((row * width + column) * bands + band) * 4;
-                pixels[place..place + 4].copy_from_slice(&bytes);
-            }
+        for (at, pixel) in pixels.chunks_exact_mut(bands * 4).enumerate() {
+            let bytes = match samples {
+                FlatSamples::F16(samples) => samples.get(at).map(|s| s.to_f32().to_ne_bytes()),
+                FlatSamples::F32(samples) => samples.get(at).map(|s| s.to_ne_bytes()),
+                FlatSamples::U32(samples) => samples.get(at).map(|s| s.to_ne_bytes()),
+            };
+            let bytes = bytes.ok_or_else(|| corrupt("a channel is too short"))?;
+            pixel[band * 4..band * 4 + 4].copy_from_slice(&bytes);
         }
     }
     Ok(())

@@ -10,7 +10,7 @@ use image::codecs::{bmp, gif, hdr, png, pnm, qoi, tga, webp};
 use image::{ColorType, ImageDecoder, ImageError};
 
 use super::error::corrupt;
-use super::mended::mended;
+use super::mended::{gif_without_colors, mended};
 use super::overlaid::overlaid;
 use super::{Codec, Color, Header, Limits, RasterError, SampleType, webp_frames};
 
@@ -28,6 +28,7 @@ pub(super) fn header<R: BufRead + Seek>(
     limits: &Limits,
 ) -> Result<Header, RasterError> {
     let unsupported = match codec {
+        Codec::Gif => gif_without_colors(file)?,
         Codec::Pnm => scaled_pnm(file)?,
         _ => None,
     };

@@ -21,12 +21,99 @@ pub(super) fn mended<R: Read + Seek>(
     file: &mut R,
 ) -> Result<(Pieces, Vec<String>), RasterError> {
     let found = match codec {
+        Codec::Gif => first_frame(file)?.mended(),
         Codec::Png => transparent_gray(file)?,
         Codec::Webp => promised_chunks(file)?,
         _ => Default::default(),
     };
     file.rewind().map_err(|_| corrupt("it ends early"))?;
     Ok(found)
+}
+
+/// A GIF up to its first frame (GIF89a, 18 to 20).
+#[derive(Debug, Default)]
+struct FirstFrame {
+    screen: [u8; 4],
+    /// Columns and rows that the frame needs, from the corner of the screen on.
+    extent: [u16; 2],
+    /// Whether the file or the frame has a table of colors.
+    has_colors: bool,
+    /// Where the labels of extensions of no known kind are.
+    unknown: Vec<u64>,
+}
+
+/// Why a GIF can't be given out: which colors it has is said nowhere.
+///
+/// # Errors
+/// A byte is missing, or not read yet.
+pub(super) fn gif_without_colors<R: Read + Seek>(
+    file: &mut R,
+) -> Result<Option<String>, RasterError> {
+    let first = first_frame(file)?;
+    file.rewind().map_err(|_| corrupt("it ends early"))?;
+    let is_missing = first.extent != [0, 0] && !first.has_colors;
+    Ok(is_missing.then(|| "GIF without a table of colors is not converted".to_owned()))
+}
+
+fn first_frame<R: Read + Seek>(file: &mut R) -> Result<FirstFrame, RasterError> {
+    let colors = |flags: u8| if flags & 0x80 != 0 { 3 << ((flags & 7) + 1) } else { 0 };
+    let head: [u8; 13] = take(file)?;
+    let mut first = FirstFrame::default();
+    first.screen.copy_from_slice(&head[6..10]);
+    first.has_colors = colors(head[10]) > 0;
+    let mut at = 13 + colors(head[10]);
+    for _ in 0..MOST_CHUNKS {
+        seek(file, at)?;
+        match take(file)? {
+            [0x21] => {
+                let [label] = take(file)?;
+                if !matches!(label, 0x01 | 0xf9 | 0xfe | 0xff) {
+                    first.unknown.push(at + 1);
+                }
+                at += 2;
+                loop {
+                    let [length] = take(file)?;
+                    at += 1 + u64::from(length);
+                    if length == 0 {
+                        break;
+                    }
+                    seek(file, at)?;
+                }
+            }
+            [0x2c] => {
+                let frame: [u8; 9] = take(file)?;
+                let number = |at: usize| u16::from_le_bytes([frame[at], frame[at + 1]]);
+                let behind = |start: usize| number(start).saturating_add(number(start + 4));
+                first.extent = [behind(0), behind(2)];
+                first.has_colors |= colors(frame[8]) > 0;
+                break;
+            }
+            _ => break,
+        }
+    }
+    Ok(first)
+}
+
+impl FirstFrame {
+    /// The screen holds at least the first frame, as for other readers; and an extension of no
+    /// known kind is a comment.
+    fn mended(self) -> (Pieces, Vec<String>) {
+        let (mut pieces, mut warnings) = (Pieces::new(), Vec::new());
+        for label in self.unknown {
+            pieces.push((label, vec![0xfe]));
+        }
+        if !pieces.is_empty() {
+            warnings.push("it has extensions of no known kind".to_owned());
+        }
+        let [w0, w1, h0, h1] = self.screen;
+        let screen = [u16::from_le_bytes([w0, w1]), u16::from_le_bytes([h0, h1])];
+        let sides = [screen[0].max(self.extent[0]), screen[1].max(self.extent[1])];
+        if sides != screen {
+            warnings.push("its first frame is larger than its screen".to_owned());
+            pieces.push((6, sides.iter().flat_map(|side| side.to_le_bytes()).collect()));
+        }
+        (pieces, warnings)
+    }
 }
 
 /// PNG of 1, 2 or 4 bits whose transparent gray (tRNS) has higher bits: only the low ones

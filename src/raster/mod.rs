@@ -254,6 +254,9 @@ pub struct Carried {
     pub rpc: Vec<f64>,
     /// ExtraSamples (338): what each band behind the colors means.
     pub extra_samples: Vec<u16>,
+    /// ColorMap (320): all reds, greens and blues of [`Extras::palette`], of 16 bits; empty if
+    /// they are to be written from there.
+    pub color_map: Vec<u16>,
 }
 
 /// How pieces of an image are found in its file, in words.

@@ -21,7 +21,7 @@ use crate::mem::{Counted, Reservation, Use};
 use crate::raster::{Pixels, Rect};
 
 /// Another version of the program may make other bytes of the same image.
-const RENDERING: &str = concat!(env!("CARGO_PKG_VERSION"), "-2");
+const RENDERING: &str = concat!(env!("CARGO_PKG_VERSION"), "-3");
 /// The order of the bytes of a sample, which is that of the machine.
 const ORDER: &str = if cfg!(target_endian = "little") { "le" } else { "be" };
 

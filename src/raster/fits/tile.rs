@@ -111,8 +111,18 @@ impl Coding {
         let stored = match way {
             Way::Plain => coded.to_vec(),
             Way::Gzip { is_shuffled } => {
-                let bytes_of_all = gunzip(coded, wanted)?;
-                if is_shuffled { in_order(&bytes_of_all, bytes) } else { bytes_of_all }
+                let most = if self.bitpix > 0 { wanted.max(said.values * 4) } else { wanted };
+                let bytes_of_all = gunzip(coded, most)?;
+                // Early writers gave whole numbers of any size 4 bytes.
+                let width = match said.values {
+                    values if self.bitpix > 0 && bytes_of_all.len() == values * 4 => 4,
+                    _ => bytes,
+                };
+                let ordered = match is_shuffled {
+                    true => in_order(&bytes_of_all, width),
+                    false => bytes_of_all,
+                };
+                if width > bytes { narrowed(&ordered, bytes)? } else { ordered }
             }
             Way::Rice { .. } if self.bitpix < 0 && !is_rounded => {
                 return Err(corrupt("a tile of it has floats where whole numbers should be"));
@@ -170,6 +180,26 @@ fn gunzip(coded: &[u8], wanted: usize) -> Result<Vec<u8>, RasterError> {
     let read = MultiGzDecoder::new(coded).take(wanted as u64 + 1).read_to_end(&mut bytes);
     read.map_err(|error| corrupt(format!("a tile of it can't be decompressed: {error}")))?;
     Ok(bytes)
+}
+
+/// Whole numbers of 4 bytes in fewer, signed ones unless they have one byte.
+///
+/// # Errors
+/// One of them has no room there.
+fn narrowed(wide: &[u8], bytes: usize) -> Result<Vec<u8>, RasterError> {
+    let mut narrow = Vec::with_capacity(wide.len() / 4 * bytes);
+    for number in wide.as_chunks::<4>().0 {
+        let number = i32::from_be_bytes(*number);
+        let fits = match bytes {
+            1 => u8::try_from(number).is_ok(),
+            _ => i16::try_from(number).is_ok(),
+        };
+        if !fits {
+            return Err(corrupt("a number of it is larger than its header says"));
+        }
+        narrow.extend_from_slice(&number.to_be_bytes()[4 - bytes..]);
+    }
+    Ok(narrow)
 }
 
 /// Values whose first bytes come first of all, then the second ones, and so on.

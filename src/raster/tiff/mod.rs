@@ -144,7 +144,18 @@ async fn info(found: &Found, page: Page) -> Result<RasterInfo, RasterError> {
     let bands = u16::try_from(image.bands());
     let too_many = bands.is_err().then(|| "TIFF of so many bands is not converted".to_owned());
     let extra = main.numbers(file, tag::EXTRA_SAMPLES).await?;
+    let color_map = match &image.palette {
+        Some(palette) => {
+            let values = main.numbers(file, tag::COLOR_MAP).await?;
+            let values = values.into_iter().take(3 * palette.len()).map(|value| value as u16);
+            let values: Vec<u16> = values.collect();
+            // Some writers give them 8 bits, which not every reader of the sibling knows.
+            if values.iter().all(|value| *value < 256) { Vec::new() } else { values }
+        }
+        None => Vec::new(),
+    };
     let carried = Carried {
+        color_map,
         gdal_metadata: main.text(file, tag::GDAL_METADATA).await?.unwrap_or_default(),
         nodata: spelled.unwrap_or_default(),
         rpc: main.doubles(file, tag::RPC_COEFFICIENTS).await?,

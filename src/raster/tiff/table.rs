@@ -91,7 +91,12 @@ impl Chunks {
     ) -> Result<Option<Range<u64>>, RasterError> {
         let offset = self.value(file, &self.offsets, index).await?;
         let count = match &self.counts {
-            Some(counts) => self.value(file, counts, index).await?,
+            Some(counts) => match self.value(file, counts, index).await? {
+                // Of an image in one piece that is no gap: the writer left it open.
+                0 if self.offsets.count == 1 && self.raw => bytes,
+                0 if self.offsets.count == 1 => self.up_to_the_next(file, index, offset).await?,
+                count => count,
+            },
             None if self.raw => bytes,
             None => self.up_to_the_next(file, index, offset).await?,
         };

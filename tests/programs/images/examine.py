@@ -35,6 +35,10 @@ COMPLAINTS = (
 )
 
 
+# Of JPEG, and of CCITT.
+KEPT_BACK = ("Corrupt JPEG data", "Fax3Decode", "Fax4Decode")
+
+
 @dataclass
 class Read:
     """What became of the readers."""
@@ -181,22 +185,34 @@ def examine(
             if name in skip:
                 findings.append(Finding(Kind.STUCK, name, skip[name]))
                 continue
-            step(name)
-            findings += of_page(source, mounted, page, lossless)
+            findings += of_page(source, mounted, page, lossless, skip, step)
     return findings
 
 
-def of_page(source: Path, mounted: Path, page: int, lossless: bool) -> list[Finding]:
+def of_page(
+    source: Path,
+    mounted: Path,
+    page: int,
+    lossless: bool,
+    skip: dict[str, str],
+    step: Callable[[str], None],
+) -> list[Finding]:
     """The pixels of another page than the first."""
     name = f"page-{page}.npy"
     read = Read()
     with told_on_stderr():
         for reader, way in pages.READERS.items():
+            reading = f"page-{page} by {reader}"
+            if reading in skip:
+                read.refused[reader] = skip[reading]
+                continue
+            step(reading)
             try:
                 read.seen[reader] = way(source, page)
             except Exception as error:  # noqa: BLE001 - foreign code: anything may come
                 if not has_no_vote(error):
                     read.refused[reader] = one_line(f"{type(error).__name__}: {error}")
+        step(f"page-{page}")
         facts = pages.facts_of(source, page)
         data = fetch(mounted.with_name(f"{mounted.name}.{name}"))
         if data == "ENOENT":
@@ -263,9 +279,9 @@ def failed(name: str, error: str, read: Read) -> Finding:
     if not read.seen:
         return Finding(Kind.ALL_REFUSE, name, f"{error}; nobody else reads it either", who(read))
     clean = [reader for reader in read.seen if reader not in read.complaints]
-    # Pillow and imagecodecs keep what libjpeg warns of to themselves; others pass it on.
-    if any("Corrupt JPEG data" in str(told) for told in read.complaints.values()):
-        clean = [reader for reader in clean if reader not in ("Pillow", "imagecodecs")]
+    # These keep what libjpeg and libtiff warn of to themselves, or never look; others pass it on.
+    if any(told_by in str(told) for told in read.complaints.values() for told_by in KEPT_BACK):
+        clean = [reader for reader in clean if reader not in ("Pillow", "imagecodecs", "tifffile")]
     if not clean:
         return Finding(Kind.DAMAGED, name, f"{error}; others read it and complain", who(read))
     if is_a_minority(read):

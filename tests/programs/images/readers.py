@@ -108,12 +108,18 @@ def facts_of(path: Path) -> Facts:
                 bits=page.bitspersample,
                 sample_format=int(page.sampleformat),
                 compression=int(page.compression),
-                orientation=int(page.tags.valueof("Orientation", 1)),
+                orientation=orientation_of(page),
                 nodata=None if tag is None else str(tag.value).strip("\0 "),
                 pages=len(file.pages),
             )
     except Exception:  # noqa: BLE001 - whatever it is, tifffile has nothing to say of it
         return Facts()
+
+
+def orientation_of(page: tifffile.TiffPage) -> int:
+    """1 where some writer stored it as no number."""
+    value = page.tags.valueof("Orientation", 1)
+    return int(value) if isinstance(value, int) else 1
 
 
 def stretched(array: np.ndarray, bits: int | None) -> list[Variant]:
@@ -158,6 +164,15 @@ def must_know_opacity(path: Path) -> None:
         raise Unknown("BMP of 16 bits with opacity")
 
 
+def must_know_few_bits(path: Path) -> None:
+    """GDAL shifts the 5 bits of a colour in TGA up, so white is 248: of those it has no vote."""
+    head = head_of(path, 18)
+    mapped = len(head) == 18 and head[1] == 1 and head[2] in (1, 9) and head[7] in (15, 16)
+    plain = len(head) == 18 and head[1] == 0 and head[2] in (2, 10) and head[16] in (15, 16)
+    if mapped or plain:
+        raise Unknown("TGA of 5 bits for each colour")
+
+
 def coloured(index: np.ndarray, table: np.ndarray, label: str) -> Variant:
     """The colours of a palette; an index behind its end is black."""
     entries = np.zeros((max(int(index.max(initial=0)) + 1, len(table)), table.shape[1]), table.dtype)
@@ -197,6 +212,8 @@ def with_mask(path: Path, seen: Seen) -> list[Variant]:
 def seen_by_gdal(file: rasterio.DatasetReader) -> Seen:
     if file.count == 0:
         raise Unknown("no bands")
+    if file.driver == "TGA":
+        must_know_few_bits(Path(file.name))
     array = np.moveaxis(file.read(), 0, -1)
     bits = file.tags(1, ns="IMAGE_STRUCTURE").get("NBITS")
     variants = stretched(array, int(bits) if bits else None)
@@ -240,6 +257,8 @@ def by_pillow(path: Path) -> Seen:
             variants.append(Variant(rgba, "transparent colour as opacity"))
         elif image.mode == "CMYK":
             variants.append(Variant(255 - variants[0].pixels, "ink inverted"))
+        if image.format == "FITS" and not has_image(path):
+            raise Unknown("reads the first bytes of a table as pixels")
         if image.format == "FITS":
             variants += [Variant(v.pixels[::-1], "rows from below") for v in variants]
         if variants[0].pixels.dtype == object:
@@ -375,6 +394,15 @@ def by_openexr(path: Path) -> Seen:
     return Seen(variants, "EXR")
 
 
+def has_image(path: Path) -> bool:
+    """Whether a FITS has one at all; a table with a compressed image counts."""
+    try:
+        with fits.open(path, memmap=False) as units:
+            return any(unit.is_image and len(unit.shape) >= 2 for unit in units)
+    except Exception:  # noqa: BLE001 - astropy has nothing to say of it
+        return True
+
+
 def by_astropy(path: Path) -> Seen:
     """The first image, its planes as bands; also with the last row above, as it is shown."""
     if head_of(path, 9) != b"SIMPLE  =":
@@ -405,7 +433,8 @@ def by_pydicom(path: Path, frame: int = 1) -> Seen:
     variants = stretched(array, dataset.get("BitsStored"))
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
         colours = pydicom.pixels.apply_color_lut(array[:, :, 0], dataset)
-        colours = (colours >> 8 if colours.dtype == np.uint16 else colours).astype(np.uint8)
+        # Of a big-endian file the type is not the machine's own.
+        colours = (colours >> 8 if colours.dtype.itemsize == 2 else colours).astype(np.uint8)
         variants.append(Variant(colours, "palette as RGB"))
     return Seen(variants, "DICOM")
 

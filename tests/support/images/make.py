@@ -773,6 +773,78 @@ def packed_fitses():
     add("packed_hcompress.fits", "fits", "unsupported", slope.astype(np.int32), data.getvalue())
 
 
+def early_fitses():
+    """As early versions of CFITSIO wrote them: 4 bytes for each number of 1 or 2."""
+    for dtype in (np.uint8, np.int16):
+        array = noise(1, dtype, 30, 20)[:, :, 0]
+        unit = fits.CompImageHDU(array.astype(np.int32), compression_type="GZIP_1")
+        bits = b"ZBITPIX = %20d"
+        data = fits_file(fits.PrimaryHDU(), unit).replace(bits % 32, bits % (8 * array.itemsize))
+        assert (fits.getdata(io.BytesIO(data)) == array).all()
+        add(f"packed_gzip_wide_{array.dtype.name}.fits", "fits", "gray", array, data)
+
+
+def windows():
+    """OpenEXR whose data window is smaller than the display window, larger, and beside it."""
+    for name, x, y in (("inside", 5, 4), ("around", -9, -6), ("outside", 700, -80)):
+        a = noise(3, np.float32)
+        box = (np.array([x, y], np.int32), np.array([x + W - 1, y + H - 1], np.int32))
+        screen = (np.array([0, 0], np.int32), np.array([39, 29], np.int32))
+        if name == "around":
+            screen = (np.array([0, 0], np.int32), np.array([3, 2], np.int32))
+        header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage, "dataWindow": box, "displayWindow": screen}
+        with OpenEXR.File(header, {"RGB": a}) as file:
+            file.write(f"{HERE}/window_{name}.exr")
+        with OpenEXR.File(f"{HERE}/window_{name}.exr") as file:
+            assert (file.channels()["RGB"].pixels == a).all()
+        add(f"window_{name}.exr", "exr", "rgb", a)
+
+
+def odd_gifs():
+    """A screen smaller than its frame, an extension of no known kind, no colors at all."""
+    data = saved(paletted(7), "GIF")
+    pixels = opened(data, "RGBA")
+    small = bytearray(data)
+    small[6:10] = struct.pack("<HH", W - 4, 3)
+    assert (opened(bytes(small), "RGBA") == pixels).all()
+    add("oversized.gif", "gif", "rgba", pixels, bytes(small))
+    colors = 3 << ((data[10] & 7) + 1)
+    at = 13 + colors
+    unknown = data[:at] + b"\x21\x02\x04abcd\x02ef\0" + data[at:]
+    assert (opened(unknown, "RGBA") == pixels).all()
+    add("unknown_extensions.gif", "gif", "rgba", pixels, unknown)
+    bare = data[:10] + bytes([data[10] & 0x7f]) + data[11:13] + data[at:]
+    add("no_colors.gif", "gif", "unsupported", pixels, bare)
+
+
+def palettes_cut():
+    """Numbers that a palette lacks are black."""
+    for bits in (4, 8):
+        palette = rng.integers(1, 256, (1 << bits, 3), dtype=np.uint8)
+        numbers, kept = rng.integers(0, 1 << bits, (H, W)), (1 << bits) * 2 // 3
+        data = bitmap(bits, packed(numbers[::-1], bits), palette[:kept], used=kept)
+        seen = palette[numbers] * (numbers < kept)[:, :, None]
+        assert (opened(data, "RGB") == seen).all()
+        add(f"palette_cut{bits}.bmp", "bmp", "rgb", seen.astype(np.uint8), data)
+
+
+def open_ended_tiffs():
+    """One strip of which it is only said where it begins."""
+    a = rng.integers(0, 2, (H, W)).astype(np.uint8)
+    for name, compression in (("plain", None), ("deflate", "adobe_deflate"), ("group4", "ccitt_t6")):
+        out = io.BytesIO()
+        image = Image.fromarray(a * 255).convert("1")
+        image.save(out, "TIFF", compression=compression or "raw")
+        data = bytearray(out.getvalue())
+        with tifffile.TiffFile(io.BytesIO(bytes(data))) as file:
+            tag = file.pages[0].tags["StripByteCounts"]
+            assert tag.count == 1 and data[:2] == b"II"
+            size = 2 if tag.dtype == 3 else 4
+            data[tag.valueoffset:tag.valueoffset + size] = bytes(size)
+        assert (np.asarray(Image.open(io.BytesIO(bytes(data)))) == (a == 1)).all()
+        add(f"open_ended_{name}.tif", "tiff", "gray", a, bytes(data))
+
+
 def jxls():
     def jxl(name, color, pixels, given=None, **options):
         data = imagecodecs.jpegxl_encode(pixels.squeeze(), lossless=True, **options)
@@ -967,7 +1039,7 @@ def dicom_frames():
     stack("frames_extended", "gray", start + pixels + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0))
 
 
-PARTS = [dicom_frames, pages, tiff_colors, pngs, jpegs, webps, simple, floats, tiffs, more_tiffs, kept_tiffs, sampled_jpegs, odd_jpegs, jpeg_lss, bitmaps, odd_pngs, odd_tgas, odd_webps, channels, arithmetic_jpegs, fitses, packed_fitses, jxls, jxl_tiffs, dicoms]
+PARTS = [dicom_frames, pages, tiff_colors, pngs, jpegs, webps, simple, floats, tiffs, more_tiffs, kept_tiffs, sampled_jpegs, odd_jpegs, jpeg_lss, bitmaps, odd_pngs, odd_tgas, odd_webps, channels, arithmetic_jpegs, fitses, packed_fitses, early_fitses, windows, odd_gifs, palettes_cut, open_ended_tiffs, jxls, jxl_tiffs, dicoms]
 wanted = [part for part in PARTS if part.__name__ in sys.argv[1:]] or PARTS
 for make in wanted:
     make()

@@ -418,9 +418,13 @@ fn common_tags(info: &RasterInfo) -> Tags {
 fn palette(info: &RasterInfo) -> Vec<u16> {
     let Some(colors) = &info.extras.palette else { return Vec::new() };
     let values = if info.sample == SampleType::U8 { 1 << 8 } else { 1 << 16 };
+    let carried = &info.extras.carried.color_map;
     let part = |of: usize| {
-        let known = colors.iter().map(move |color| u16::from(color[of]) * 257);
-        known.chain(std::iter::repeat(0)).take(values)
+        let known: Vec<u16> = match carried.len() == 3 * colors.len() {
+            true => carried[of * colors.len()..][..colors.len()].to_vec(),
+            false => colors.iter().map(|color| u16::from(color[of]) * 257).collect(),
+        };
+        known.into_iter().chain(std::iter::repeat(0)).take(values)
     };
     (0..3).flat_map(part).collect()
 }

@@ -68,6 +68,21 @@ fn a_palette_has_a_color_for_each_value_that_a_sample_can_have() {
 }
 
 #[test]
+fn a_palette_of_16_bits_is_the_one_that_the_image_has() {
+    let mut info = check::info(3, 2, 1, SampleType::U8);
+    info.color = Color::Palette;
+    info.extras.palette = Some(vec![[1, 2, 3], [255, 0, 128]].into());
+    info.extras.carried.color_map = vec![0x0102, 0xff00, 0x0200, 0x0011, 0x03ff, 0x8000];
+    let file = check::whole(&TiffLayout::new(&info).unwrap(), &info);
+    let mut decoder = tiff_reader::decoder::Decoder::new(Cursor::new(&file)).unwrap();
+    let colors = decoder.get_tag_u16_vec(tiff_reader::tags::Tag::ColorMap).unwrap();
+    assert_eq!(colors.len(), 3 * 256);
+    assert_eq!(colors[..3], [0x0102, 0xff00, 0]);
+    assert_eq!(colors[256..259], [0x0200, 0x0011, 0]);
+    assert_eq!(colors[512..515], [0x03ff, 0x8000, 0]);
+}
+
+#[test]
 fn the_size_of_a_scene_is_what_its_tiles_have() {
     let grid = TileGrid { tile_size: (1024, 1024), ..TileGrid::whole(10_980, 10_980) };
     let info = RasterInfo { grid, levels: 5, ..check::info(10_980, 10_980, 1, SampleType::U16) };
